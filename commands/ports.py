@@ -1,0 +1,158 @@
+"""What the commands need of the world: the log and the few things that cannot be decided by rules alone."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Protocol
+from uuid import UUID
+
+from msgspec import Struct
+
+from domain.event import AnyRecorded, Event
+from domain.ids import AccountId, Actor, Digest, Position, SessionId, StreamId
+from domain.refusals import Conflict
+
+
+class RequestKey(Struct, frozen=True):
+    """A client's Idempotency-Key and the hash of the request it came with: one answer for all repeats."""
+
+    actor: Actor
+    key: str
+    request_hash: bytes
+
+
+class Write(Struct, frozen=True):
+    """New events of one stream. `expected` is the stream's version before them, 0 for a new stream."""
+
+    stream: StreamId
+    expected: int
+    events: tuple[Event, ...]
+    owner: AccountId | None
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """What one command appends: all of its writes or none of them."""
+
+    writes: tuple[Write, ...]
+    actor: Actor
+    correlation: UUID
+    causation: Position | None = None
+    key: RequestKey | None = None
+
+
+class Appended(Struct, frozen=True):
+    """Where an entry stands in the log. `repeated`: the key was known, nothing new was written."""
+
+    first: Position
+    last: Position
+    repeated: bool = False
+
+
+class Snapshot(Struct, frozen=True):
+    """An aggregate's encoded state at a version; `shape` names the state's class and its meaning."""
+
+    version: int
+    shape: str
+    state: bytes
+
+
+class StaleStreamError(Exception):
+    """Somebody else appended to the stream first."""
+
+
+class OutcomeUnknownError(Exception):
+    """The connection was lost while appending: it may have happened or not. Read again before deciding again."""
+
+
+class LogUnavailableError(Exception):
+    """The log cannot be reached, or too many commands wait for it. Nothing was written."""
+
+
+class KeyReused(Conflict):
+    """The same Idempotency-Key came with another request."""
+
+
+class EventLog(Protocol):
+    async def append(self, entry: Entry) -> Appended:
+        """Raises StaleStreamError, KeyReused, OutcomeUnknownError, LogUnavailableError."""
+
+    async def answered(self, key: RequestKey) -> Position | None:
+        """The first position of what this key wrote. Raises KeyReused."""
+
+    async def read(self, stream: StreamId, after: int = 0) -> Sequence[AnyRecorded]:
+        """A stream's events above a version, in order."""
+
+    async def at(self, position: Position) -> AnyRecorded | None: ...
+
+    async def snapshot(self, stream: StreamId) -> Snapshot | None: ...
+
+    async def keep_snapshot(self, stream: StreamId, snapshot: Snapshot) -> None: ...
+
+
+class Contents(Protocol):
+    """Graphs and other documents beside the log, compressed, never changed, never removed."""
+
+    async def put(self, body: bytes) -> Digest: ...
+
+    async def get(self, digest: Digest) -> bytes | None: ...
+
+
+class Credentials(Struct, frozen=True):
+    account: AccountId
+    username: str
+    email: str
+    password_hash: str
+
+
+class RefreshToken(Struct, frozen=True):
+    """A stored refresh token: its hash, the session it continues, and whether it has been used."""
+
+    token_hash: bytes
+    session: SessionId
+    account: AccountId
+    expires_at: datetime
+    used: bool = False
+
+
+class Accounts(Protocol):
+    """Working state of accounts: what must never be in the log."""
+
+    async def add(self, credentials: Credentials) -> None: ...
+
+    async def remove(self, account: AccountId) -> None: ...
+
+    async def by_login(self, login: str) -> Credentials | None:
+        """By canonical username or e-mail address."""
+
+    async def by_id(self, account: AccountId) -> Credentials | None: ...
+
+    async def add_refresh_token(self, token: RefreshToken) -> None: ...
+
+    async def use_refresh_token(self, token_hash: bytes) -> RefreshToken | None:
+        """Mark it used and return it as it was before; None if there is none."""
+
+    async def end_session(self, session: SessionId) -> None:
+        """Forget the session's refresh tokens."""
+
+
+class Passwords(Protocol):
+    async def hash(self, password: str) -> str: ...
+
+    async def verify(self, password: str, password_hash: str | None) -> bool:
+        """Takes as long without a hash as with one."""
+
+
+class Secrets(Protocol):
+    """Keyed hashes and random values."""
+
+    def name_id(self, kind: str, canonical: str) -> UUID:
+        """The stream of a unique name."""
+
+    def random_token(self) -> str: ...
+
+    def hash_token(self, token: str) -> bytes: ...
+
+    def access_token(self, account: AccountId, session: SessionId, expires_at: datetime) -> str: ...
+
+
+class Clock(Protocol):
+    def __call__(self) -> datetime: ...

@@ -1,0 +1,79 @@
+"""An account: somebody who may log in. Its secrets and its e-mail address are kept outside the log."""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.event import Decider, Event
+from domain.ids import AccountId, SessionId
+from domain.refusals import Conflict, NotAuthenticated
+
+
+class AccountRegistered(Event, frozen=True, kw_only=True, tag="account.registered.v1"):
+    account: AccountId
+    username: str
+
+
+class AccountLoggedIn(Event, frozen=True, kw_only=True, tag="account.logged_in.v1"):
+    session: SessionId
+
+
+class AccountLoggedOut(Event, frozen=True, kw_only=True, tag="account.logged_out.v1"):
+    session: SessionId
+
+
+class SessionRevoked(Event, frozen=True, kw_only=True, tag="account.session_revoked.v1"):
+    """A refresh token was used twice: it was stolen, or copied. Nobody may use the session any more."""
+
+    session: SessionId
+
+
+AccountEvent: TypeAlias = AccountRegistered | AccountLoggedIn | AccountLoggedOut | SessionRevoked
+
+MAX_SESSIONS = 50  # open at once; a client that never logs out must not make the state grow for ever
+
+
+class Account(Struct, frozen=True):
+    id: AccountId | None = None
+    username: str = ""
+    sessions: tuple[SessionId, ...] = ()
+
+
+def evolve(account: Account, event: AccountEvent) -> Account:
+    match event:
+        case AccountRegistered(account=id, username=username):
+            return Account(id=id, username=username)
+        case AccountLoggedIn(session=session):
+            return replace(account, sessions=(*account.sessions, session)[-MAX_SESSIONS:])
+        case AccountLoggedOut(session=session) | SessionRevoked(session=session):
+            return replace(account, sessions=tuple(open for open in account.sessions if open != session))
+
+
+ACCOUNT: Decider[Account, AccountEvent] = Decider("account", Account(), evolve, lambda account: account.id)
+
+
+def register(account: Account, *, id: AccountId, username: str) -> list[AccountEvent]:
+    """Join under a name that nobody else has."""
+    if account.id is not None:
+        raise Conflict("This account exists already.")
+    return [AccountRegistered(account=id, username=username)]
+
+
+def log_in(account: Account, *, session: SessionId) -> list[AccountEvent]:
+    """Begin a session. Whether the password was right is known by the caller."""
+    if account.id is None:
+        raise NotAuthenticated("Wrong login or password.")
+    if session in account.sessions:
+        return []
+    return [AccountLoggedIn(session=session)]
+
+
+def log_out(account: Account, *, session: SessionId) -> list[AccountEvent]:
+    """End a session. Ending it twice is not an error."""
+    return [AccountLoggedOut(session=session)] if session in account.sessions else []
+
+
+def revoke(account: Account, *, session: SessionId) -> list[AccountEvent]:
+    """Close a session whose refresh token appeared a second time."""
+    return [SessionRevoked(session=session)] if session in account.sessions else []

@@ -1,0 +1,54 @@
+"""Everything that can have happened: each topic, the class it is read into, and how old topics are read as new ones."""
+
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, get_args
+
+import msgspec
+
+from domain.account import ACCOUNT, AccountEvent
+from domain.backend import BACKEND, BackendEvent
+from domain.event import AnyDecider, Event, topic
+from domain.reservation import RESERVATION, ReservationEvent
+from domain.run import RUN, RunEvent
+from domain.workflow import WORKFLOW, WorkflowEvent
+
+Upcast = tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]
+"""The topic that replaced an older one, and how the older one's fields become the newer one's."""
+
+
+class UnknownTopicError(Exception):
+    """The log holds an event that this version of the program does not know."""
+
+
+class Catalogue:
+    """Reads and writes stored events. One decoder a topic, made once."""
+
+    def __init__(self, events: Iterable[type[Event]], upcasts: Mapping[str, Upcast] | None = None) -> None:
+        self.events = {topic(event): event for event in events}
+        self._upcasts = dict(upcasts or {})
+        self._decoders = {name: msgspec.json.Decoder(event) for name, event in self.events.items()}
+        self._encode = msgspec.json.Encoder().encode
+
+    def encode(self, event: Event) -> bytes:
+        return self._encode(event)
+
+    def decode(self, topic_name: str, state: bytes) -> Event:
+        """Raises UnknownTopicError, msgspec.ValidationError."""
+        decoder = self._decoders.get(topic_name)
+        if decoder is not None:
+            return decoder.decode(state)
+        if topic_name not in self._upcasts:
+            raise UnknownTopicError(f"No event is called {topic_name!r}.")
+        fields = msgspec.json.decode(state)
+        while topic_name in self._upcasts:
+            topic_name, change = self._upcasts[topic_name]
+            fields = change(fields) | {"topic": topic_name}
+        return msgspec.convert(fields, self.events[topic_name])
+
+
+UNIONS = (AccountEvent, ReservationEvent, WorkflowEvent, RunEvent, BackendEvent)
+DECIDERS: dict[str, AnyDecider] = {
+    decider.kind: decider for decider in (ACCOUNT, RESERVATION, WORKFLOW, RUN, BACKEND)
+}
+UPCASTS: dict[str, Upcast] = {}
+CATALOGUE = Catalogue((event for union in UNIONS for event in get_args(union)), UPCASTS)

@@ -1,0 +1,37 @@
+"""The names of things: what is passed around instead of the thing itself."""
+
+from typing import NewType
+from uuid import UUID, uuid5
+
+StreamId = UUID
+AccountId = NewType("AccountId", UUID)
+WorkflowId = NewType("WorkflowId", UUID)
+RunId = NewType("RunId", UUID)
+BackendId = NewType("BackendId", UUID)
+SessionId = NewType("SessionId", UUID)
+AttemptId = NewType("AttemptId", UUID)
+
+Actor = NewType("Actor", str)
+"""Who did it: an account's id, or a part of the system such as `dispatch` or `executor:gpu-1`."""
+
+Position = NewType("Position", int)
+"""A place in the whole log: 1, 2, 3 ... without gaps."""
+
+Digest = NewType("Digest", str)
+"""SHA-256 of some bytes, 64 lower-case hexadecimal digits."""
+
+_BACKENDS = UUID("6f0d8a52-0f6c-5a57-9b0b-6b9a5a8c1c0e")
+
+
+def backend_id(name: str) -> BackendId:
+    """A backend is known by its name, so that a restarted executor continues the same stream."""
+    return BackendId(uuid5(_BACKENDS, name))
+
+
+def attempt_id(run: RunId, epoch: int) -> AttemptId:
+    """The n-th attempt of a run. Derived, so that everybody who knows run and epoch can name it."""
+    return AttemptId(uuid5(run, f"attempt {epoch}"))
+
+
+def account_actor(account: AccountId) -> Actor:
+    return Actor(str(account))

@@ -1,0 +1,270 @@
+"""A run: one execution of a workflow version. It waits, is claimed and started by an executor, and ends once.
+
+Each attempt has an epoch, 1, 2, 3 ...; what an executor reports is accepted only for the attempt it holds.
+Outputs belong to their attempt: those of a lost attempt do not count.
+"""
+
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.event import Decider, Event
+from domain.ids import AccountId, Digest, WorkflowId
+from domain.refusals import Conflict, FieldError, Invalid, NotFound
+from domain.workflow import Content, Requirements
+
+
+class Image(Struct, frozen=True):
+    """A picture in the object store; sizes in pixels and bytes."""
+
+    digest: Digest
+    size_bytes: int
+    media_type: str
+    width: int
+    height: int
+
+
+class Output(Struct, frozen=True):
+    """One file a run produced. `node` is the node's id in the graph, `index` its place among that node's files."""
+
+    node: str
+    index: int
+    name: str
+    digest: Digest
+    size_bytes: int
+    media_type: str
+    width: int = 0
+    height: int = 0
+    thumbnails: tuple[Image, ...] = ()
+
+
+class FailureKind(StrEnum):
+    NODE = "node"
+    VALIDATION = "validation"
+    TIMEOUT = "timeout"
+    OUT_OF_MEMORY = "out_of_memory"
+    TRANSPORT = "transport"
+    LOST = "lost"
+    OUTPUT = "output"
+
+
+RETRIED = {FailureKind.OUT_OF_MEMORY, FailureKind.TRANSPORT, FailureKind.LOST}
+"""Another attempt may end better; the other kinds would fail the same way again."""
+
+
+class Failure(Struct, frozen=True):
+    """Why an attempt ended badly, in plain words: what failed, where in the graph, and what may help."""
+
+    kind: FailureKind
+    reason: str
+    node: str | None = None
+    node_class: str | None = None
+    advice: str = ""
+
+
+class RunSubmitted(Event, frozen=True, kw_only=True, tag="run.submitted.v1"):
+    owner: AccountId
+    workflow: WorkflowId
+    workflow_version: int
+    graph: Content
+    requirements: Requirements = Requirements()
+    priority: int = 5
+    timeout_s: int = 300
+
+
+class RunClaimed(Event, frozen=True, kw_only=True, tag="run.claimed.v1"):
+    epoch: int
+    backend: str
+    executor: str
+
+
+class RunStarted(Event, frozen=True, kw_only=True, tag="run.started.v1"):
+    epoch: int
+    backend: str
+
+
+class OutputStored(Event, frozen=True, kw_only=True, tag="run.output_stored.v1"):
+    epoch: int
+    output: Output
+
+
+class RunSucceeded(Event, frozen=True, kw_only=True, tag="run.succeeded.v1"):
+    epoch: int
+    execution_s: float
+    outputs: int
+
+
+class RunAttemptLost(Event, frozen=True, kw_only=True, tag="run.attempt_lost.v1"):
+    epoch: int
+    failure: Failure
+
+
+class RunRequeued(Event, frozen=True, kw_only=True, tag="run.requeued.v1"):
+    not_before: datetime
+
+
+class RunFailed(Event, frozen=True, kw_only=True, tag="run.failed.v1"):
+    failure: Failure
+
+
+class RunCancelled(Event, frozen=True, kw_only=True, tag="run.cancelled.v1"):
+    by: AccountId
+
+
+RunEvent: TypeAlias = (
+    RunSubmitted
+    | RunClaimed
+    | RunStarted
+    | OutputStored
+    | RunSucceeded
+    | RunAttemptLost
+    | RunRequeued
+    | RunFailed
+    | RunCancelled
+)
+
+
+class Status(StrEnum):
+    UNKNOWN = "unknown"
+    QUEUED = "queued"
+    CLAIMED = "claimed"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+OVER = {Status.SUCCEEDED, Status.FAILED, Status.CANCELLED}
+MIN_PRIORITY, MAX_PRIORITY = 1, 10
+MAX_TIMEOUT_S = 24 * 3600
+MAX_OUTPUTS = 1_000  # of one attempt: a batch of pictures, not a film cut into frames
+
+
+class Retries(Struct, frozen=True):
+    """How often an attempt is repeated, and after what pause: `first_pause`, doubled each time."""
+
+    limit: int = 3
+    first_pause: timedelta = timedelta(seconds=5)
+
+
+class Run(Struct, frozen=True):
+    owner: AccountId | None = None
+    status: Status = Status.UNKNOWN
+    epoch: int = 0
+    executor: str = ""
+    backend: str = ""
+    lost_attempts: int = 0
+    out_of_memory: int = 0
+    outputs: tuple[tuple[str, int], ...] = ()
+    graph: Content | None = None
+    timeout_s: int = 0
+
+
+def evolve(run: Run, event: RunEvent) -> Run:
+    match event:
+        case RunSubmitted(owner=owner, graph=graph, timeout_s=timeout_s):
+            return Run(owner=owner, status=Status.QUEUED, graph=graph, timeout_s=timeout_s)
+        case RunClaimed(epoch=epoch, executor=executor, backend=backend):
+            return replace(
+                run, status=Status.CLAIMED, epoch=epoch, executor=executor, backend=backend, outputs=()
+            )
+        case RunStarted():
+            return replace(run, status=Status.RUNNING)
+        case OutputStored(output=output):
+            return replace(run, outputs=(*run.outputs, (output.node, output.index)))
+        case RunSucceeded():
+            return replace(run, status=Status.SUCCEEDED)
+        case RunAttemptLost(failure=failure):
+            out_of_memory = run.out_of_memory + (failure.kind is FailureKind.OUT_OF_MEMORY)
+            return replace(run, lost_attempts=run.lost_attempts + 1, out_of_memory=out_of_memory, outputs=())
+        case RunRequeued():
+            return replace(run, status=Status.QUEUED, executor="", backend="")
+        case RunFailed():
+            return replace(run, status=Status.FAILED)
+        case RunCancelled():
+            return replace(run, status=Status.CANCELLED)
+
+
+RUN: Decider[Run, RunEvent] = Decider("run", Run(), evolve, lambda run: run.owner)
+
+
+def submit(run: Run, *, submitted: RunSubmitted) -> list[RunEvent]:
+    """Put a run into the queue."""
+    if run.status is not Status.UNKNOWN:
+        raise Conflict("This run exists already.")
+    if not MIN_PRIORITY <= submitted.priority <= MAX_PRIORITY:
+        raise Invalid(
+            "The priority is out of range.",
+            FieldError("priority", f"It must be {MIN_PRIORITY} to {MAX_PRIORITY}."),
+        )
+    if not 1 <= submitted.timeout_s <= MAX_TIMEOUT_S:
+        raise Invalid(
+            "The timeout is out of range.", FieldError("timeout_s", f"It must be 1 to {MAX_TIMEOUT_S}.")
+        )
+    return [submitted]
+
+
+def claim(run: Run, *, backend: str, executor: str) -> list[RunEvent]:
+    """Give a waiting run to an executor, as the next attempt."""
+    if run.status is not Status.QUEUED:
+        raise Conflict("The run is not waiting.")
+    return [RunClaimed(epoch=run.epoch + 1, backend=backend, executor=executor)]
+
+
+def start(run: Run, *, epoch: int) -> list[RunEvent]:
+    """The backend has begun to execute it."""
+    _held(run, epoch)
+    return [] if run.status is Status.RUNNING else [RunStarted(epoch=epoch, backend=run.backend)]
+
+
+def store_output(run: Run, *, epoch: int, output: Output) -> list[RunEvent]:
+    """A file of this attempt is safe in the object store. Reported twice, it is stored once."""
+    _held(run, epoch)
+    if (output.node, output.index) in run.outputs:
+        return []
+    if len(run.outputs) >= MAX_OUTPUTS:
+        raise Conflict(f"A run keeps {MAX_OUTPUTS} outputs at most.")
+    return [OutputStored(epoch=epoch, output=output)]
+
+
+def succeed(run: Run, *, epoch: int, execution_s: float) -> list[RunEvent]:
+    """Everything is executed and every output is stored."""
+    if run.status is Status.SUCCEEDED and run.epoch == epoch:
+        return []
+    _held(run, epoch)
+    return [RunSucceeded(epoch=epoch, execution_s=execution_s, outputs=len(run.outputs))]
+
+
+def lose_attempt(
+    run: Run, *, epoch: int, failure: Failure, now: datetime, retries: Retries = Retries()
+) -> list[RunEvent]:
+    """An attempt came to nothing. It is repeated after a pause where that can help, else the run has failed."""
+    if run.status is Status.FAILED and run.epoch == epoch:
+        return []
+    _held(run, epoch)
+    lost = RunAttemptLost(epoch=epoch, failure=failure)
+    hopeless = failure.kind not in RETRIED or run.lost_attempts >= retries.limit
+    if hopeless or (failure.kind is FailureKind.OUT_OF_MEMORY and run.out_of_memory >= 1):
+        return [lost, RunFailed(failure=failure)]
+    pause: timedelta = retries.first_pause * 2**run.lost_attempts
+    return [lost, RunRequeued(not_before=now + pause)]
+
+
+def cancel(run: Run, *, by: AccountId) -> list[RunEvent]:
+    """Stop a run its owner no longer wants. Asking twice is not an error."""
+    if run.owner != by or run.status is Status.UNKNOWN:
+        raise NotFound("There is no such run.")  # a stranger must not learn which ids exist
+    if run.status is Status.CANCELLED:
+        return []
+    if run.status in OVER:
+        raise Conflict(f"The run has already {run.status}.")
+    return [RunCancelled(by=by)]
+
+
+def _held(run: Run, epoch: int) -> None:
+    """Only the attempt that holds the run may speak for it."""
+    if run.status not in (Status.CLAIMED, Status.RUNNING) or run.epoch != epoch:
+        raise Conflict("This attempt no longer holds the run.")

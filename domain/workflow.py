@@ -1,0 +1,249 @@
+"""A workflow: a named, owned thing with an append-only list of versions. A version is never changed."""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.event import Decider, Event
+from domain.ids import AccountId, Digest
+from domain.refusals import Conflict, FieldError, Invalid, NotFound
+
+
+class Requirements(Struct, frozen=True):
+    """What a backend must have to run a graph: node classes, and model files as `folder/name` where known."""
+
+    node_classes: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+
+
+class Content(Struct, frozen=True):
+    """A document kept beside the log, by digest. `size_bytes` counts it uncompressed."""
+
+    digest: Digest
+    size_bytes: int
+
+
+class WorkflowCreated(Event, frozen=True, kw_only=True, tag="workflow.created.v1"):
+    owner: AccountId
+    name: str
+    description: str = ""
+    tags: tuple[str, ...] = ()
+
+
+class WorkflowVersionSaved(Event, frozen=True, kw_only=True, tag="workflow.version_saved.v1"):
+    number: int
+    graph: Content
+    editor_graph: Content | None = None
+    note: str = ""
+    requirements: Requirements = Requirements()
+
+
+class WorkflowRenamed(Event, frozen=True, kw_only=True, tag="workflow.renamed.v1"):
+    name: str
+
+
+class WorkflowDescribed(Event, frozen=True, kw_only=True, tag="workflow.described.v1"):
+    description: str
+
+
+class WorkflowTagged(Event, frozen=True, kw_only=True, tag="workflow.tagged.v1"):
+    """The complete new set of tags."""
+
+    tags: tuple[str, ...]
+
+
+class WorkflowPublished(Event, frozen=True, kw_only=True, tag="workflow.published.v1"):
+    pass
+
+
+class WorkflowWithdrawn(Event, frozen=True, kw_only=True, tag="workflow.withdrawn.v1"):
+    pass
+
+
+class WorkflowDeleted(Event, frozen=True, kw_only=True, tag="workflow.deleted.v1"):
+    pass
+
+
+WorkflowEvent: TypeAlias = (
+    WorkflowCreated
+    | WorkflowVersionSaved
+    | WorkflowRenamed
+    | WorkflowDescribed
+    | WorkflowTagged
+    | WorkflowPublished
+    | WorkflowWithdrawn
+    | WorkflowDeleted
+)
+
+MAX_NAME = 200
+MAX_DESCRIPTION = 10_000
+MAX_NOTE = 2_000
+MAX_TAGS = 30
+MAX_TAG = 50
+
+
+class SavedVersion(Struct, frozen=True):
+    graph: Content
+    editor_graph: Content | None
+
+
+class Workflow(Struct, frozen=True):
+    owner: AccountId | None = None
+    name: str = ""
+    description: str = ""
+    tags: tuple[str, ...] = ()
+    public: bool = False
+    deleted: bool = False
+    versions: tuple[SavedVersion, ...] = ()
+
+
+def evolve(workflow: Workflow, event: WorkflowEvent) -> Workflow:
+    match event:
+        case WorkflowCreated(owner=owner, name=name, description=description, tags=tags):
+            return Workflow(owner=owner, name=name, description=description, tags=tags)
+        case WorkflowVersionSaved(graph=graph, editor_graph=editor_graph):
+            return replace(workflow, versions=(*workflow.versions, SavedVersion(graph, editor_graph)))
+        case WorkflowRenamed(name=name):
+            return replace(workflow, name=name)
+        case WorkflowDescribed(description=description):
+            return replace(workflow, description=description)
+        case WorkflowTagged(tags=tags):
+            return replace(workflow, tags=tags)
+        case WorkflowPublished():
+            return replace(workflow, public=True)
+        case WorkflowWithdrawn():
+            return replace(workflow, public=False)
+        case WorkflowDeleted():
+            return replace(workflow, deleted=True, public=False)
+
+
+WORKFLOW: Decider[Workflow, WorkflowEvent] = Decider(
+    "workflow", Workflow(), evolve, lambda workflow: workflow.owner
+)
+
+
+def create(
+    workflow: Workflow, *, owner: AccountId, name: str, description: str = "", tags: tuple[str, ...] = ()
+) -> list[WorkflowEvent]:
+    """Begin a workflow. Its first version is saved in the same breath."""
+    if workflow.owner is not None:
+        raise Conflict("This workflow exists already.")
+    return [
+        WorkflowCreated(
+            owner=owner, name=_name(name), description=_description(description), tags=_tags(tags)
+        )
+    ]
+
+
+def save_version(
+    workflow: Workflow,
+    *,
+    by: AccountId,
+    graph: Content,
+    editor_graph: Content | None = None,
+    note: str = "",
+    requirements: Requirements = Requirements(),
+) -> list[WorkflowEvent]:
+    """Add a version. Saving the newest version's very content again adds nothing."""
+    _owned(workflow, by)
+    if len(note) > MAX_NOTE:
+        raise Invalid(
+            "The note is too long.", FieldError("note", f"It may have {MAX_NOTE} characters at most.")
+        )
+    if workflow.versions and workflow.versions[-1] == SavedVersion(graph, editor_graph):
+        return []
+    return [
+        WorkflowVersionSaved(
+            number=len(workflow.versions) + 1,
+            graph=graph,
+            editor_graph=editor_graph,
+            note=note,
+            requirements=requirements,
+        )
+    ]
+
+
+def rename(workflow: Workflow, *, by: AccountId, name: str) -> list[WorkflowEvent]:
+    """Give it another name."""
+    _owned(workflow, by)
+    new = _name(name)
+    return [] if new == workflow.name else [WorkflowRenamed(name=new)]
+
+
+def describe(workflow: Workflow, *, by: AccountId, description: str) -> list[WorkflowEvent]:
+    """Say what it is for."""
+    _owned(workflow, by)
+    new = _description(description)
+    return [] if new == workflow.description else [WorkflowDescribed(description=new)]
+
+
+def tag(workflow: Workflow, *, by: AccountId, tags: tuple[str, ...]) -> list[WorkflowEvent]:
+    """Replace its tags."""
+    _owned(workflow, by)
+    new = _tags(tags)
+    return [] if new == workflow.tags else [WorkflowTagged(tags=new)]
+
+
+def publish(workflow: Workflow, *, by: AccountId) -> list[WorkflowEvent]:
+    """Show it to everybody; everybody may run it."""
+    _owned(workflow, by)
+    return [] if workflow.public else [WorkflowPublished()]
+
+
+def withdraw(workflow: Workflow, *, by: AccountId) -> list[WorkflowEvent]:
+    """Show it to nobody else any more."""
+    _owned(workflow, by)
+    return [WorkflowWithdrawn()] if workflow.public else []
+
+
+def delete(workflow: Workflow, *, by: AccountId) -> list[WorkflowEvent]:
+    """Remove it from sight. Its history stays in the log; its runs stay runs."""
+    if workflow.deleted and workflow.owner == by:
+        return []
+    _owned(workflow, by)
+    return [WorkflowDeleted()]
+
+
+def runnable(workflow: Workflow, *, by: AccountId, number: int | None) -> tuple[int, SavedVersion]:
+    """The version somebody may run: any of their own, any of a published workflow. None = the newest."""
+    if workflow.owner is None or workflow.deleted or (workflow.owner != by and not workflow.public):
+        raise NotFound("There is no such workflow.")
+    wanted = len(workflow.versions) if number is None else number
+    if not 1 <= wanted <= len(workflow.versions):
+        raise NotFound("The workflow has no such version.")
+    return wanted, workflow.versions[wanted - 1]
+
+
+def _owned(workflow: Workflow, by: AccountId) -> None:
+    if workflow.owner != by or workflow.deleted:
+        raise NotFound("There is no such workflow.")
+
+
+def _name(name: str) -> str:
+    stripped = name.strip()
+    if not 1 <= len(stripped) <= MAX_NAME:
+        raise Invalid(
+            "The name is missing or too long.",
+            FieldError("name", f"It must have 1 to {MAX_NAME} characters."),
+        )
+    return stripped
+
+
+def _description(description: str) -> str:
+    if len(description) > MAX_DESCRIPTION:
+        raise Invalid(
+            "The description is too long.",
+            FieldError("description", f"It may have {MAX_DESCRIPTION} characters at most."),
+        )
+    return description
+
+
+def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
+    canonical = tuple(dict.fromkeys(" ".join(tag.lower().split()) for tag in tags))
+    if len(canonical) > MAX_TAGS or any(not 1 <= len(tag) <= MAX_TAG for tag in canonical):
+        raise Invalid(
+            "The tags are not usable.",
+            FieldError("tags", f"At most {MAX_TAGS} tags of 1 to {MAX_TAG} characters each."),
+        )
+    return canonical
