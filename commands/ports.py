@@ -83,7 +83,8 @@ class EventLog(Protocol):
 
     async def at(self, position: Position) -> AnyRecorded | None: ...
 
-    async def snapshot(self, stream: StreamId) -> Snapshot | None: ...
+    async def load(self, stream: StreamId) -> tuple[Snapshot | None, Sequence[AnyRecorded]]:
+        """The newest snapshot, if there is one, and the events after it."""
 
     async def keep_snapshot(self, stream: StreamId, snapshot: Snapshot) -> None: ...
 

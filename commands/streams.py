@@ -139,11 +139,12 @@ class Streams:
 
     async def _fresh(self, decider: AnyDecider, stream: StreamId) -> Held:
         state, version = decider.initial, 0
-        snapshot = await self.log.snapshot(stream)
+        snapshot, events = await self.log.load(stream)
         if snapshot is not None and snapshot.shape == _shape(decider):
             state = msgspec.msgpack.decode(snapshot.state, type=type(decider.initial))
             version = snapshot.version
-        events = await self.log.read(stream, after=version)
+        elif snapshot is not None:
+            events = await self.log.read(stream)
         state = decider.fold(state, [recorded.event for recorded in events])
         version += len(events)
         if len(events) >= SNAPSHOT_EVERY:

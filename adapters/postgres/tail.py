@@ -1,0 +1,152 @@
+"""The log as it grows: what the relay, dispatch and the projections read."""
+
+import asyncio
+import logging
+from collections.abc import Sequence
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from adapters.postgres.rows import COLUMNS, EventRow, recorded
+from domain.event import AnyRecorded
+from domain.ids import Position
+from services.ports import StoredRow
+
+logger = logging.getLogger(__name__)
+
+AFTER = f"SELECT {COLUMNS} FROM log.events WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
+AFTER_OF_TOPICS = f"""
+SELECT {COLUMNS} FROM log.events
+WHERE notification_id > %s AND topic = ANY(%s) ORDER BY notification_id LIMIT %s
+"""
+HEAD = "SELECT coalesce(max(notification_id), 0) FROM log.events"
+IDENTITY = "SELECT id FROM log.identity"
+
+
+class PostgresTail:
+    """LogTail of the services and Log of the projections, over two connections that are renewed when lost.
+
+    Every method raises psycopg.OperationalError while Postgres is away, but `grown`, which then only waits.
+    """
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._reader: psycopg.AsyncConnection | None = None
+        self._listener: psycopg.AsyncConnection | None = None
+        self._lock = asyncio.Lock()
+
+    async def __aenter__(self) -> "PostgresTail":
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        for connection in (self._reader, self._listener):
+            if connection is not None:
+                await connection.close()
+
+    async def identity(self) -> UUID:
+        ((identity,),) = await self._fetch(IDENTITY, ())
+        return UUID(str(identity))
+
+    async def head(self) -> Position:
+        ((head,),) = await self._fetch(HEAD, ())
+        return Position(head)
+
+    async def rows(self, after: Position, limit: int) -> Sequence[StoredRow]:
+        return [_stored(row) for row in await self._fetch(AFTER, (after, limit))]
+
+    async def after(
+        self, position: Position, limit: int, topics: frozenset[str] | None = None
+    ) -> list[AnyRecorded]:
+        if topics is None:
+            rows = await self._fetch(AFTER, (position, limit))
+        else:
+            rows = await self._fetch(AFTER_OF_TOPICS, (position, list(topics), limit))
+        return [recorded(row) for row in rows]
+
+    async def grown(self, timeout_s: float) -> None:
+        try:
+            listener = await self._listening()
+            async for _ in listener.notifies(timeout=timeout_s, stop_after=1):
+                return
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            logger.warning("no longer told when the log grows; polling")
+            self._listener = None
+            await asyncio.sleep(timeout_s)
+
+    def leadership(self, name: str) -> "PostgresLeadership":
+        return PostgresLeadership(self._url, name)
+
+    async def _fetch(self, query: str, values: Sequence[Any]) -> list[EventRow]:
+        async with self._lock:
+            if self._reader is None or self._reader.closed or self._reader.broken:
+                self._reader = await psycopg.AsyncConnection.connect(
+                    self._url, autocommit=True, connect_timeout=5
+                )
+            cursor = self._reader.cursor(row_factory=tuple_row, binary=True)
+            await cursor.execute(query.encode(), values, prepare=True)
+            return await cursor.fetchall()
+
+    async def _listening(self) -> psycopg.AsyncConnection:
+        if self._listener is None or self._listener.closed or self._listener.broken:
+            self._listener = await psycopg.AsyncConnection.connect(
+                self._url, autocommit=True, connect_timeout=5
+            )
+            await self._listener.execute("LISTEN log_events")
+        return self._listener
+
+
+class PostgresLeadership:
+    """A session's advisory lock: it ends with the connection, whatever happens to the process."""
+
+    POLL_S = 0.5  # how soon a follower takes over
+
+    def __init__(self, url: str, name: str) -> None:
+        self._url = url
+        self._name = name
+        self._connection: psycopg.AsyncConnection | None = None
+
+    async def __aenter__(self) -> "PostgresLeadership":
+        self._connection = await psycopg.AsyncConnection.connect(
+            self._url, autocommit=True, connect_timeout=5
+        )
+        while not await self._take():
+            await asyncio.sleep(self.POLL_S)
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def held(self) -> bool:
+        try:
+            assert self._connection is not None
+            await self._connection.execute("SELECT 1")
+        except (psycopg.OperationalError, psycopg.InterfaceError):
+            return False
+        return True
+
+    async def _take(self) -> bool:
+        assert self._connection is not None
+        query = sql.SQL("SELECT pg_try_advisory_lock(hashtextextended({}, 0))")
+        cursor = await self._connection.execute(query.format(sql.Literal(f"comfyplus {self._name}")))
+        row = await cursor.fetchone()
+        return bool(row and row[0])
+
+
+def _stored(row: EventRow) -> StoredRow:
+    position, stream, version, topic, state, at, owner, actor, correlation, causation = row
+    return StoredRow(
+        position=position,
+        stream=stream,
+        version=version,
+        topic=topic,
+        state=bytes(state),
+        at=at,
+        owner=owner,
+        actor=actor,
+        correlation=correlation,
+        causation=causation,
+    )
