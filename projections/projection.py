@@ -82,11 +82,23 @@ class Projection(Struct, frozen=True):
     """The topics the fold looks at; None = all. Others are neither decoded nor folded."""
 
 
+class UnreadableEventError(Exception):
+    """The event at `position` has a topic or a form that this version of the program cannot read."""
+
+    def __init__(self, position: Position, topic: str, reason: str) -> None:
+        super().__init__(f"The event {topic!r} at position {position} cannot be read: {reason}")
+        self.position = position
+        self.topic = topic
+
+
 class Feed(Protocol):
     """Where the runner gets new events from, fast; what it misses it reads from the log."""
 
     async def next(self, after: Position, timeout_s: float) -> list[AnyRecorded]:
-        """Events above a position as they arrive, in order, perhaps with a gap; empty after a silence."""
+        """Events above a position as they arrive, in order, perhaps with a gap; empty after a silence.
+
+        Raises UnreadableEventError once everything before that event was handed out.
+        """
 
 
 class Log(Protocol):
