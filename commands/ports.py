@@ -121,8 +121,8 @@ class Accounts(Protocol):
 
     async def remove(self, account: AccountId) -> None: ...
 
-    async def by_login(self, login: str) -> Credentials | None:
-        """By canonical username or e-mail address."""
+    async def by_login(self, login: str) -> Sequence[Credentials]:
+        """By username or e-mail address; more than one while a registration that lost its name is not yet removed."""
 
     async def by_id(self, account: AccountId) -> Credentials | None: ...
 

@@ -75,6 +75,11 @@ class Streams:
         held = await self._fresh(decider, stream)
         return held.state, held.version
 
+    async def peek(self, decider: Decider[S, E], stream: StreamId) -> tuple[S, int]:
+        """The aggregate as this process last knew it: cheap, and good enough to act on what never changes."""
+        held = await self._held(decider, stream, fresh=False)
+        return held.state, held.version
+
     async def transact(self, context: Context, *changes: Change[Any, Any]) -> Accepted:
         """Append what the decisions say, all or nothing. Raises what they refuse, KeyReused, the log's faults."""
         if context.key is not None and (first := await self.log.answered(context.key)) is not None:

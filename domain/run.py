@@ -264,6 +264,12 @@ def cancel(run: Run, *, by: AccountId) -> list[RunEvent]:
     return [RunCancelled(by=by)]
 
 
+def held_by(run: Run, *, executor: str) -> None:
+    """An executor speaks for its own attempts only."""
+    if run.executor != executor:
+        raise Conflict("This attempt no longer holds the run.")
+
+
 def _held(run: Run, epoch: int) -> None:
     """Only the attempt that holds the run may speak for it."""
     if run.status not in (Status.CLAIMED, Status.RUNNING) or run.epoch != epoch:

@@ -146,7 +146,7 @@ def save_version(
     requirements: Requirements = Requirements(),
 ) -> list[WorkflowEvent]:
     """Add a version. Saving the newest version's very content again adds nothing."""
-    _owned(workflow, by)
+    owned(workflow, by=by)
     if len(note) > MAX_NOTE:
         raise Invalid(
             "The note is too long.", FieldError("note", f"It may have {MAX_NOTE} characters at most.")
@@ -166,34 +166,34 @@ def save_version(
 
 def rename(workflow: Workflow, *, by: AccountId, name: str) -> list[WorkflowEvent]:
     """Give it another name."""
-    _owned(workflow, by)
+    owned(workflow, by=by)
     new = _name(name)
     return [] if new == workflow.name else [WorkflowRenamed(name=new)]
 
 
 def describe(workflow: Workflow, *, by: AccountId, description: str) -> list[WorkflowEvent]:
     """Say what it is for."""
-    _owned(workflow, by)
+    owned(workflow, by=by)
     new = _description(description)
     return [] if new == workflow.description else [WorkflowDescribed(description=new)]
 
 
 def tag(workflow: Workflow, *, by: AccountId, tags: tuple[str, ...]) -> list[WorkflowEvent]:
     """Replace its tags."""
-    _owned(workflow, by)
+    owned(workflow, by=by)
     new = _tags(tags)
     return [] if new == workflow.tags else [WorkflowTagged(tags=new)]
 
 
 def publish(workflow: Workflow, *, by: AccountId) -> list[WorkflowEvent]:
     """Show it to everybody; everybody may run it."""
-    _owned(workflow, by)
+    owned(workflow, by=by)
     return [] if workflow.public else [WorkflowPublished()]
 
 
 def withdraw(workflow: Workflow, *, by: AccountId) -> list[WorkflowEvent]:
     """Show it to nobody else any more."""
-    _owned(workflow, by)
+    owned(workflow, by=by)
     return [WorkflowWithdrawn()] if workflow.public else []
 
 
@@ -201,7 +201,7 @@ def delete(workflow: Workflow, *, by: AccountId) -> list[WorkflowEvent]:
     """Remove it from sight. Its history stays in the log; its runs stay runs."""
     if workflow.deleted and workflow.owner == by:
         return []
-    _owned(workflow, by)
+    owned(workflow, by=by)
     return [WorkflowDeleted()]
 
 
@@ -215,7 +215,8 @@ def runnable(workflow: Workflow, *, by: AccountId, number: int | None) -> tuple[
     return wanted, workflow.versions[wanted - 1]
 
 
-def _owned(workflow: Workflow, by: AccountId) -> None:
+def owned(workflow: Workflow, *, by: AccountId) -> None:
+    """Whether it is theirs to change. To a stranger, and after its deletion, it does not exist."""
     if workflow.owner != by or workflow.deleted:
         raise NotFound("There is no such workflow.")
 

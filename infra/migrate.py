@@ -41,7 +41,8 @@ def migrate(owner_url: str, passwords: Mapping[str, str] | None = None) -> list[
         for role in ROLES:
             _ensure_role(connection, role, (passwords or {}).get(role))
         connection.execute(_LEDGER)
-        known = dict(connection.execute("SELECT name, sha256 FROM public.migrations").fetchall())
+        rows = connection.execute("SELECT name, sha256 FROM public.migrations").fetchall()
+        known: dict[str, str] = dict(rows)
         for path in sorted(MIGRATIONS.glob("*.sql")):
             text = path.read_text()
             digest = hashlib.sha256(text.encode()).hexdigest()

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from psycopg import AsyncConnection, Connection
 from psycopg.abc import Buffer
-from psycopg.adapt import Dumper
+from psycopg.adapt import Dumper, PyFormat
 from psycopg.pq import Format
 
 _NULL = b"\xff\xff\xff\xff"
@@ -62,19 +62,18 @@ class _Dumper(Dumper):
     def dump(self, obj: Array) -> Buffer | None:
         return obj.body
 
+    def get_key(self, obj: Array, format: PyFormat) -> tuple[type, ...]:
+        return (_DUMPERS[obj.oid],)
+
+    def upgrade(self, obj: Array, format: PyFormat) -> Dumper:
+        return _DUMPERS[obj.oid](Array)
+
+
+_DUMPERS: dict[int, type[_Dumper]] = {
+    oid: type(f"_Dumper{oid}", (_Dumper,), {"oid": oid}) for oid in _ARRAY_OF.values()
+}
+
 
 def register(connection: AsyncConnection[Any] | Connection[Any]) -> None:
-    """Let a connection send arrays. One dumper for each array type, chosen by the value."""
-    connection.adapters.register_dumper(Array, _ArrayDumper)
-
-
-class _ArrayDumper(_Dumper):
-    _by_oid: dict[int, type[_Dumper]] = {
-        oid: type(f"_ArrayDumper{oid}", (_Dumper,), {"oid": oid}) for oid in _ARRAY_OF.values()
-    }
-
-    def get_key(self, obj: Array, format: Any) -> Any:
-        return (Array, obj.oid)
-
-    def upgrade(self, obj: Array, format: Any) -> Dumper:
-        return self._by_oid[obj.oid](Array)
+    """Let a connection send arrays."""
+    connection.adapters.register_dumper(Array, _Dumper)

@@ -7,7 +7,8 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import psycopg
 from msgspec import Struct
@@ -15,7 +16,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres import arrays
-from adapters.postgres.rows import COLUMNS, recorded
+from adapters.postgres.rows import COLUMNS, EventRow, recorded
 from commands.ports import (
     Appended,
     Entry,
@@ -139,11 +140,11 @@ class PostgresLog:
         async with self._pool.connection() as connection:
             await connection.execute(KEEP_SNAPSHOT, values)
 
-    async def _fetch(self, query: str, values: object) -> list[tuple[object, ...]]:
+    async def _fetch(self, query: str, values: Sequence[Any] | Mapping[str, Any]) -> list[EventRow]:
         try:
             async with self._pool.connection() as connection:
                 cursor = connection.cursor(row_factory=tuple_row, binary=True)
-                await cursor.execute(query, values, prepare=True)  # type: ignore[arg-type]
+                await cursor.execute(query, values, prepare=True)
                 return await cursor.fetchall()
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise LogUnavailableError("The log cannot be read at the moment.") from error

@@ -1,0 +1,59 @@
+"""Documents beside the log, compressed, by the SHA-256 of what they are uncompressed."""
+
+import asyncio
+import hashlib
+import zlib
+from collections.abc import Callable
+from typing import TypeVar
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from commands.ports import LogUnavailableError
+from domain.ids import Digest
+
+T = TypeVar("T")
+
+PUT = """
+INSERT INTO log.contents (digest, size_bytes, body) VALUES (%s, %s, %s) ON CONFLICT (digest) DO NOTHING
+"""
+GET = "SELECT body FROM log.contents WHERE digest = %s"
+IN_THREAD_BYTES = 64 * 1024  # below, compressing is quicker than handing over
+
+
+class PostgresContents:
+    def __init__(self, pool: AsyncConnectionPool) -> None:
+        self._pool = pool
+
+    async def put(self, body: bytes) -> Digest:
+        """Raises LogUnavailableError."""
+        digest, packed = await _off_loop(len(body), _pack, body)
+        try:
+            async with self._pool.connection() as connection:
+                await connection.execute(PUT, (digest, len(body), packed), binary=True)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise LogUnavailableError("The document cannot be stored at the moment.") from error
+        return Digest(digest.hex())
+
+    async def get(self, digest: Digest) -> bytes | None:
+        """Raises LogUnavailableError."""
+        try:
+            async with self._pool.connection() as connection:
+                cursor = connection.cursor(binary=True)
+                await cursor.execute(GET, (bytes.fromhex(digest),))
+                row = await cursor.fetchone()
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise LogUnavailableError("The document cannot be read at the moment.") from error
+        if row is None:
+            return None
+        return await _off_loop(len(row[0]) * 4, zlib.decompress, bytes(row[0]))
+
+
+def _pack(body: bytes) -> tuple[bytes, bytes]:
+    return hashlib.sha256(body).digest(), zlib.compress(body, 6)
+
+
+async def _off_loop(size_bytes: int, function: Callable[[bytes], T], body: bytes) -> T:
+    if size_bytes < IN_THREAD_BYTES:
+        return function(body)
+    return await asyncio.to_thread(function, body)

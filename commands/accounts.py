@@ -1,0 +1,150 @@
+"""Joining, logging in, staying logged in."""
+
+from datetime import datetime
+from uuid import UUID
+
+from msgspec import Struct
+
+from commands.names import canonical_email, canonical_username, check_registration
+from commands.needs import Command, Needs
+from commands.ports import Credentials, RefreshToken
+from commands.streams import Accepted, Change, Context
+from domain import account, reservation
+from domain.account import ACCOUNT
+from domain.ids import AccountId, SessionId, account_actor
+from domain.refusals import Conflict, NotAuthenticated
+from domain.reservation import RESERVATION
+
+WRONG_LOGIN = "Wrong login or password."
+WRONG_REFRESH = "The refresh token is not valid (any more). Please log in again."
+
+
+class RegisterAccount(Command, frozen=True, kw_only=True):
+    username: str
+    email: str
+    password: str
+
+
+class LogIn(Command, frozen=True, kw_only=True):
+    """`login` is a username or an e-mail address."""
+
+    login: str
+    password: str
+
+
+class Refresh(Command, frozen=True, kw_only=True):
+    refresh_token: str
+
+
+class LogOut(Command, frozen=True, kw_only=True):
+    account: AccountId
+    session: SessionId
+
+
+class Registered(Struct, frozen=True):
+    id: AccountId
+    username: str
+    accepted: Accepted
+
+
+class Tokens(Struct, frozen=True):
+    access_token: str
+    refresh_token: str
+    expires_in: int
+    token_type: str = "bearer"
+
+
+async def register_account(command: RegisterAccount, context: Context, needs: Needs) -> Registered:
+    """Raises Invalid, Conflict when a name is taken."""
+    username, email = command.username.strip(), command.email.strip()
+    check_registration(username, email, command.password)
+    id = AccountId(needs.new_id())
+    names = [
+        (needs.secrets.name_id("username", canonical_username(username)), "username"),
+        (needs.secrets.name_id("email", canonical_email(email)), "e-mail address"),
+    ]
+    for stream, what in names:  # a taken name is refused before a password is hashed for it
+        holder, _ = await needs.streams.load(RESERVATION, stream)
+        reservation.reserve(holder, account=id, what=what)
+    password_hash = await needs.passwords.hash(command.password)
+    await needs.accounts.add(Credentials(id, username, email, password_hash))
+    try:
+        accepted = await needs.streams.transact(
+            Context(actor=account_actor(id), correlation=context.correlation),
+            *[_reservation(stream, id, what) for stream, what in names],
+            Change(ACCOUNT, id, lambda state: account.register(state, id=id, username=username)),
+        )
+    except Conflict:
+        await needs.accounts.remove(id)
+        raise
+    return Registered(id, username, accepted)
+
+
+async def log_in(command: LogIn, context: Context, needs: Needs) -> Tokens:
+    """Raises NotAuthenticated, the same and as late for an unknown login as for a wrong password."""
+    found = await _who(command.login, needs)
+    right = await needs.passwords.verify(command.password, found.password_hash if found else None)
+    if found is None or not right:
+        raise NotAuthenticated(WRONG_LOGIN)
+    session = SessionId(needs.new_id())
+    await needs.streams.transact(
+        Context(actor=account_actor(found.account), correlation=context.correlation),
+        Change(ACCOUNT, found.account, lambda state: account.log_in(state, session=session)),
+    )
+    return await _tokens(found.account, session, needs)
+
+
+async def refresh(command: Refresh, context: Context, needs: Needs) -> Tokens:
+    """Exchange a refresh token for new tokens. A token used twice ends its session, for thief and owner alike."""
+    token = await needs.accounts.use_refresh_token(needs.secrets.hash_token(command.refresh_token))
+    if token is None or token.expires_at <= needs.now():
+        raise NotAuthenticated(WRONG_REFRESH)
+    state, _ = await needs.streams.load(ACCOUNT, token.account)
+    if token.used:
+        await _revoke(token, context, needs)
+        raise NotAuthenticated(WRONG_REFRESH)
+    if token.session not in state.sessions:
+        raise NotAuthenticated(WRONG_REFRESH)
+    return await _tokens(token.account, token.session, needs)
+
+
+async def log_out(command: LogOut, context: Context, needs: Needs) -> Accepted:
+    """End the session; its refresh tokens are gone, its access token expires by itself."""
+    await needs.accounts.end_session(command.session)
+    return await needs.streams.transact(
+        context,
+        Change(ACCOUNT, command.account, lambda state: account.log_out(state, session=command.session)),
+    )
+
+
+def _reservation(
+    stream: UUID, id: AccountId, what: str
+) -> "Change[reservation.Reservation, reservation.ReservationEvent]":
+    return Change(RESERVATION, stream, lambda state: reservation.reserve(state, account=id, what=what))
+
+
+async def _who(login: str, needs: Needs) -> Credentials | None:
+    """The credentials whose account really holds the name: a lost race leaves others behind for a moment."""
+    for credentials in await needs.accounts.by_login(login):
+        state, _ = await needs.streams.load(ACCOUNT, credentials.account)
+        if state.id is not None:
+            return credentials
+    return None
+
+
+async def _revoke(token: RefreshToken, context: Context, needs: Needs) -> None:
+    await needs.accounts.end_session(token.session)
+    await needs.streams.transact(
+        Context(actor=account_actor(token.account), correlation=context.correlation),
+        Change(ACCOUNT, token.account, lambda state: account.revoke(state, session=token.session)),
+    )
+
+
+async def _tokens(id: AccountId, session: SessionId, needs: Needs) -> Tokens:
+    now: datetime = needs.now()
+    fresh = needs.secrets.random_token()
+    await needs.accounts.add_refresh_token(
+        RefreshToken(needs.secrets.hash_token(fresh), session, id, now + needs.limits.refresh_token)
+    )
+    access = needs.secrets.access_token(id, session, now + needs.limits.access_token)
+    return Tokens(access, fresh, int(needs.limits.access_token.total_seconds()))

@@ -1,0 +1,33 @@
+"""Everything that can be wished for, and who grants it."""
+
+from typing import Any
+
+from commands import accounts, backends, runs, workflows
+from commands.needs import Command, Handler, Needs
+from commands.streams import Context
+
+HANDLERS: dict[type[Command], Handler[Any]] = {
+    accounts.RegisterAccount: accounts.register_account,
+    accounts.LogIn: accounts.log_in,
+    accounts.Refresh: accounts.refresh,
+    accounts.LogOut: accounts.log_out,
+    workflows.CreateWorkflow: workflows.create_workflow,
+    workflows.SaveVersion: workflows.save_version,
+    workflows.ChangeWorkflow: workflows.change_workflow,
+    workflows.DeleteWorkflow: workflows.delete_workflow,
+    runs.SubmitRun: runs.submit_run,
+    runs.CancelRun: runs.cancel_run,
+    runs.ReportRun: runs.report_run,
+    runs.LoseAttempt: runs.lose_attempt,
+    backends.SeeBackend: backends.see_backend,
+    backends.LoseBackend: backends.lose_backend,
+}
+
+
+class Dispatcher:
+    def __init__(self, needs: Needs) -> None:
+        self.needs = needs
+
+    async def run(self, command: Command, context: Context) -> Any:
+        """Grant a wish, or raise why not: a DomainError, or a fault of the log."""
+        return await HANDLERS[type(command)](command, context, self.needs)

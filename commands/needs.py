@@ -1,0 +1,39 @@
+"""What every handler is given, and the two shapes it may have."""
+
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+from typing import Any, TypeAlias, TypeVar
+from uuid import UUID
+
+from msgspec import Struct
+
+from commands.ports import Accounts, Clock, Contents, Passwords, Secrets
+from commands.streams import Context, Streams
+from domain.run import Retries
+
+
+class Limits(Struct, frozen=True, kw_only=True):
+    graph_bytes: int = 8 * 1024 * 1024
+    run_timeout_s: int = 300
+    access_token: timedelta = timedelta(minutes=15)
+    refresh_token: timedelta = timedelta(days=30)
+    retries: Retries = Retries()
+
+
+class Needs(Struct, frozen=True, kw_only=True):
+    streams: Streams
+    contents: Contents
+    accounts: Accounts
+    passwords: Passwords
+    secrets: Secrets
+    now: Clock
+    new_id: Callable[[], UUID]
+    limits: Limits = Limits()
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """A wish."""
+
+
+C = TypeVar("C", bound=Command)
+Handler: TypeAlias = Callable[[C, Context, Needs], Awaitable[Any]]

@@ -1,0 +1,131 @@
+"""Wishes about runs, and what executors report of them."""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from commands.needs import Command, Needs
+from commands.streams import Accepted, Change, Context
+from domain import run, workflow
+from domain.ids import AccountId, Position, RunId, WorkflowId
+from domain.refusals import NotFound
+from domain.run import RUN, Failure, Output, Run, RunEvent, RunSubmitted
+from domain.workflow import WORKFLOW
+
+
+class SubmitRun(Command, frozen=True, kw_only=True):
+    """None for `version` means the newest."""
+
+    by: AccountId
+    workflow: WorkflowId
+    version: int | None = None
+    priority: int = 5
+
+
+class CancelRun(Command, frozen=True, kw_only=True):
+    by: AccountId
+    run: RunId
+
+
+class ReportRun(Command, frozen=True, kw_only=True):
+    """What an executor says of the attempt it holds, in order: each fact is one decision."""
+
+    run: RunId
+    executor: str
+    facts: tuple[Callable[[Run], Sequence[RunEvent]], ...]
+
+
+class LoseAttempt(Command, frozen=True, kw_only=True):
+    run: RunId
+    epoch: int
+    failure: Failure
+
+
+class Submitted(Struct, frozen=True):
+    id: RunId
+    position: Position
+
+
+async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Submitted:
+    """Queue a run of one's own or a published workflow. Raises NotFound, Invalid, KeyReused."""
+    state, _ = await needs.streams.peek(WORKFLOW, command.workflow)
+    try:
+        number, version = workflow.runnable(state, by=command.by, number=command.version)
+    except NotFound:
+        state, _ = await needs.streams.load(WORKFLOW, command.workflow)  # it may be newer than what we knew
+        number, version = workflow.runnable(state, by=command.by, number=command.version)
+    submitted = RunSubmitted(
+        owner=command.by,
+        workflow=command.workflow,
+        workflow_version=number,
+        graph=version.graph,
+        priority=command.priority,
+        timeout_s=needs.limits.run_timeout_s,
+    )
+    id = RunId(needs.new_id())
+    accepted = await needs.streams.transact(
+        context, Change(RUN, id, lambda state: run.submit(state, submitted=submitted))
+    )
+    if accepted.repeated:
+        recorded = await needs.streams.log.at(accepted.first)
+        assert recorded is not None
+        id = RunId(recorded.stream)
+    return Submitted(id, accepted.position)
+
+
+async def cancel_run(command: CancelRun, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound, Conflict when it is over."""
+    return await needs.streams.transact(
+        context, Change(RUN, command.run, lambda state: run.cancel(state, by=command.by))
+    )
+
+
+async def report_run(command: ReportRun, context: Context, needs: Needs) -> Accepted:
+    """All facts or none. Raises Conflict when the attempt no longer holds the run."""
+
+    def decide(state: Run) -> list[RunEvent]:
+        run.held_by(state, executor=command.executor)
+        events: list[RunEvent] = []
+        for fact in command.facts:
+            decided = fact(state)
+            state = RUN.fold(state, decided)
+            events += decided
+        return events
+
+    return await needs.streams.transact(context, Change(RUN, command.run, decide))
+
+
+async def lose_attempt(command: LoseAttempt, context: Context, needs: Needs) -> Accepted:
+    """Give up on an attempt; the domain says whether another follows. Raises Conflict when it is not held."""
+    return await needs.streams.transact(
+        context,
+        Change(
+            RUN,
+            command.run,
+            lambda state: run.lose_attempt(
+                state,
+                epoch=command.epoch,
+                failure=command.failure,
+                now=needs.now(),
+                retries=needs.limits.retries,
+            ),
+        ),
+    )
+
+
+def started(epoch: int) -> Callable[[Run], Sequence[RunEvent]]:
+    return lambda state: run.start(state, epoch=epoch)
+
+
+def stored(epoch: int, output: Output) -> Callable[[Run], Sequence[RunEvent]]:
+    return lambda state: run.store_output(state, epoch=epoch, output=output)
+
+
+def succeeded(epoch: int, execution_s: float) -> Callable[[Run], Sequence[RunEvent]]:
+    return lambda state: run.succeed(state, epoch=epoch, execution_s=execution_s)
+
+
+def lost(epoch: int, failure: Failure, needs: Needs) -> Callable[[Run], Sequence[RunEvent]]:
+    return lambda state: run.lose_attempt(
+        state, epoch=epoch, failure=failure, now=needs.now(), retries=needs.limits.retries
+    )

@@ -1,0 +1,166 @@
+"""Keeping workflows: each wish of their owner, one handler."""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from commands.needs import Command, Needs
+from commands.streams import Accepted, Change, Context
+from domain import workflow
+from domain.event import Event
+from domain.ids import AccountId, Position, WorkflowId
+from domain.refusals import FieldError, Invalid
+from domain.workflow import WORKFLOW, Content, Workflow, WorkflowEvent, WorkflowVersionSaved
+from workflows.graph import read_graph
+
+
+class CreateWorkflow(Command, frozen=True, kw_only=True):
+    owner: AccountId
+    name: str
+    graph: Any
+    description: str = ""
+    editor_graph: Any = None
+    tags: tuple[str, ...] = ()
+    public: bool = False
+
+
+class SaveVersion(Command, frozen=True, kw_only=True):
+    by: AccountId
+    workflow: WorkflowId
+    graph: Any
+    editor_graph: Any = None
+    note: str = ""
+
+
+class ChangeWorkflow(Command, frozen=True, kw_only=True):
+    """Rename, describe, tag, publish or withdraw; None leaves a thing as it is."""
+
+    by: AccountId
+    workflow: WorkflowId
+    name: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] | None = None
+    public: bool | None = None
+
+
+class DeleteWorkflow(Command, frozen=True, kw_only=True):
+    by: AccountId
+    workflow: WorkflowId
+
+
+class Saved(Struct, frozen=True):
+    """`version`: the number of the version that was saved, or the newest when nothing was new."""
+
+    id: WorkflowId
+    version: int
+    position: Position
+
+
+async def create_workflow(command: CreateWorkflow, context: Context, needs: Needs) -> Saved:
+    """Raises Invalid, KeyReused."""
+    id = WorkflowId(needs.new_id())
+    version = await _version(command.graph, command.editor_graph, needs)
+
+    def decide(state: Workflow) -> list[WorkflowEvent]:
+        events = workflow.create(
+            state, owner=command.owner, name=command.name, description=command.description, tags=command.tags
+        )
+        created = WORKFLOW.fold(state, events)
+        events += workflow.save_version(created, by=command.owner, **version)
+        if command.public:
+            events += workflow.publish(created, by=command.owner)
+        return events
+
+    accepted = await needs.streams.transact(context, Change(WORKFLOW, id, decide))
+    if accepted.repeated:
+        id = WorkflowId(await _stream_at(accepted.first, needs))
+    return Saved(id, 1, accepted.position)
+
+
+async def save_version(command: SaveVersion, context: Context, needs: Needs) -> Saved:
+    """Raises NotFound, Invalid, KeyReused."""
+    await _owned(command.workflow, command.by, needs)  # before a large graph of a stranger is stored
+    version = await _version(command.graph, command.editor_graph, needs)
+    accepted = await needs.streams.transact(
+        context,
+        Change(
+            WORKFLOW,
+            command.workflow,
+            lambda state: workflow.save_version(state, by=command.by, note=command.note, **version),
+        ),
+    )
+    if accepted.position:
+        event = await _event_at(accepted.first, needs)
+        if isinstance(event, WorkflowVersionSaved):
+            return Saved(command.workflow, event.number, accepted.position)
+    state, _ = await needs.streams.load(WORKFLOW, command.workflow)
+    return Saved(command.workflow, len(state.versions), accepted.position)
+
+
+async def change_workflow(command: ChangeWorkflow, context: Context, needs: Needs) -> Accepted:
+    """All changes or none. Raises NotFound, Invalid, KeyReused."""
+
+    def decide(state: Workflow) -> list[WorkflowEvent]:
+        events: list[WorkflowEvent] = []
+        by = command.by
+        if command.name is not None:
+            events += workflow.rename(state, by=by, name=command.name)
+        if command.description is not None:
+            events += workflow.describe(state, by=by, description=command.description)
+        if command.tags is not None:
+            events += workflow.tag(state, by=by, tags=command.tags)
+        if command.public is not None:
+            events += workflow.publish(state, by=by) if command.public else workflow.withdraw(state, by=by)
+        return events
+
+    await _owned(command.workflow, command.by, needs)
+    return await needs.streams.transact(context, Change(WORKFLOW, command.workflow, decide))
+
+
+async def delete_workflow(command: DeleteWorkflow, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound."""
+    return await needs.streams.transact(
+        context, Change(WORKFLOW, command.workflow, lambda state: workflow.delete(state, by=command.by))
+    )
+
+
+async def _owned(id: WorkflowId, by: AccountId, needs: Needs) -> None:
+    state, _ = await needs.streams.load(WORKFLOW, id)
+    workflow.owned(state, by=by)
+
+
+async def _version(graph: Any, editor_graph: Any, needs: Needs) -> dict[str, Any]:
+    """Check and store the documents of a version; returns the arguments of `workflow.save_version`."""
+    read = read_graph(graph)
+    _fits("graph", read.body, needs)
+    stored_editor_graph = None
+    if editor_graph is not None:
+        if not isinstance(editor_graph, dict):
+            raise Invalid("The editor graph is not an object.", FieldError("editor_graph", "Not an object."))
+        body = msgspec.json.encode(editor_graph)
+        _fits("editor_graph", body, needs)
+        stored_editor_graph = Content(await needs.contents.put(body), len(body))
+    return {
+        "graph": Content(await needs.contents.put(read.body), len(read.body)),
+        "editor_graph": stored_editor_graph,
+        "requirements": read.requirements,
+    }
+
+
+def _fits(field: str, body: bytes, needs: Needs) -> None:
+    if len(body) > needs.limits.graph_bytes:
+        raise Invalid(
+            "The graph is too large.", FieldError(field, f"At most {needs.limits.graph_bytes} bytes.")
+        )
+
+
+async def _event_at(position: Position, needs: Needs) -> Event | None:
+    recorded = await needs.streams.log.at(position)
+    return recorded.event if recorded else None
+
+
+async def _stream_at(position: Position, needs: Needs) -> Any:
+    recorded = await needs.streams.log.at(position)
+    assert recorded is not None
+    return recorded.stream

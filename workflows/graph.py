@@ -1,0 +1,166 @@
+"""A graph in ComfyUI's API format: read from JSON, checked for shape, and asked what it needs.
+
+{"3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0], "filename_prefix": "a"}}, ...}; an input that is
+a list of a node id and a slot number is a link. Source: ComfyUI execution.py, validate_prompt.
+"""
+
+import math
+from collections.abc import Iterator
+from typing import Any, TypeAlias
+
+import msgspec
+from msgspec import Struct
+
+from domain.refusals import FieldError, Invalid
+from domain.workflow import Requirements
+
+Graph: TypeAlias = dict[str, "Node"]
+
+MAX_NODES = 5_000
+MAX_ERRORS = 20
+MAX_DEPTH = 64
+MAX_CLASS_NAME = 200
+MAX_NAMED_REQUIREMENTS = 200  # keeps the event under 64 KiB
+MAX_MODEL_NAME = 120
+MODEL_INPUTS = {
+    "ckpt_name": "checkpoints",
+    "lora_name": "loras",
+    "vae_name": "vae",
+    "control_net_name": "controlnet",
+    "unet_name": "diffusion_models",
+    "clip_name": "text_encoders",
+    "style_model_name": "style_models",
+    "upscale_model_name": "upscale_models",
+}
+"""Input names by which ComfyUI's own loaders choose a file, and the models folder they choose from."""
+
+EDITOR_FORMAT = (
+    "This is a workflow in the editor's format. Export it in API format: in ComfyUI choose "
+    'Workflow > Export (API), or "Save (API Format)" in older versions.'
+)
+
+
+class Node(Struct, frozen=True):
+    class_type: str
+    inputs: dict[str, Any]
+
+
+class ReadGraph(Struct, frozen=True):
+    """A graph that is well formed: `body` is its JSON without needless bytes, `nodes` what it says."""
+
+    body: bytes
+    nodes: Graph
+    requirements: Requirements
+
+
+def read_graph(graph: Any) -> ReadGraph:
+    """Check a decoded JSON value. Raises Invalid with up to 20 errors, each with its path."""
+    if not isinstance(graph, dict):
+        raise Invalid("The graph must be an object of nodes.", FieldError("graph", "It is not an object."))
+    if isinstance(graph.get("nodes"), list) and "links" in graph:
+        raise Invalid(EDITOR_FORMAT, FieldError("graph", EDITOR_FORMAT))
+    if not graph:
+        raise Invalid("The graph is empty.", FieldError("graph", "It has no nodes."))
+    if len(graph) > MAX_NODES:
+        raise Invalid(
+            "The graph is too large.", FieldError("graph", f"It may have {MAX_NODES} nodes at most.")
+        )
+    errors = list(_first(_shape_errors(graph)))
+    if not errors:
+        errors = list(_first(_link_errors(graph)))
+    if not errors:
+        errors = [*_cycle_error(graph)]
+    if errors:
+        raise Invalid("The graph cannot be run.", *errors)
+    nodes = {id: Node(node["class_type"], node["inputs"]) for id, node in graph.items()}
+    return ReadGraph(msgspec.json.encode(graph), nodes, requirements(nodes))
+
+
+def links(node: Node) -> Iterator[tuple[str, str, int]]:
+    """(input name, source node id, source slot) of each input that is a link."""
+    for name, value in node.inputs.items():
+        if _is_link(value):
+            yield name, value[0], value[1]
+
+
+def requirements(nodes: Graph) -> Requirements:
+    """The node classes and model files that a backend must have, in alphabetical order."""
+    classes = sorted({node.class_type for node in nodes.values()})
+    models = {
+        f"{MODEL_INPUTS[name]}/{value[:MAX_MODEL_NAME]}"
+        for node in nodes.values()
+        for name, value in node.inputs.items()
+        if name in MODEL_INPUTS and isinstance(value, str) and value
+    }
+    return Requirements(
+        tuple(classes[:MAX_NAMED_REQUIREMENTS]), tuple(sorted(models)[:MAX_NAMED_REQUIREMENTS])
+    )
+
+
+def _first(errors: Iterator[FieldError]) -> Iterator[FieldError]:
+    for _, error in zip(range(MAX_ERRORS), errors, strict=False):
+        yield error
+
+
+def _is_link(value: Any) -> bool:
+    """ComfyUI takes any list of two for a link; a literal list is wrapped as {"__value__": [...]}."""
+    return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
+
+
+def _shape_errors(graph: dict[str, Any]) -> Iterator[FieldError]:
+    for id, node in graph.items():
+        if not id or len(id) > 100:
+            yield FieldError("graph", "A node's id must have 1 to 100 characters.")
+        elif not isinstance(node, dict):
+            yield FieldError(f"graph.{id}", "A node must be an object.")
+        elif not isinstance(node.get("class_type"), str) or not node["class_type"]:
+            yield FieldError(f"graph.{id}.class_type", "The name of the node's class is missing.")
+        elif len(node["class_type"]) > MAX_CLASS_NAME:
+            yield FieldError(f"graph.{id}.class_type", f"It may have {MAX_CLASS_NAME} characters at most.")
+        elif not isinstance(node.get("inputs"), dict):
+            yield FieldError(f"graph.{id}.inputs", "The node's inputs are missing.")
+        else:
+            yield from _value_errors(f"graph.{id}.inputs", node["inputs"])
+
+
+def _value_errors(path: str, inputs: dict[str, Any]) -> Iterator[FieldError]:
+    for name, value in inputs.items():
+        if (isinstance(value, float) and not math.isfinite(value)) or (isinstance(value, int) and not -(2**63) <= value < 2**64):
+            yield FieldError(f"{path}.{name}", "The number is too large.")
+
+
+def _link_errors(graph: dict[str, Any]) -> Iterator[FieldError]:
+    for id, node in graph.items():
+        for name, value in node["inputs"].items():
+            path = f"graph.{id}.inputs.{name}"
+            if not isinstance(value, list):
+                continue
+            if len(value) != 2 or not isinstance(value[0], str):
+                yield FieldError(path, "A link must be the id of a node, as text, and the number of a slot.")
+            elif not isinstance(value[1], int) or isinstance(value[1], bool) or not 0 <= value[1] < 1000:
+                yield FieldError(path, "The second element of a link must be the number of a slot.")
+            elif value[0] not in graph:
+                yield FieldError(path, f"It links to node {value[0][:100]!r}, which is not in the graph.")
+
+
+def _cycle_error(graph: dict[str, Any]) -> Iterator[FieldError]:
+    """Depth first, without recursion: a chain of thousands of nodes is a graph, not an attack."""
+    sources = {
+        id: [value[0] for value in node["inputs"].values() if _is_link(value)] for id, node in graph.items()
+    }
+    done: set[str] = set()
+    for root, first in sources.items():
+        path: dict[str, Iterator[str]] = {root: iter(first)} if root not in done else {}
+        while path:
+            id, remaining = next(reversed(path.items()))
+            source = next(remaining, None)
+            if source is None:
+                done.add(id)
+                path.popitem()
+            elif source in path:
+                cycle = [*list(path)[list(path).index(source) :], source]
+                shown = " <- ".join(cycle if len(cycle) <= 10 else [*cycle[:9], "..."])
+                yield FieldError(f"graph.{source}", f"The nodes feed themselves in a circle: {shown}.")
+                return
+            elif source not in done:
+                path[source] = iter(sources[source])
