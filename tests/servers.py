@@ -134,7 +134,7 @@ def _docker_answers() -> bool:
         return False
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        import docker
+        import docker  # type: ignore[import-untyped]
 
         try:
             return bool(docker.from_env(timeout=2).ping())

@@ -66,8 +66,8 @@ def prepare_postgres(folder: Path, log: Path, *, durable: bool = True) -> Postgr
         _make_cluster(folder, cluster, binaries, prefix)
     (cluster / "postmaster.pid").unlink(missing_ok=True)  # its pid may by now be anybody's
     sockets = _socket_folder(folder)
-    if "setpriv" in prefix:
-        _give_to_nobody(cluster, sockets)
+    if os.geteuid() == 0:
+        _give(NOBODY if "setpriv" in prefix else 0, cluster, sockets)
     settings = SETTINGS | {"unix_socket_directories": '"{}"'.format(str(sockets).replace('"', '""'))}
     options = settings if durable else settings | VOLATILE
     child = Child(
@@ -146,7 +146,7 @@ def _make_cluster(folder: Path, cluster: Path, binaries: Path, prefix: tuple[str
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
     if "setpriv" in prefix:
-        os.chown(unfinished, NOBODY, NOBODY)
+        os.chown(unfinished, NOBODY, -1)
     _password(folder)
     initdb = (
         *(str(binaries / "initdb"), "-D", str(unfinished), "-U", OWNER, "--auth=scram-sha-256"),
@@ -193,11 +193,13 @@ def _socket_folder(folder: Path) -> Path:
     return outside
 
 
-def _give_to_nobody(cluster: Path, sockets: Path) -> None:
-    if cluster.stat().st_uid != NOBODY:
+def _give(owner: int, cluster: Path, sockets: Path) -> None:
+    """PostgreSQL insists on owning its folder; an earlier start may have run another way."""
+    if cluster.stat().st_uid != owner:
         for path in (cluster, *cluster.rglob("*")):
-            os.chown(path, NOBODY, NOBODY, follow_symlinks=False)
-    os.chown(sockets, NOBODY, NOBODY)
+            os.chown(path, owner, -1, follow_symlinks=False)
+    if sockets.stat().st_uid != owner:
+        os.chown(sockets, owner, -1)
 
 
 def _url(sockets: Path, password: str) -> str:
