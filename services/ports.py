@@ -494,7 +494,16 @@ class EventStream(Protocol):
     """The stream EVENTS: its sequence is the log's position."""
 
     async def ensure(self, log: UUID, head: Position) -> Position:
-        """Make the stream if need be, anew if it belongs to another log or is ahead of it. Returns its last sequence."""
+        """Make the stream if need be, anew if it belongs to another log. Returns its last sequence.
+
+        `head` is the log's last position: where little is to be refilled, a new stream begins near it.
+        """
+
+    async def ends_with(self, row: StoredRow) -> bool:
+        """Whether the stream's last message, at the row's position, is this row."""
+
+    async def forget(self) -> None:
+        """Delete the stream: it tells another story than the log, as after a restore."""
 
     async def publish(self, rows: Sequence[StoredRow]) -> None:
         """Publish consecutive rows in order and wait for all acks. Raises FencedError, StreamUnavailableError."""
