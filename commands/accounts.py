@@ -72,7 +72,7 @@ async def register_account(command: RegisterAccount, context: Context, needs: Ne
         accepted = await needs.streams.transact(
             Context(actor=account_actor(id), correlation=context.correlation),
             *[_reservation(stream, id, what) for stream, what in names],
-            Change(ACCOUNT, id, lambda state: account.register(state, id=id, username=username)),
+            Change(ACCOUNT, id, lambda state: account.register(state, id=id, username=username), new=True),
         )
     except Conflict:
         await needs.accounts.remove(id)

@@ -21,7 +21,10 @@ class RequestKey(Struct, frozen=True):
 
 
 class Write(Struct, frozen=True):
-    """New events of one stream. `expected` is the stream's version before them, 0 for a new stream."""
+    """New events of one stream. `expected` is the stream's version before them, 0 for a new stream.
+
+    Without events it is a guard: the entry is stale if the stream has moved on.
+    """
 
     stream: StreamId
     expected: int
@@ -65,6 +68,14 @@ class OutcomeUnknownError(Exception):
 
 class LogUnavailableError(Exception):
     """The log cannot be reached, or too many commands wait for it. Nothing was written."""
+
+
+class WrongDigest(Conflict):
+    """The bytes sent are not the object that was named."""
+
+
+class ObjectTooLarge(Conflict):
+    """More bytes than an object of this kind may have."""
 
 
 class KeyReused(Conflict):

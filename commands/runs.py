@@ -5,12 +5,11 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from commands.needs import Command, Needs
-from commands.streams import Accepted, Change, Context
+from commands.streams import Accepted, Change, Context, Source
 from domain import run, workflow
 from domain.ids import AccountId, Position, RunId, WorkflowId
-from domain.refusals import NotFound
 from domain.run import RUN, Failure, Output, Run, RunEvent, RunSubmitted
-from domain.workflow import WORKFLOW
+from domain.workflow import WORKFLOW, Workflow
 
 
 class SubmitRun(Command, frozen=True, kw_only=True):
@@ -48,24 +47,22 @@ class Submitted(Struct, frozen=True):
 
 async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Submitted:
     """Queue a run of one's own or a published workflow. Raises NotFound, Invalid, KeyReused."""
-    state, _ = await needs.streams.peek(WORKFLOW, command.workflow)
-    try:
-        number, version = workflow.runnable(state, by=command.by, number=command.version)
-    except NotFound:
-        state, _ = await needs.streams.load(WORKFLOW, command.workflow)  # it may be newer than what we knew
-        number, version = workflow.runnable(state, by=command.by, number=command.version)
-    submitted = RunSubmitted(
-        owner=command.by,
-        workflow=command.workflow,
-        workflow_version=number,
-        graph=version.graph,
-        priority=command.priority,
-        timeout_s=needs.limits.run_timeout_s,
-    )
+
+    def decide(state: Run, source: Workflow) -> list[RunEvent]:
+        number, version = workflow.runnable(source, by=command.by, number=command.version)
+        submitted = RunSubmitted(
+            owner=command.by,
+            workflow=command.workflow,
+            workflow_version=number,
+            graph=version.graph,
+            priority=command.priority,
+            timeout_s=needs.limits.run_timeout_s,
+        )
+        return run.submit(state, submitted=submitted)
+
     id = RunId(needs.new_id())
-    accepted = await needs.streams.transact(
-        context, Change(RUN, id, lambda state: run.submit(state, submitted=submitted))
-    )
+    change = Change(RUN, id, decide, given=(Source(WORKFLOW, command.workflow),), new=True)
+    accepted = await needs.streams.transact(context, change)
     if accepted.repeated:
         recorded = await needs.streams.log.at(accepted.first)
         assert recorded is not None

@@ -33,12 +33,25 @@ class Context(Struct, frozen=True, kw_only=True):
     key: RequestKey | None = None
 
 
-class Change(Struct, Generic[S, E], frozen=True):
-    """A decision about one stream."""
+class Source(Struct, Generic[S, E], frozen=True):
+    """A stream that a decision about another one rests on."""
 
     decider: Decider[S, E]
     stream: StreamId
-    decide: Callable[[S], Sequence[E]]
+
+
+class Change(Struct, Generic[S, E], frozen=True):
+    """A decision about one stream. `decide` is called with its state, then with those of the sources in `given`.
+
+    When a source has moved on by the time of the append, it is decided again.
+    """
+
+    decider: Decider[S, E]
+    stream: StreamId
+    decide: Callable[..., Sequence[E]]
+    given: tuple[Source[Any, Any], ...] = ()
+    new: bool = False
+    """The stream's id was made just now: there is nothing to load."""
 
 
 class Held(Struct, frozen=True):
@@ -46,7 +59,18 @@ class Held(Struct, frozen=True):
 
     state: Any
     version: int
-    cached: bool
+
+
+class _Plan(Struct, frozen=True):
+    """A change with the states it is decided on."""
+
+    change: Change[Any, Any]
+    held: Held
+    given: tuple[Held, ...]
+
+    @property
+    def states(self) -> tuple[Any, ...]:
+        return (self.held.state, *(known.state for known in self.given))
 
 
 class Accepted(Struct, frozen=True):
@@ -75,65 +99,66 @@ class Streams:
         held = await self._fresh(decider, stream)
         return held.state, held.version
 
-    async def peek(self, decider: Decider[S, E], stream: StreamId) -> tuple[S, int]:
-        """The aggregate as this process last knew it: cheap, and good enough to act on what never changes."""
-        held = await self._held(decider, stream, fresh=False)
-        return held.state, held.version
-
     async def transact(self, context: Context, *changes: Change[Any, Any]) -> Accepted:
         """Append what the decisions say, all or nothing. Raises what they refuse, KeyReused, the log's faults."""
         if context.key is not None and (first := await self.log.answered(context.key)) is not None:
             return Accepted(first, first, repeated=True)
         fresh = False
         for _ in range(ATTEMPTS):
-            held = [await self._held(change.decider, change.stream, fresh=fresh) for change in changes]
+            plans = [await self._plan(change, fresh=fresh) for change in changes]
+            fresh_already, fresh = fresh, True
             try:
-                decided = [tuple(change.decide(now.state)) for change, now in zip(changes, held, strict=True)]
+                decided = [tuple(plan.change.decide(*plan.states)) for plan in plans]
             except DomainError:
-                if not any(now.cached for now in held):
+                if fresh_already:
                     raise
-                fresh = True  # the refusal may rest on an old state
-                continue
+                continue  # the refusal may rest on an old state
             if not any(decided):
-                if not any(now.cached for now in held):
+                if fresh_already:
                     return NOTHING
-                fresh = True
                 continue
             try:
-                return await self._append(context, changes, held, decided)
+                return await self._append(context, plans, decided)
             except StaleStreamError:
-                fresh = True
+                logger.debug(
+                    "decided on an old state", extra={"streams": [change.stream for change in changes]}
+                )
         raise Conflict("Too many changes to this at once. Please try again.")
 
+    async def _plan(self, change: Change[Any, Any], *, fresh: bool) -> "_Plan":
+        held = Held(change.decider.initial, 0)
+        if not change.new:
+            held = await self._held(change.decider, change.stream, fresh=fresh)
+        given = [await self._held(each.decider, each.stream, fresh=fresh) for each in change.given]
+        return _Plan(change, held, tuple(given))
+
     async def _append(
-        self,
-        context: Context,
-        changes: Sequence[Change[Any, Any]],
-        held: Sequence[Held],
-        decided: Sequence[tuple[Event, ...]],
+        self, context: Context, plans: Sequence["_Plan"], decided: Sequence[tuple[Event, ...]]
     ) -> Accepted:
-        states = [
-            change.decider.fold(now.state, events)
-            for change, now, events in zip(changes, held, decided, strict=True)
-        ]
-        writes = tuple(
-            Write(change.stream, now.version, events, change.decider.owner(state))
-            for change, now, events, state in zip(changes, held, decided, states, strict=True)
-            if events
-        )
+        writes: list[Write] = []
+        outcomes: list[tuple[StreamId, Held]] = []
+        for plan, events in zip(plans, decided, strict=True):
+            if not events:
+                continue
+            decider, stream = plan.change.decider, plan.change.stream
+            state = decider.fold(plan.held.state, events)
+            writes.append(Write(stream, plan.held.version, events, decider.owner(state)))
+            outcomes.append((stream, Held(state, plan.held.version + len(events))))
+            for source, known in zip(plan.change.given, plan.given, strict=True):
+                writes.append(Write(source.stream, known.version, (), None))
         entry = Entry(
-            writes=writes,
+            writes=tuple(writes),
             actor=context.actor,
             correlation=context.correlation,
             causation=context.causation,
             key=context.key,
         )
-        for change in changes:
-            self._states.pop(change.stream, None)  # until the outcome is known, the log alone knows the state
+        for stream, _ in outcomes:
+            self._states.pop(stream, None)  # until the outcome is known, the log alone knows the state
         appended: Appended = await self.log.append(entry)
         if not appended.repeated:
-            for change, now, events, state in zip(changes, held, decided, states, strict=True):
-                self._keep(change.stream, Held(state, now.version + len(events), cached=True))
+            for stream, outcome in outcomes:
+                self._keep(stream, outcome)
         return Accepted(appended.last, appended.first, appended.repeated)
 
     async def _held(self, decider: AnyDecider, stream: StreamId, *, fresh: bool) -> Held:
@@ -155,8 +180,9 @@ class Streams:
         if len(events) >= SNAPSHOT_EVERY:
             kept = Snapshot(version, _shape(decider), msgspec.msgpack.encode(state))
             await self.log.keep_snapshot(stream, kept)
-        self._keep(stream, Held(state, version, cached=True))
-        return Held(state, version, cached=False)
+        held = Held(state, version)
+        self._keep(stream, held)
+        return held
 
     def _keep(self, stream: StreamId, held: Held) -> None:
         self._states[stream] = held

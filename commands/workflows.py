@@ -72,7 +72,7 @@ async def create_workflow(command: CreateWorkflow, context: Context, needs: Need
             events += workflow.publish(created, by=command.owner)
         return events
 
-    accepted = await needs.streams.transact(context, Change(WORKFLOW, id, decide))
+    accepted = await needs.streams.transact(context, Change(WORKFLOW, id, decide, new=True))
     if accepted.repeated:
         id = WorkflowId(await _stream_at(accepted.first, needs))
     return Saved(id, 1, accepted.position)

@@ -125,7 +125,8 @@ def _shape_errors(graph: dict[str, Any]) -> Iterator[FieldError]:
 
 def _value_errors(path: str, inputs: dict[str, Any]) -> Iterator[FieldError]:
     for name, value in inputs.items():
-        if (isinstance(value, float) and not math.isfinite(value)) or (isinstance(value, int) and not -(2**63) <= value < 2**64):
+        endless = isinstance(value, float) and not math.isfinite(value)
+        if endless or (isinstance(value, int) and not -(2**63) <= value < 2**64):
             yield FieldError(f"{path}.{name}", "The number is too large.")
 
 

@@ -39,7 +39,7 @@ RECONNECT_PAUSE_S = 0.2
 
 APPEND = """
 SELECT base, stale, repeated, repeated_positions, reused
-FROM log.append(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+FROM log.append(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
 """
 READ = f"""
 SELECT {COLUMNS} FROM log.events
@@ -164,17 +164,22 @@ class PostgresLog:
                 logger.warning("the connection to the log was lost", extra={"commands": len(batch)})
 
     def _take(self) -> list[_Waiting]:
-        """The next commands, each stream and each key once: a second one waits for the next batch."""
+        """The next commands that do not touch one another: a second one on a stream or key waits its turn."""
         batch: list[_Waiting] = []
         later: list[_Waiting] = []
-        taken: set[object] = set()
+        written: set[object] = set()
+        guarded: set[object] = set()
         while self._queue and len(batch) < BATCH and len(later) < BATCH:
             waiting = self._queue.popleft()
-            names: set[object] = {write.stream for write in waiting.entry.writes}
-            if waiting.entry.key is not None:
-                names.add((waiting.entry.key.actor, waiting.entry.key.key))
-            (later if names & taken else batch).append(waiting)
-            taken |= names
+            entry = waiting.entry
+            writes: set[object] = {write.stream for write in entry.writes if write.events}
+            guards: set[object] = {write.stream for write in entry.writes if not write.events}
+            if entry.key is not None:
+                writes.add((entry.key.actor, entry.key.key))
+            touching = writes & written or writes & guarded or guards & written
+            (later if touching else batch).append(waiting)
+            written |= writes
+            guarded |= guards
         self._queue.extendleft(reversed(later))
         return batch
 
@@ -229,6 +234,11 @@ def append_parameters(entries: Sequence[Entry], catalogue: Catalogue) -> tuple[a
                 actors.append(entry.actor)
                 correlations.append(entry.correlation)
                 causations.append(entry.causation)
+    checks = [
+        (number, write.stream, write.expected)
+        for number, entry in enumerate(entries, 1)
+        for write in entry.writes
+    ]
     keyed = [(number, entry.key) for number, entry in enumerate(entries, 1) if entry.key is not None]
     return (
         arrays.integers(commands),
@@ -240,6 +250,9 @@ def append_parameters(entries: Sequence[Entry], catalogue: Catalogue) -> tuple[a
         arrays.texts(actors),
         arrays.uuids(correlations),
         arrays.bigints(causations),
+        arrays.integers([number for number, _, _ in checks]),
+        arrays.uuids([stream for _, stream, _ in checks]),
+        arrays.bigints([version for _, _, version in checks]),
         arrays.integers([number for number, _ in keyed]),
         arrays.texts([key.actor for _, key in keyed]),
         arrays.texts([key.key for _, key in keyed]),

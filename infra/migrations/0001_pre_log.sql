@@ -76,15 +76,18 @@ CREATE TRIGGER contents_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON log.c
 -- Append the events of one or more commands. Each command is written whole or not at all, and fails alone.
 --
 -- event_commands ... causations: one element an event, in the order they are to have in the log; a command's
--- events are consecutive; `event_commands` numbers the commands 1, 2, 3 ... A stream may stand in one command only.
+-- events are consecutive; `event_commands` numbers the commands 1, 2, 3 ...
+-- check_commands ... check_versions: the streams that a command writes, or that its decision rests on, and the
+-- version each is expected to have (0 = no events). A stream that is written may stand in one command only.
 -- key_commands ... request_hashes: one element for each command that carries an idempotency key.
 --
--- Returns the position before the first new event and, by command number: those that conflict with what is
--- there (`stale`), those whose key was known (`repeated`, with the first position of what it wrote then),
+-- Returns the position before the first new event and, by command number: those that expected another version
+-- (`stale`), those whose key was known (`repeated`, with the first position of what it wrote then),
 -- and those whose key was known with another request (`reused`). All others are written, in order, without gaps.
 CREATE FUNCTION log.append(
     event_commands int[], streams uuid[], versions bigint[], topics text[], states bytea[], owners uuid[],
     actors text[], correlations uuid[], causations bigint[],
+    check_commands int[], check_streams uuid[], check_versions bigint[],
     key_commands int[], key_actors text[], keys text[], request_hashes bytea[],
     OUT base bigint, OUT stale int[], OUT repeated int[], OUT repeated_positions bigint[], OUT reused int[]
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
@@ -99,28 +102,26 @@ BEGIN
     base := coalesce(base, 0);
     now_at := greatest(clock_timestamp(), now_at);  -- a clock set back must not put an event before its cause
 
+    -- LATERAL ... LIMIT 1 makes each of these one index lookup a row, whatever the planner believes of the table.
     IF cardinality(key_commands) > 0 THEN
         SELECT array_agg(k.command) FILTER (WHERE i.request_hash = k.request_hash),
                array_agg(i.position) FILTER (WHERE i.request_hash = k.request_hash),
                array_agg(k.command) FILTER (WHERE i.request_hash <> k.request_hash)
         INTO repeated, repeated_positions, reused
         FROM unnest(key_commands, key_actors, keys, request_hashes) AS k (command, actor, key, request_hash)
-        JOIN log.idempotency AS i ON i.actor = k.actor AND i.key = k.key;
+        CROSS JOIN LATERAL (
+            SELECT known.request_hash, known.position FROM log.idempotency AS known
+            WHERE known.actor = k.actor AND known.key = k.key LIMIT 1
+        ) AS i;
     END IF;
 
-    SELECT array_agg(DISTINCT n.command) INTO stale
-    FROM unnest(event_commands, streams, versions) AS n (command, stream, version)
-    WHERE EXISTS (
-            SELECT FROM log.events AS e
-            WHERE e.originator_id = n.stream AND e.originator_version = n.version
-        )
-        OR (n.version > 1 AND NOT EXISTS (
-            SELECT FROM log.events AS e
-            WHERE e.originator_id = n.stream AND e.originator_version = n.version - 1
-        ) AND NOT EXISTS (
-            SELECT FROM unnest(streams, versions) AS b (stream, version)
-            WHERE b.stream = n.stream AND b.version = n.version - 1
-        ));
+    SELECT array_agg(c.command) INTO stale
+    FROM unnest(check_commands, check_streams, check_versions) AS c (command, stream, version)
+    LEFT JOIN LATERAL (
+        SELECT e.originator_version AS version FROM log.events AS e
+        WHERE e.originator_id = c.stream ORDER BY e.originator_version DESC LIMIT 1
+    ) AS newest ON true
+    WHERE coalesce(newest.version, least(c.version, 0)) <> c.version;
 
     left_out := coalesce(stale, '{}') || coalesce(repeated, '{}') || coalesce(reused, '{}');
 

@@ -1,0 +1,109 @@
+"""Everything made from the server's secret: names' ids, token hashes, access tokens, claim tokens, signed URLs.
+
+One secret, one derived key a purpose: a token made for one purpose is worthless for another.
+"""
+
+import base64
+import hashlib
+import hmac
+import secrets
+from datetime import datetime
+from uuid import UUID
+
+import jwt
+import msgspec
+from msgspec import Struct
+
+from domain.ids import AccountId, Digest, RunId, SessionId
+from domain.refusals import NotAuthenticated
+
+ALGORITHM = "HS256"
+NOT_LOGGED_IN = "Please log in: the access token is missing, expired or not ours."
+
+
+class Access(Struct, frozen=True):
+    """Who an access token speaks for."""
+
+    account: AccountId
+    session: SessionId
+
+
+class ClaimToken(Struct, frozen=True):
+    """What an executor may do to objects for one attempt."""
+
+    run: RunId
+    epoch: int
+    graph: Digest
+    expires: int
+
+
+class ServerSecrets:
+    """The Secrets port, and the tokens that only adapters deal with."""
+
+    def __init__(self, secret: bytes) -> None:
+        self._names = derive(secret, "names")
+        self._refresh = derive(secret, "refresh tokens")
+        self._access = derive(secret, "access tokens")
+        self._claims = derive(secret, "claim tokens")
+        self._urls = derive(secret, "object urls")
+
+    def name_id(self, kind: str, canonical: str) -> UUID:
+        mac = hmac.digest(self._names, f"{kind}:{canonical}".encode(), "sha256")
+        return UUID(bytes=mac[:16], version=8)
+
+    def random_token(self) -> str:
+        return secrets.token_urlsafe(32)
+
+    def hash_token(self, token: str) -> bytes:
+        return hmac.digest(self._refresh, token.encode(), "sha256")
+
+    def access_token(self, account: AccountId, session: SessionId, expires_at: datetime) -> str:
+        claims = {"sub": str(account), "sid": str(session), "exp": int(expires_at.timestamp())}
+        return jwt.encode(claims, self._access, ALGORITHM)
+
+    def read_access_token(self, token: str) -> Access:
+        """Raises NotAuthenticated."""
+        try:
+            claims = jwt.decode(token, self._access, [ALGORITHM], options={"require": ["sub", "sid", "exp"]})
+            return Access(AccountId(UUID(claims["sub"])), SessionId(UUID(claims["sid"])))
+        except (jwt.InvalidTokenError, ValueError) as error:
+            raise NotAuthenticated(NOT_LOGGED_IN) from error
+
+    def claim_token(self, claim: ClaimToken) -> str:
+        body = msgspec.json.encode(claim)
+        return f"{_text(body)}.{_text(hmac.digest(self._claims, body, 'sha256'))}"
+
+    def read_claim_token(self, token: str, now: datetime) -> ClaimToken:
+        """Raises NotAuthenticated."""
+        try:
+            body, mac = (_bytes(part) for part in token.split("."))
+            if hmac.compare_digest(mac, hmac.digest(self._claims, body, "sha256")):
+                claim = msgspec.json.decode(body, type=ClaimToken)
+                if claim.expires > now.timestamp():
+                    return claim
+        except (ValueError, msgspec.DecodeError) as error:
+            raise NotAuthenticated("The claim's token is not valid.") from error
+        raise NotAuthenticated("The claim's token has expired or is not ours.")
+
+    def object_signature(self, run: RunId, digest: Digest, expires: int) -> str:
+        """What makes a URL of an output good for whoever was given it, until it expires."""
+        return _text(hmac.digest(self._urls, f"{run}/{digest}/{expires}".encode(), "sha256"))
+
+    def check_object_signature(
+        self, run: RunId, digest: Digest, expires: int, signature: str, now: datetime
+    ) -> bool:
+        right = hmac.compare_digest(signature.encode(), self.object_signature(run, digest, expires).encode())
+        return right and expires > now.timestamp()
+
+
+def derive(secret: bytes, purpose: str) -> bytes:
+    """A key of 32 bytes for one purpose."""
+    return hmac.digest(secret, f"comfyplus {purpose}".encode(), hashlib.sha256)
+
+
+def _text(body: bytes) -> str:
+    return base64.urlsafe_b64encode(body).rstrip(b"=").decode()
+
+
+def _bytes(text: str) -> bytes:
+    return base64.urlsafe_b64decode(text + "=" * (-len(text) % 4))
