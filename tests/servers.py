@@ -104,7 +104,7 @@ def fresh_nats(tmp_path: Path) -> Iterator[NatsServer]:
 def running(child: Child) -> Iterator[None]:
     process = start(child)
     try:
-        wait_until_ready(child, process)
+        wait_until_ready((child, process))
         yield
     finally:
         stop(child, process)

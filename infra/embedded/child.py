@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from functools import cache
 from pathlib import Path
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -21,13 +22,17 @@ class ChildFailedError(Exception):
 
 
 class Child(Struct, frozen=True, kw_only=True):
-    """How to start one process and how to tell that it is ready; `is_ready` is given its pid."""
+    """How to start one process and how to tell that it is ready.
+
+    `before` clears the way, also for a restart; `is_ready` is given the process's pid.
+    """
 
     name: str
     argv: tuple[str, ...]
     cwd: Path
     log: Path
     environment: Mapping[str, str]
+    before: Callable[[], None] = lambda: None
     is_ready: Callable[[int], bool] = lambda _pid: True
     ready_s: float = 30
     stop_signal: int = signal.SIGTERM
@@ -35,18 +40,15 @@ class Child(Struct, frozen=True, kw_only=True):
     stop_s: float = 5
 
 
+Started: TypeAlias = tuple[Child, subprocess.Popen[bytes]]
+
+
 def start(child: Child) -> subprocess.Popen[bytes]:
     """Start without waiting. Call from a thread that lives as long as the child should: its end kills the child."""
     child.log.parent.mkdir(parents=True, exist_ok=True)
     if child.log.exists() and child.log.stat().st_size > LOG_LIMIT_BYTES:
         child.log.replace(child.log.with_name(f"{child.log.name}.old"))
-    libc, parent = _libc(), os.getpid()
-
-    def die_with_parent() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, child.death_signal)
-        if os.getppid() != parent:  # it died before we asked
-            os._exit(1)
-
+    child.before()
     with child.log.open("ab") as log:
         return subprocess.Popen(
             child.argv,
@@ -56,20 +58,27 @@ def start(child: Child) -> subprocess.Popen[bytes]:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,  # Ctrl-C in the terminal is for us; we stop the children in order
-            preexec_fn=die_with_parent,
+            preexec_fn=dying_with_us(child.death_signal),
         )
 
 
-def wait_until_ready(child: Child, process: subprocess.Popen[bytes]) -> None:
-    """Raises ChildFailedError when it ends first, or after `ready_s`."""
-    deadline = time.monotonic() + child.ready_s
-    while not child.is_ready(process.pid):
-        if process.poll() is not None:
-            raise ChildFailedError(f"{child.name} ended with {process.returncode}.\n{last_lines(child.log)}")
-        if time.monotonic() > deadline:
-            raise ChildFailedError(
-                f"{child.name} was not ready within {child.ready_s:g} s.\n{last_lines(child.log)}"
-            )
+def dying_with_us(death_signal: int) -> Callable[[], None]:
+    """To be run in a new process before its program: the kernel sends it the signal when the caller is gone."""
+    libc, parent = _libc(), os.getpid()
+
+    def prepare() -> None:
+        libc.prctl(PR_SET_PDEATHSIG, death_signal)
+        if os.getppid() != parent:  # it died before we asked
+            os._exit(1)
+
+    return prepare
+
+
+def wait_until_ready(*started: Started) -> None:
+    """Raises ChildFailedError when any of them ends first, or is not ready after its `ready_s`."""
+    since = time.monotonic()
+    waiting = list(started)
+    while waiting := [one for one in waiting if not _is_ready(*one, time.monotonic() - since)]:
         time.sleep(POLL_S)
 
 
@@ -111,6 +120,16 @@ def wait_until_gone(folder: Path, command: str, patience_s: float = 10) -> None:
             for pid in left:
                 os.kill(pid, signal.SIGKILL)
         time.sleep(POLL_S)
+
+
+def _is_ready(child: Child, process: subprocess.Popen[bytes], waited_s: float) -> bool:
+    if process.poll() is not None:
+        raise ChildFailedError(f"{child.name} ended with {process.returncode}.\n{last_lines(child.log)}")
+    if waited_s > child.ready_s:
+        raise ChildFailedError(
+            f"{child.name} was not ready within {child.ready_s:g} s.\n{last_lines(child.log)}"
+        )
+    return child.is_ready(process.pid)
 
 
 @cache

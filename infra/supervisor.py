@@ -1,0 +1,131 @@
+"""Keeps our processes running: each is restarted when it ends, whatever the reason, until all are stopped."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from infra.embedded.child import Child, start, wait_until_ready
+
+LOOK_S = 0.05
+FIRST_PAUSE_S = 0.2  # before the second restart in a row; it doubles
+LONGEST_PAUSE_S = 5.0
+STEADY_S = 10.0  # a process that lived this long starts with a clean slate
+
+
+class Supervisor:
+    """Starts children in stages and stops the stages in reverse; `pids` is a file that names those running."""
+
+    def __init__(self, pids: Path, say: Callable[[str], None]) -> None:
+        self._pids = pids
+        self._say = say
+        self._stages: list[list[_Kept]] = []
+
+    def __enter__(self) -> "Supervisor":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def start(self, *children: Child) -> None:
+        """Start a stage without waiting for it."""
+        stage: list[_Kept] = []
+        self._stages.append(stage)
+        for child in children:
+            stage.append(_Kept(child))
+        self._write_pids()
+
+    def wait_until_ready(self) -> None:
+        """Raises ChildFailedError when one of the children ends first or takes too long."""
+        wait_until_ready(*((kept.child, kept.process) for kept in self._all()))
+
+    def watch(self) -> None:
+        """Restart what ends, for ever."""
+        while True:
+            self.look()
+            time.sleep(LOOK_S)
+
+    def look(self) -> None:
+        """Restart what has ended since, where its pause is over."""
+        changed = False
+        for kept in self._all():
+            code = kept.process.poll()
+            if code is None:
+                continue
+            now = time.monotonic()
+            if kept.restart_at is None:
+                kept.plan_restart(now)
+                self._say(f"{kept.child.name} ended ({_reason(code)}), see {kept.child.log}; restarting")
+            if kept.restart_at is not None and now >= kept.restart_at:
+                kept.restart()
+                changed = True
+        if changed:
+            self._write_pids()
+
+    def pid(self, name: str) -> int:
+        """Raises KeyError for a name that is not one of the children's."""
+        return {kept.child.name: kept.process.pid for kept in self._all()}[name]
+
+    def stop(self) -> None:
+        """Ask a stage to end, kill what does not, then the stage before it."""
+        while self._stages:
+            stage = self._stages[-1]
+            for kept in stage:
+                if kept.process.poll() is None:
+                    kept.process.send_signal(kept.child.stop_signal)
+            asked_at = time.monotonic()
+            for kept in stage:
+                _end(kept, asked_at + kept.child.stop_s)
+            self._stages.pop()
+        self._pids.unlink(missing_ok=True)
+
+    def _all(self) -> Sequence["_Kept"]:
+        return [kept for stage in self._stages for kept in stage]
+
+    def _write_pids(self) -> None:
+        self._pids.parent.mkdir(parents=True, exist_ok=True)
+        fresh = self._pids.with_suffix(".new")
+        fresh.write_bytes(msgspec.json.encode({kept.child.name: kept.process.pid for kept in self._all()}))
+        fresh.replace(self._pids)
+
+
+class _Kept:
+    """A child, its present process, and when to start the next one."""
+
+    def __init__(self, child: Child) -> None:
+        self.child = child
+        self.process = start(child)
+        self.started_at = time.monotonic()
+        self.failures = 0
+        self.restart_at: float | None = None
+
+    def plan_restart(self, now: float) -> None:
+        if now - self.started_at >= STEADY_S:
+            self.failures = 0
+        pause = min(FIRST_PAUSE_S * 2 ** (self.failures - 1), LONGEST_PAUSE_S) if self.failures else 0.0
+        self.failures += 1
+        self.restart_at = now + pause
+
+    def restart(self) -> None:
+        self.process = start(self.child)
+        self.started_at = time.monotonic()
+        self.restart_at = None
+
+
+def _end(kept: _Kept, deadline: float) -> None:
+    try:
+        kept.process.wait(max(deadline - time.monotonic(), 0.0))
+    except subprocess.TimeoutExpired:
+        os.kill(kept.process.pid, signal.SIGKILL)
+        kept.process.wait()
+
+
+def _reason(code: int) -> str:
+    return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
