@@ -1,0 +1,172 @@
+"""A connection to NATS that heals itself, and says so when it cannot.
+
+nats-py needs care: an exception in a callback stops it for ever, its read loop can die while it says it is
+connected, and by default it gives up after two minutes.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import nats.errors
+from nats.aio.client import Client
+
+logger = logging.getLogger(__name__)
+
+PENDING_BYTES = 32 * 1024 * 1024  # a publish that finds this full waits in a place that swallows cancellation
+RECONNECT_WAIT_S = 0.25
+WATCH_S = 1.0
+SAME_ERROR_S = 10.0  # a server that is away would otherwise fill the log
+
+
+class Connection:
+    """One connection to the NATS server, kept up for as long as it is open.
+
+    `closed` is set when it will never work again (the server refused it): end the process or open another one.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.client = Client()
+        self.closed = asyncio.Event()
+        self._closing = False
+        self._on_lost: list[Callable[[], None]] = []
+        self._on_restored: list[Callable[[], None]] = []
+        self._watchdog: asyncio.Task[None] | None = None
+        self._last_error = ("", 0.0)
+
+    async def open(
+        self, url: str, *, user: str | None = None, password: str | None = None, inbox_prefix: str = "_INBOX"
+    ) -> None:
+        """Waits for the server as long as it takes; set a time-out around it where that is too long."""
+        options: dict[str, Any] = {"reconnect_time_wait": RECONNECT_WAIT_S}  # typed int, but any number works
+        try:
+            await self.client.connect(
+                url,
+                name=self.name,
+                user=user,
+                password=password,
+                inbox_prefix=inbox_prefix,
+                ping_interval=10,
+                max_outstanding_pings=2,
+                max_reconnect_attempts=-1,
+                drain_timeout=5,
+                pending_size=PENDING_BYTES,
+                error_cb=self._error,
+                disconnected_cb=self._disconnected,
+                reconnected_cb=self._reconnected,
+                closed_cb=self._closed,
+                **options,
+            )
+        except BaseException:
+            await self.close()
+            raise
+        self._watchdog = asyncio.create_task(self._watch(), name=f"nats watchdog {self.name}")
+
+    async def close(self) -> None:
+        self._closing = True
+        if self._watchdog is not None:
+            self._watchdog.cancel()
+        await self.client.close()
+
+    async def __aenter__(self) -> "Connection":
+        return self
+
+    async def __aexit__(self, *exception: object) -> None:
+        await self.close()
+
+    @property
+    def connected(self) -> bool:
+        return bool(self.client.is_connected)
+
+    def on_lost(self, callback: Callable[[], None]) -> None:
+        """Call when the connection is lost: answers that are awaited may never come."""
+        self._on_lost.append(callback)
+
+    def on_restored(self, callback: Callable[[], None]) -> None:
+        self._on_restored.append(callback)
+
+    async def _error(self, error: Exception) -> None:
+        text, now = repr(error), time.monotonic()
+        if self._closing or (text == self._last_error[0] and now - self._last_error[1] < SAME_ERROR_S):
+            return
+        self._last_error = (text, now)
+        logger.warning("nats error", extra={"connection": self.name, "error": text})
+
+    async def _disconnected(self) -> None:
+        if not self._closing:
+            logger.warning("nats connection lost", extra={"connection": self.name})
+        self._tell(self._on_lost)
+
+    async def _reconnected(self) -> None:
+        logger.info("nats connection restored", extra={"connection": self.name})
+        self._tell(self._on_restored)
+
+    async def _closed(self) -> None:
+        if not self._closing:
+            logger.error("nats connection closed for good", extra={"connection": self.name})
+        self._tell(self._on_lost)
+        self.closed.set()
+
+    def _tell(self, callbacks: list[Callable[[], None]]) -> None:
+        for callback in callbacks:
+            try:
+                callback()
+            except Exception:  # raised into nats-py it would leave the connection half dead
+                logger.exception("a callback of the nats connection failed", extra={"connection": self.name})
+
+    async def _watch(self) -> None:
+        """Reconnect when nats-py's read loop or flusher has died while it believes to be connected."""
+        stuck = 0
+        while not self.closed.is_set():
+            await asyncio.sleep(WATCH_S)
+            client = self.client
+            loops = (client._reading_task, client._flusher_task)
+            if client.is_connected and any(task is not None and task.done() for task in loops):
+                logger.warning("nats read loop died, reconnecting", extra={"connection": self.name})
+                await client.force_reconnect()
+            reconnecting = client._reconnection_task
+            waiting = client.is_reconnecting or client.is_connecting
+            stuck = stuck + 1 if waiting and reconnecting is not None and reconnecting.done() else 0
+            if stuck > 1:  # the reconnecting itself has died: nothing will bring this client back
+                await client.close()
+
+
+def never_raising(name: str, callback: Callable[[Any], Awaitable[None]]) -> Callable[[Any], Awaitable[None]]:
+    """A message callback whose failure is logged and ends there."""
+
+    async def guarded(message: Any) -> None:
+        try:
+            await callback(message)
+        except Exception:
+            logger.exception("a message could not be handled", extra={"subscription": name})
+
+    return guarded
+
+
+async def connect(
+    url: str,
+    *,
+    name: str,
+    user: str | None = None,
+    password: str | None = None,
+    inbox_prefix: str = "_INBOX",
+) -> Connection:
+    """An open connection. Waits for the server as long as it takes."""
+    connection = Connection(name)
+    await connection.open(url, user=user, password=password, inbox_prefix=inbox_prefix)
+    return connection
+
+
+Unreachable = (
+    nats.errors.TimeoutError,
+    nats.errors.NoRespondersError,
+    nats.errors.ConnectionClosedError,
+    nats.errors.ConnectionReconnectingError,
+    nats.errors.ConnectionDrainingError,
+    nats.errors.OutboundBufferLimitError,
+    OSError,
+)
+"""What nats-py raises when the server, or whoever should answer, is away."""

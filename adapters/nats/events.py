@@ -1,0 +1,181 @@
+"""The stream EVENTS: the log in NATS, where a message's sequence is its event's position.
+
+Subject: `events.<kind>.<stream id>.<the rest of the topic>`, so `run.output_stored.v1` of a run is
+`events.run.<id>.output_stored.v1`: `events.run.>` is all of one kind, `events.*.<id>.>` one stream, and
+`events.run.*.output_stored.*` one fact in all its forms.
+"""
+
+import logging
+from collections.abc import Sequence
+from itertools import pairwise
+from uuid import UUID, uuid4
+
+from msgspec import Struct
+from nats.js import JetStreamContext
+from nats.js.api import (
+    DiscardPolicy,
+    RetentionPolicy,
+    StorageType,
+    StoreCompression,
+    StreamConfig,
+    StreamInfo,
+)
+from nats.js.errors import APIError, NotFoundError
+
+from adapters.nats import cloud_event
+from adapters.nats.connection import Connection, Unreachable
+from adapters.nats.publisher import MAX_BATCH, Message, Publisher, PublishError, UnacknowledgedError
+from domain.event import kind
+from domain.ids import Position
+from services.ports import FencedError, StoredRow, StreamUnavailableError
+
+logger = logging.getLogger(__name__)
+
+STREAM = "EVENTS"
+SUBJECTS = "events.>"
+LOG_KEY = "comfyplus.log"
+BATCH_FROM = 48  # rows; below, acknowledging each costs less delay than a batch does
+API_TIMEOUT_S = 5.0
+WRONG_LAST_SEQUENCE = 10071
+DUPLICATE_IN_BATCH = 10201
+
+
+class EventsSettings(Struct, frozen=True, kw_only=True):
+    """What is kept. `refill` bounds how many of the last events a stream that is made anew begins with."""
+
+    max_age_s: float = 30 * 24 * 3600
+    max_bytes: int = 16 * 1024**3
+    max_consumers: int = 10_000
+    duplicate_window_s: float = 120
+    replicas: int = 1
+    refill: int | None = None
+
+
+class NatsEventStream:
+    """EventStream over one connection. Its owner closes the connection."""
+
+    def __init__(self, connection: Connection, settings: EventsSettings = EventsSettings()) -> None:
+        self._settings = settings
+        self._jetstream: JetStreamContext = connection.client.jetstream(timeout=API_TIMEOUT_S)
+        self._publisher = Publisher(connection)
+        self._opened = False
+        self._log = UUID(int=0)
+        self._source = ""
+
+    async def ensure(self, log: UUID, head: Position) -> Position:
+        self._log, self._source = log, cloud_event.source(log)
+        try:
+            await self._open()
+            info = await self._info()
+            if info is not None and (info.config.metadata or {}).get(LOG_KEY) != str(log):
+                logger.warning("the stream is another log's, made anew", extra={"stream": STREAM})
+                await self.forget()
+                info = None
+            if info is None:
+                info = await self._make(head)
+            elif not self._fits(info):
+                info = await self._jetstream.update_stream(self._config(first=None))
+            return Position(info.state.last_seq)
+        except (*Unreachable, APIError) as error:
+            raise StreamUnavailableError(repr(error)) from error
+
+    async def ends_with(self, row: StoredRow) -> bool:
+        try:
+            message = await self._jetstream.get_msg(STREAM, seq=row.position, direct=True)
+        except NotFoundError:
+            return True  # it has aged away: nothing speaks against it
+        except (*Unreachable, APIError) as error:
+            raise StreamUnavailableError(repr(error)) from error
+        return message.data == cloud_event.encode(row, self._source)
+
+    async def forget(self) -> None:
+        try:
+            await self._jetstream.delete_stream(STREAM)
+        except NotFoundError:
+            pass
+        except (*Unreachable, APIError) as error:
+            raise StreamUnavailableError(repr(error)) from error
+
+    async def publish(self, rows: Sequence[StoredRow]) -> None:
+        assert all(after.position == before.position + 1 for before, after in pairwise(rows))
+        try:
+            if len(rows) < BATCH_FROM:
+                await self._publisher.send_all([self._message(row, fenced=True) for row in rows])
+                return
+            for start in range(0, len(rows), MAX_BATCH):
+                await self._publish_batch(rows[start : start + MAX_BATCH])
+        except PublishError as error:
+            if error.err_code in (WRONG_LAST_SEQUENCE, DUPLICATE_IN_BATCH):
+                raise FencedError(str(error)) from error
+            raise StreamUnavailableError(str(error)) from error
+        except UnacknowledgedError as error:
+            raise StreamUnavailableError(str(error)) from error
+
+    async def _publish_batch(self, rows: Sequence[StoredRow]) -> None:
+        first, *others = rows
+        messages = [self._message(first, fenced=True), *(self._message(row, fenced=False) for row in others)]
+        await self._publisher.send_batch(messages, batch=uuid4().hex)
+
+    def _message(self, row: StoredRow, *, fenced: bool) -> Message:
+        headers = {
+            "Content-Type": cloud_event.CONTENT_TYPE,
+            "Nats-Msg-Id": f"{self._log}:{row.position}",
+        }
+        if fenced:
+            headers["Nats-Expected-Last-Sequence"] = str(row.position - 1)
+        return Message(subject(row.topic, row.stream), cloud_event.encode(row, self._source), headers)
+
+    async def _open(self) -> None:
+        if not self._opened:
+            await self._publisher.open()
+            self._opened = True
+
+    async def _info(self) -> StreamInfo | None:
+        try:
+            return await self._jetstream.stream_info(STREAM)
+        except NotFoundError:
+            return None
+
+    async def _make(self, head: Position) -> StreamInfo:
+        refill = self._settings.refill
+        first = 1 if refill is None else max(1, head - refill + 1)
+        logger.info("stream made", extra={"stream": STREAM, "first": first, "log_head": head})
+        return await self._jetstream.add_stream(self._config(first=first))
+
+    def _fits(self, info: StreamInfo) -> bool:
+        have, want = info.config, self._settings
+        return (
+            have.max_age == want.max_age_s
+            and have.max_bytes == want.max_bytes
+            and have.max_consumers == want.max_consumers
+            and have.duplicate_window == want.duplicate_window_s
+            and have.num_replicas == want.replicas
+        )
+
+    def _config(self, *, first: int | None) -> StreamConfig:
+        settings = self._settings
+        return StreamConfig(
+            name=STREAM,
+            subjects=[SUBJECTS],
+            retention=RetentionPolicy.LIMITS,
+            storage=StorageType.FILE,
+            discard=DiscardPolicy.OLD,
+            max_age=settings.max_age_s,
+            max_bytes=settings.max_bytes,
+            max_consumers=settings.max_consumers,
+            duplicate_window=settings.duplicate_window_s,
+            num_replicas=settings.replicas,
+            first_seq=first,
+            deny_delete=True,
+            deny_purge=True,
+            allow_direct=True,
+            allow_atomic=True,
+            compression=StoreCompression.S2,
+            metadata={LOG_KEY: str(self._log)},
+        )
+
+
+def subject(topic: str, stream: UUID) -> str:
+    """Where the events of a stream are published."""
+    name = kind(topic)
+    return f"events.{name}.{stream}{topic[len(name) :]}"

@@ -1,0 +1,85 @@
+"""New events as they are published, for the builders of read models: fast, and silent when NATS is away.
+
+Nothing is acknowledged: the checkpoint stands beside the rows. After any doubt the consumer is made anew.
+"""
+
+import asyncio
+import logging
+
+from nats.js.errors import Error as JetStreamError
+
+from adapters.nats.cloud_event import ForeignMessageError, decode
+from adapters.nats.connection import Connection, Unreachable
+from adapters.nats.events import STREAM
+from adapters.nats.pull import HELD, Pull
+from domain.catalogue import CATALOGUE, Catalogue
+from domain.event import AnyRecorded
+from domain.ids import Position
+
+logger = logging.getLogger(__name__)
+
+MOST = 1000  # events handed out at once
+PAUSE_S = 0.2  # before NATS is asked again for a consumer that it could not give
+
+
+class NatsFeed:
+    """Feed over one connection, for one reader. Its owner closes the connection."""
+
+    def __init__(self, connection: Connection, catalogue: Catalogue = CATALOGUE) -> None:
+        self._connection = connection
+        self._catalogue = catalogue
+        self._pull: Pull | None = None
+        self._given = Position(0)
+        connection.on_lost(self._lost)
+
+    async def next(self, after: Position, timeout_s: float) -> list[AnyRecorded]:
+        try:
+            async with asyncio.timeout(timeout_s):
+                while True:
+                    pull = await self._pulling(after)
+                    await pull.arrival()
+                    if events := self._take(pull, after):
+                        return events
+        except TimeoutError:
+            return []
+
+    async def close(self) -> None:
+        if self._pull is not None:
+            await self._pull.close()
+            self._pull = None
+
+    async def _pulling(self, after: Position) -> Pull:
+        """The consumer that goes on behind `after`: the one there is, or a new one as soon as NATS gives it."""
+        pull = self._pull
+        if pull is not None and not pull.broken and self._given <= after <= pull.last + HELD:
+            return pull
+        await self.close()
+        while True:
+            pull = Pull(self._connection, STREAM, after)
+            try:
+                if self._connection.connected:
+                    await pull.open()
+                    self._pull, self._given = pull, after
+                    return pull
+            except (*Unreachable, JetStreamError) as error:
+                logger.info("no consumer", extra={"after": after, "reason": repr(error)})
+                await pull.close()
+            await asyncio.sleep(PAUSE_S)
+
+    def _take(self, pull: Pull, after: Position) -> list[AnyRecorded]:
+        events: list[AnyRecorded] = []
+        while pull.waiting and len(events) < MOST:
+            position, body = pull.waiting[0]
+            if position > after:
+                try:
+                    events.append(decode(body, position, self._catalogue))
+                except ForeignMessageError:  # a gap, then: the log says what belongs there
+                    logger.exception("foreign message in the stream", extra={"position": position})
+            pull.waiting.popleft()
+        if events:
+            self._given = events[-1].position
+        return events
+
+    def _lost(self) -> None:
+        if self._pull is not None:
+            self._pull.drop()

@@ -1,0 +1,132 @@
+"""A pull consumer that acknowledges nothing and asks for more before it has run dry.
+
+nats-py's `fetch` makes a task for each message and does not notice a restarted server; a callback does
+neither: the server's heartbeats tell whether it still serves.
+"""
+
+import asyncio
+import logging
+from collections import deque
+
+import msgspec
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
+
+from adapters.nats.connection import Connection, Unreachable, never_raising
+from domain.ids import Position
+
+logger = logging.getLogger(__name__)
+
+ASKED = 1024  # messages asked for at once
+HELD = 2048  # messages under way or waiting to be taken
+EXPIRES_S = 30.0
+HEARTBEAT_S = 1.0
+SILENCE_S = 3.5  # some missed heartbeats: nobody serves this consumer any more
+INACTIVE_S = 60.0  # after this the server forgets a consumer that nobody asks
+API_TIMEOUT_S = 1.0
+
+_NEXT = msgspec.json.encode(
+    {"batch": ASKED, "expires": int(EXPIRES_S * 1e9), "idle_heartbeat": int(HEARTBEAT_S * 1e9)}
+)
+
+
+class Pull:
+    """The messages of a stream above a sequence. `broken`: it must be replaced by another one."""
+
+    def __init__(self, connection: Connection, stream: str, after: Position) -> None:
+        self._client = connection.client
+        self._stream = stream
+        self._consumer = ""
+        self._inbox = connection.client.new_inbox()
+        self._subscription: Subscription | None = None
+        self._asked = 0
+        self._heard = 0.0
+        self._arrived = asyncio.Event()
+        self.waiting: deque[tuple[Position, bytes]] = deque()
+        self.last = after
+        self.broken = False
+
+    async def open(self) -> None:
+        """Raises what nats-py raises when the server is away or has no such stream."""
+        jetstream = self._client.jetstream(timeout=API_TIMEOUT_S)
+        config = ConsumerConfig(
+            ack_policy=AckPolicy.NONE,
+            deliver_policy=DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=self.last + 1,
+            inactive_threshold=INACTIVE_S,
+            mem_storage=True,
+        )
+        made = await jetstream.add_consumer(self._stream, config)
+        self._consumer = made.name
+        callback = never_raising(self._stream, self._message)
+        self._subscription = await self._client.subscribe(self._inbox, cb=callback)
+        self._heard = asyncio.get_running_loop().time()
+        await self._ask()
+
+    async def close(self) -> None:
+        self.broken = True
+        if self._subscription is None:
+            return
+        try:
+            await self._subscription.unsubscribe()
+            if self._client.is_connected:
+                await self._client.publish(f"$JS.API.CONSUMER.DELETE.{self._stream}.{self._consumer}")
+        except Unreachable:
+            pass  # the server forgets it by itself
+
+    async def arrival(self) -> None:
+        """Return when a message waits, or when none will come any more."""
+        loop = asyncio.get_running_loop()
+        while not self.waiting and not self.broken:
+            await self._ask()
+            self._arrived.clear()
+            deadline = self._heard + SILENCE_S
+            try:
+                async with asyncio.timeout_at(deadline):
+                    await self._arrived.wait()
+            except TimeoutError:
+                self.broken = self._heard + SILENCE_S <= loop.time()
+
+    def drop(self) -> None:
+        self.broken = True
+        self._arrived.set()
+
+    async def _ask(self) -> None:
+        """Ask for more while there is room for it."""
+        if self.broken or self._asked + len(self.waiting) > HELD - ASKED or self._asked > ASKED // 2:
+            return
+        self._asked += ASKED
+        subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
+        try:
+            await self._client.publish(subject, _NEXT, reply=self._inbox)
+        except Unreachable:
+            self.drop()
+
+    async def _message(self, message: Msg) -> None:
+        self._heard = asyncio.get_running_loop().time()
+        if message.subject == self._inbox:
+            self._status(message.headers or {})
+        else:
+            self._asked -= 1
+            self.last = _sequence(message.reply)
+            self.waiting.append((self.last, message.data))
+            self._arrived.set()
+        await self._ask()
+
+    def _status(self, headers: dict[str, str]) -> None:
+        match headers.get("Status"):
+            case "100":
+                return
+            case "408":
+                self._asked -= int(headers.get("Nats-Pending-Messages", "0"))
+            case status:
+                described = headers.get("Description", "")
+                logger.info("consumer ended", extra={"status": status, "description": described})
+                self.drop()
+
+
+def _sequence(reply: str) -> Position:
+    """The stream's sequence in `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>...`, in both of its forms."""
+    tokens = reply.split(".")
+    return Position(int(tokens[5] if len(tokens) == 9 else tokens[7]))
