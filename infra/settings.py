@@ -18,8 +18,11 @@ ELSEWHERE = {"comfyui_url": "COMFYUI_URL"}  # the name other tools around ComfyU
 MIB = 2**20
 
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=366 * 86_400)]
+Bytes: TypeAlias = Annotated[int, Meta(ge=1024, le=1024**4)]
+Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Url: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+]*://\S+$")]
 HttpUrl: TypeAlias = Annotated[str, Meta(pattern=r"^https?://\S+$")]
+Level: TypeAlias = Literal["debug", "info", "warning", "error"]
 
 
 class SettingsError(Exception):
@@ -27,80 +30,72 @@ class SettingsError(Exception):
 
 
 class Settings(Struct, frozen=True, kw_only=True):
-    data: Annotated[Path, Meta(description="The folder that holds everything this program keeps.")] = Path(
-        ".data"
-    )
+    data: Path = Path(".data")
+    """The folder that holds everything this program keeps."""
 
-    database_url: Annotated[Url | None, Meta(description="The owner's PostgreSQL URL; unset: embedded.")] = (
-        None
-    )
-    app_database_url: Annotated[
-        Url | None, Meta(description="Instead of the derived URL of comfyplus_app.")
-    ] = None
-    project_database_url: Annotated[Url | None, Meta(description="Instead of that of comfyplus_project.")] = (
-        None
-    )
-    query_database_url: Annotated[Url | None, Meta(description="Instead of that of comfyplus_query.")] = None
-    dispatch_database_url: Annotated[
-        Url | None, Meta(description="Instead of that of comfyplus_dispatch.")
-    ] = None
-    relay_database_url: Annotated[Url | None, Meta(description="Instead of that of comfyplus_relay.")] = None
+    database_url: Url | None = None
+    """PostgreSQL as its owner, who migrates; unset: an embedded server."""
+    app_database_url: Url | None = None
+    """PostgreSQL as comfyplus_app; unset: derived from the owner's, as for the next four."""
+    project_database_url: Url | None = None
+    """PostgreSQL as comfyplus_project."""
+    query_database_url: Url | None = None
+    """PostgreSQL as comfyplus_query."""
+    dispatch_database_url: Url | None = None
+    """PostgreSQL as comfyplus_dispatch."""
+    relay_database_url: Url | None = None
+    """PostgreSQL as comfyplus_relay."""
 
-    nats_url: Annotated[
-        Url | None, Meta(description="NATS with APP's user and password in it; unset: embedded.")
-    ] = None
-    nats_exec_url: Annotated[
-        Url | None, Meta(description="NATS with the executor's name and password in it.")
-    ] = None
+    nats_url: Url | None = None
+    """NATS with the name and password of APP's user in it; unset: an embedded server."""
+    nats_exec_url: Url | None = None
+    """NATS with the executor's name and password in it."""
 
-    comfyui_url: Annotated[HttpUrl | None, Meta(description="The ComfyUI to drive; unset: the sandbox.")] = (
-        None
-    )
-    backend: Annotated[
-        str, Meta(description="The name that ComfyUI gets.", pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    ] = "local"
-    executor: Annotated[
-        str, Meta(description="The name of this machine's executor.", pattern=r"^[A-Za-z0-9_-]{1,64}$")
-    ] = "local"
+    comfyui_url: HttpUrl | None = None
+    """The ComfyUI to drive; unset: the sandbox."""
+    backend: Name = "local"
+    """The name that ComfyUI gets."""
+    executor: Name = "local"
+    """The name of this machine's executor."""
 
-    host: Annotated[str, Meta(description="The address the API listens on.", min_length=1)] = "127.0.0.1"
-    port: Annotated[int, Meta(description="The API's port; 0: any free one.", ge=0, le=65_535)] = 8400
-    public_url: Annotated[
-        HttpUrl | None, Meta(description="How people reach the API; unset: host and port.")
-    ] = None
-    api_url: Annotated[
-        HttpUrl | None, Meta(description="How executors reach the API; unset: host and port.")
-    ] = None
+    host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    """The address the API listens on."""
+    port: Annotated[int, Meta(ge=0, le=65_535)] = 8400
+    """The API's port; 0: any free one."""
+    public_url: HttpUrl | None = None
+    """How people reach the API; unset: host and port."""
+    api_url: HttpUrl | None = None
+    """How executors reach the API; unset: host and port."""
 
-    secret: Annotated[
-        str | None,
-        Meta(description="What all keys are derived from; unset: made once in <data>/secret.", min_length=32),
-    ] = None
-    access_token_s: Annotated[Seconds, Meta(description="How long an access token opens doors.")] = 900
-    refresh_token_s: Annotated[
-        Seconds, Meta(description="How long one may stay away without logging in.")
-    ] = 30 * 86_400
+    secret: Annotated[str, Meta(min_length=32)] | None = None
+    """What all keys are derived from; unset: made once in <data>/secret."""
+    access_token_s: Seconds = 15 * 60
+    """How long an access token opens doors."""
+    refresh_token_s: Seconds = 30 * 86_400
+    """How long one may stay away without logging in again."""
 
-    lease_s: Annotated[Seconds, Meta(description="An executor silent for this long loses its run.")] = 45
-    beat_s: Annotated[Seconds, Meta(description="How often an executor says that it lives.")] = 10
-    sweep_s: Annotated[Seconds, Meta(description="How often dispatch looks for lost runs.")] = 2
-    retry_pause_s: Annotated[
-        Seconds, Meta(description="Before the first retry of a run; doubles with each.")
-    ] = 5
-    retries: Annotated[int, Meta(description="How often a lost run is tried again.", ge=0, le=20)] = 3
-    run_timeout_s: Annotated[int, Meta(description="How long a run may take.", ge=1, le=7 * 86_400)] = 300
+    lease_s: Seconds = 45
+    """An executor that is silent for this long loses its runs."""
+    beat_s: Seconds = 10
+    """How often an executor says that it lives."""
+    sweep_s: Seconds = 2
+    """How often dispatch looks for lost runs."""
+    retry_pause_s: Seconds = 5
+    """The pause before a run's first retry; it doubles with each."""
+    retries: Annotated[int, Meta(ge=0, le=20)] = 3
+    """How often a lost run is tried again."""
+    run_timeout_s: Annotated[int, Meta(ge=1, le=7 * 86_400)] = 300
+    """How long a run may take."""
 
-    max_graph_bytes: Annotated[int, Meta(description="The largest graph taken.", ge=1024, le=64 * MIB)] = (
-        8 * MIB
-    )
-    max_object_bytes: Annotated[int, Meta(description="The largest output taken.", ge=MIB)] = 1024 * MIB
-    max_image_pixels: Annotated[
-        int, Meta(description="The largest picture thumbnails are made of.", ge=MIB)
-    ] = 256 * MIB
+    max_graph_bytes: Bytes = 8 * MIB
+    """The largest graph taken."""
+    max_object_bytes: Bytes = 1024 * MIB
+    """The largest output taken."""
+    max_image_pixels: Annotated[int, Meta(ge=MIB)] = 256 * MIB
+    """The largest picture that thumbnails are made of."""
 
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], Meta(description="What to log.")] = (
-        "info"
-    )
+    log_level: Level = "info"
+    """What to log: debug, info, warning or error."""
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str]) -> "Settings":
