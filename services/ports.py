@@ -3,7 +3,7 @@
 The messages travel as JSON over NATS requests; each class here is one wire format, read by both sides.
 """
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
@@ -286,16 +286,16 @@ class BackendLink(Protocol):
     def name(self) -> str: ...
 
     async def listen(self, hear: Callable[[Signal], None]) -> None:
-        """Pass on what the backend tells, until cancelled. Signals may be lost or come twice: look as well."""
+        """Pass on what the backend tells of submitted attempts, until cancelled.
+
+        Signals may be lost or come twice: look as well.
+        """
 
     async def sight(self) -> BackendSight:
         """Whether it lives, and what it is."""
 
     async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
         """Queue a graph under the attempt's id. Raises GraphRefusedError, PromptUncertainError as well."""
-
-    async def follow(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
-        """Hear of an attempt again that was submitted before the executor restarted."""
 
     def forget(self, attempt: AttemptId) -> None:
         """It has ended, or is given up: no more signals of it."""
@@ -385,29 +385,64 @@ class Expired(Struct, frozen=True):
     executor: str
 
 
+class Revoked(Struct, frozen=True):
+    """An attempt that an executor should stop."""
+
+    executor: str
+    attempt: HeldAttempt
+
+
 class RunQueue(Protocol):
-    """The queue's order and leases: working state, folded from `run.*` and `backend.*` events."""
+    """The queue's order and leases: working state, folded from `run.*` events."""
 
     async def position(self) -> Position:
         """The last event that is folded in."""
 
-    async def apply(self, events: Sequence[AnyRecorded], upto: Position) -> None:
-        """Fold events above the checkpoint; both commit together."""
+    async def apply(self, events: Sequence[AnyRecorded], upto: Position) -> Sequence[Revoked]:
+        """Fold events above the checkpoint; both commit together. Returns held attempts that were cancelled."""
 
     async def claim(self, request: ClaimRequest, lease_until: datetime) -> "Claimed | None":
-        """Pick the next run for this backend, lease it and append run.claimed, in one transaction."""
+        """Pick the next run for this backend, lease it and append run.claimed, in one transaction.
+
+        Raises StaleStreamError when the queue lags behind the log for the run it picked.
+        """
 
     async def renew(
         self, executor: str, attempts: Sequence[HeldAttempt], lease_until: datetime
-    ) -> Sequence[HeldAttempt]:
-        """Prolong leases; returns the attempts that are not (any more) this executor's."""
+    ) -> Mapping[HeldAttempt, Digest]:
+        """Prolong leases; returns those that are (still) this executor's, with the digests of their graphs."""
 
     async def held(self, executor: str) -> Sequence["Claimed"]: ...
 
     async def expired(self, now: datetime) -> Sequence[Expired]: ...
 
-    async def waiting(self) -> int:
-        """How many runs could be claimed now."""
+    async def waiting(self) -> bool:
+        """Whether a run could be claimed now."""
+
+    async def see_backend(self, name: str, executor: str, live: bool, until: datetime) -> None: ...
+
+    async def lapsed_backends(self, now: datetime) -> Sequence[str]:
+        """Backends believed alive whose executor has been silent for too long."""
+
+    async def backend_gone(self, name: str) -> None: ...
+
+
+class RunLog(Protocol):
+    """The log as dispatch follows it."""
+
+    async def head(self) -> Position: ...
+
+    async def after(
+        self, position: Position, limit: int, topics: frozenset[str] | None = None
+    ) -> Sequence[AnyRecorded]: ...
+
+    async def grown(self, timeout_s: float) -> None:
+        """Return when something was appended, or after the time-out."""
+
+
+class ClaimTokens(Protocol):
+    def claim_token(self, run: RunId, epoch: int, graph: Digest, expires_at: datetime) -> str:
+        """What opens the graph and takes the outputs of one attempt."""
 
 
 class Claimed(Struct, frozen=True, kw_only=True):

@@ -69,8 +69,8 @@ class ServerSecrets:
         except (jwt.InvalidTokenError, ValueError) as error:
             raise NotAuthenticated(NOT_LOGGED_IN) from error
 
-    def claim_token(self, claim: ClaimToken) -> str:
-        body = msgspec.json.encode(claim)
+    def claim_token(self, run: RunId, epoch: int, graph: Digest, expires_at: datetime) -> str:
+        body = msgspec.json.encode(ClaimToken(run, epoch, graph, int(expires_at.timestamp())))
         return f"{_text(body)}.{_text(hmac.digest(self._claims, body, 'sha256'))}"
 
     def read_claim_token(self, token: str, now: datetime) -> ClaimToken:

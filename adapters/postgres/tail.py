@@ -11,6 +11,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from adapters.postgres.rows import COLUMNS, EventRow, recorded
+from commands.ports import LogUnavailableError
 from domain.event import AnyRecorded
 from domain.ids import Position
 from services.ports import StoredRow
@@ -29,7 +30,7 @@ IDENTITY = "SELECT id FROM log.identity"
 class PostgresTail:
     """LogTail of the services and Log of the projections, over two connections that are renewed when lost.
 
-    Every method raises psycopg.OperationalError while Postgres is away, but `grown`, which then only waits.
+    Every method raises LogUnavailableError while Postgres is away, but `grown`, which then only waits.
     """
 
     def __init__(self, url: str) -> None:
@@ -80,14 +81,17 @@ class PostgresTail:
         return PostgresLeadership(self._url, name)
 
     async def _fetch(self, query: str, values: Sequence[Any]) -> list[EventRow]:
-        async with self._lock:
-            if self._reader is None or self._reader.closed or self._reader.broken:
-                self._reader = await psycopg.AsyncConnection.connect(
-                    self._url, autocommit=True, connect_timeout=5
-                )
-            cursor = self._reader.cursor(row_factory=tuple_row, binary=True)
-            await cursor.execute(query.encode(), values, prepare=True)
-            return await cursor.fetchall()
+        try:
+            async with self._lock:
+                if self._reader is None or self._reader.closed or self._reader.broken:
+                    self._reader = await psycopg.AsyncConnection.connect(
+                        self._url, autocommit=True, connect_timeout=5
+                    )
+                cursor = self._reader.cursor(row_factory=tuple_row, binary=True)
+                await cursor.execute(query.encode(), values, prepare=True)
+                return await cursor.fetchall()
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise LogUnavailableError("The log cannot be read at the moment.") from error
 
     async def _listening(self) -> psycopg.AsyncConnection:
         if self._listener is None or self._listener.closed or self._listener.broken:
@@ -109,11 +113,15 @@ class PostgresLeadership:
         self._connection: psycopg.AsyncConnection | None = None
 
     async def __aenter__(self) -> "PostgresLeadership":
-        self._connection = await psycopg.AsyncConnection.connect(
-            self._url, autocommit=True, connect_timeout=5
-        )
-        while not await self._take():
-            await asyncio.sleep(self.POLL_S)
+        try:
+            self._connection = await psycopg.AsyncConnection.connect(
+                self._url, autocommit=True, connect_timeout=5
+            )
+            while not await self._take():
+                await asyncio.sleep(self.POLL_S)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            await self.__aexit__()
+            raise LogUnavailableError("Postgres cannot be reached at the moment.") from error
         return self
 
     async def __aexit__(self, *exception: object) -> None:
