@@ -21,7 +21,9 @@ from infra.embedded.child import Child, ChildFailedError, dying_with_us, wait_un
 from infra.embedded.unprivileged import NOBODY, unprivileged
 
 OWNER = "comfyplus"
-DATABASE = "comfyplus"
+DATABASE = (
+    "postgres"  # initdb makes it anyway; another one would cost a quarter of a second at the first start
+)
 PORT = 5432  # names the socket's file; no network port
 SOCKET_PATH_LIMIT = 100  # the kernel allows 107 bytes
 PLAIN_PATH = re.compile(r"[A-Za-z0-9_./ -]+")  # libpq splits hosts at commas
@@ -115,9 +117,7 @@ def _make_cluster(folder: Path, cluster: Path, binaries: Path, prefix: tuple[str
         # code points decide the order, as with C, but upper and lower know all of Unicode
         *("--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
     )
-    _run((*prefix, *initdb), b"")
-    single = (str(binaries / "postgres"), "--single", "-D", str(unfinished), "postgres")
-    _run((*prefix, *single), f"CREATE DATABASE {DATABASE};\n".encode())
+    _run((*prefix, *initdb))
     unfinished.rename(cluster)
 
 
@@ -127,10 +127,10 @@ def _clear_away(cluster: Path) -> None:
     (cluster / "postmaster.pid").unlink(missing_ok=True)
 
 
-def _run(argv: tuple[str, ...], stdin: bytes) -> None:
+def _run(argv: tuple[str, ...]) -> None:
     done = subprocess.run(
         argv,
-        input=stdin,
+        stdin=subprocess.DEVNULL,
         capture_output=True,
         check=False,
         env=_environment(),
