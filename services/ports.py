@@ -4,6 +4,7 @@ The messages travel as JSON over NATS requests; each class here is one wire form
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
@@ -542,3 +543,46 @@ class EventStream(Protocol):
 
     async def publish(self, rows: Sequence[StoredRow]) -> None:
         """Publish consecutive rows in order and wait for all acks. Raises FencedError, StreamUnavailableError."""
+
+
+# --- port of those who show a run as it happens
+
+
+class StepSeen(Struct, frozen=True):
+    progress: Progress
+
+
+class PreviewSeen(Struct, frozen=True):
+    image: bytes
+    media_type: str
+
+
+class FactSeen(Struct, frozen=True):
+    """An event of the run. Each position comes once; some may be missing after GapFeared."""
+
+    recorded: AnyRecorded
+
+
+class GapFeared(Struct, frozen=True):
+    """The line was down for a while: look at the run itself for what may be missing."""
+
+
+Sighting: TypeAlias = StepSeen | PreviewSeen | FactSeen | GapFeared
+
+
+class Watcher(Protocol):
+    async def next(self, timeout_s: float) -> Sighting | None:
+        """The next thing seen; None after a silence. Who reads too slowly loses the oldest progress."""
+
+
+class Live(Protocol):
+    """What happens to a run, as it happens."""
+
+    def watch(self, account: AccountId, run: RunId) -> AbstractAsyncContextManager[Watcher]:
+        """`account` is the run's owner: who may watch was decided before.
+
+        To join without a gap: watch, then ask for the last progress, then read the run itself.
+        """
+
+    async def last_progress(self, account: AccountId, run: RunId) -> Progress | None:
+        """Of the last hour, where it is still known."""
