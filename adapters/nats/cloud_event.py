@@ -70,19 +70,20 @@ def encode(row: StoredRow, log_source: str) -> bytes:
     )
 
 
-def decode(body: bytes, sequence: int, catalogue: Catalogue = CATALOGUE) -> AnyRecorded:
+def decode(body: bytes, sequence: int | None, catalogue: Catalogue = CATALOGUE) -> AnyRecorded:
     """An event this program cannot read is Undecodable. Raises ForeignMessageError.
 
-    `sequence` is the message's place in the stream.
+    `sequence` is the message's place in the stream; None where it came without one.
     """
     try:
         envelope = _decode(body)
-    except msgspec.MsgspecError as error:
+        position = int(envelope.id)
+    except (msgspec.MsgspecError, ValueError) as error:
         raise ForeignMessageError(f"The message {sequence} is no event of the log: {error}") from error
-    if envelope.id != str(sequence):
-        raise ForeignMessageError(f"The message {sequence} is the event {envelope.id} at a wrong place.")
+    if position != (sequence or position):
+        raise ForeignMessageError(f"The message {sequence} is the event {position} at a wrong place.")
     return Recorded(
-        position=Position(sequence),
+        position=Position(position),
         stream=envelope.subject,
         version=envelope.streamversion,
         at=envelope.time,

@@ -1,0 +1,111 @@
+"""The executor's line to dispatch. All it may use of NATS is what its permissions name; see server_config."""
+
+import logging
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+import msgspec
+from nats.aio.msg import Msg
+from nats.errors import MaxPayloadError
+
+from adapters.nats.connection import Connection, Unreachable, never_raising
+from adapters.nats.dispatching import ERROR_HEADER
+from domain.ids import AccountId, RunId
+from services.ports import (
+    Assignment,
+    Beat,
+    BeatAnswer,
+    ClaimRequest,
+    DispatchUnavailableError,
+    HeldAttempt,
+    OpenRequest,
+    Progress,
+    Report,
+    ReportAnswer,
+)
+
+logger = logging.getLogger(__name__)
+
+ANSWER_S = 5.0
+MAX_PREVIEW_BYTES = 256 * 1024
+
+A = TypeVar("A")
+
+_encode = msgspec.json.Encoder().encode
+_ASSIGNMENT: msgspec.json.Decoder[Assignment | None] = msgspec.json.Decoder(Assignment | None)
+_ASSIGNMENTS = msgspec.json.Decoder(list[Assignment])
+_BEAT_ANSWER = msgspec.json.Decoder(BeatAnswer)
+_REPORT_ANSWER = msgspec.json.Decoder(ReportAnswer)
+_ATTEMPT = msgspec.json.Decoder(HeldAttempt)
+
+
+class NatsDispatchLink:
+    """DispatchLink over one connection, opened as this executor. Its owner closes the connection."""
+
+    def __init__(self, connection: Connection, executor: str, *, answer_s: float = ANSWER_S) -> None:
+        self._connection = connection
+        self._client = connection.client
+        self._executor = executor
+        self._answer_s = answer_s
+        self._on_wake: list[Callable[[], None]] = []
+        self._on_cancel: list[Callable[[HeldAttempt], None]] = []
+
+    async def listen(self) -> None:
+        """Begin to hear wake-ups and cancels."""
+        await self._client.subscribe("runs.wake.>", cb=never_raising("runs.wake", self._woken))
+        cancels = f"exec.{self._executor}.cancel"
+        await self._client.subscribe(cancels, cb=never_raising(cancels, self._cancelled))
+
+    async def claim(self, request: ClaimRequest) -> Assignment | None:
+        return await self._ask("claim", _encode(request), _ASSIGNMENT)
+
+    async def open(self, request: OpenRequest) -> Sequence[Assignment]:
+        return await self._ask("open", _encode(request), _ASSIGNMENTS)
+
+    async def beat(self, beat: Beat) -> BeatAnswer:
+        return await self._ask("beat", _encode(beat), _BEAT_ANSWER)
+
+    async def report(self, executor: str, report: Report) -> ReportAnswer:
+        return await self._ask("report", _encode(report), _REPORT_ANSWER)
+
+    async def progress(self, owner: AccountId, progress: Progress) -> None:
+        await self._tell(f"progress.{owner}.{progress.run}.step", _encode(progress), None)
+
+    async def preview(self, owner: AccountId, run: RunId, image: bytes, media_type: str) -> None:
+        if len(image) <= MAX_PREVIEW_BYTES:
+            await self._tell(f"progress.{owner}.{run}.preview", image, {"Content-Type": media_type})
+
+    def on_wake(self, callback: Callable[[], None]) -> None:
+        self._on_wake.append(callback)
+
+    def on_cancel(self, callback: Callable[[HeldAttempt], None]) -> None:
+        self._on_cancel.append(callback)
+
+    async def _ask(self, verb: str, body: bytes, answer: msgspec.json.Decoder[A]) -> A:
+        if not self._connection.connected:  # nats-py would keep the question and send it much later
+            raise DispatchUnavailableError("not connected")
+        subject = f"runs.{verb}.{self._executor}"
+        try:
+            message = await self._client.request(subject, body, timeout=self._answer_s)
+            if message.headers and ERROR_HEADER in message.headers:
+                raise DispatchUnavailableError(f"{subject}: dispatch could not answer")
+            return answer.decode(message.data)
+        except (*Unreachable, MaxPayloadError, msgspec.MsgspecError) as error:
+            raise DispatchUnavailableError(f"{subject}: {error!r}") from error
+
+    async def _tell(self, subject: str, body: bytes, headers: dict[str, str] | None) -> None:
+        if not self._connection.connected:
+            return
+        try:
+            await self._client.publish(subject, body, headers=headers)
+        except Unreachable as error:
+            logger.info("progress lost", extra={"subject": subject, "reason": repr(error)})
+
+    async def _woken(self, _: Msg) -> None:
+        for callback in self._on_wake:
+            callback()
+
+    async def _cancelled(self, message: Msg) -> None:
+        attempt = _ATTEMPT.decode(message.data)
+        for callback in self._on_cancel:
+            callback(attempt)

@@ -1,0 +1,52 @@
+"""One reader's queue of what happens to a run: short, and never full of old progress."""
+
+import asyncio
+from collections import deque
+
+from domain.ids import Position
+from services.ports import FactSeen, GapFeared, PreviewSeen, Sighting, StepSeen
+
+MAX_PROGRESS = 32  # waiting for one watcher: some seconds of it
+
+
+class QueueWatcher:
+    """Watcher. Facts are few and wait as long as they must; of progress the oldest is discarded."""
+
+    def __init__(self) -> None:
+        self._waiting: deque[Sighting] = deque()
+        self._progress = 0
+        self._position = Position(0)
+        self._arrived = asyncio.Event()
+
+    async def next(self, timeout_s: float) -> Sighting | None:
+        if not self._waiting:
+            self._arrived.clear()
+            try:
+                async with asyncio.timeout(timeout_s):
+                    await self._arrived.wait()
+            except TimeoutError:
+                return None
+        seen = self._waiting.popleft()
+        self._progress -= isinstance(seen, StepSeen | PreviewSeen)
+        return seen
+
+    def put(self, seen: Sighting) -> None:
+        match seen:
+            case FactSeen(recorded=recorded):
+                if recorded.position <= self._position:
+                    return  # the relay says things again after an outage
+                self._position = recorded.position
+            case StepSeen() | PreviewSeen():
+                self._make_room()
+                self._progress += 1
+            case GapFeared():
+                pass
+        self._waiting.append(seen)
+        self._arrived.set()
+
+    def _make_room(self) -> None:
+        if self._progress < MAX_PROGRESS:
+            return
+        places = (n for n, seen in enumerate(self._waiting) if isinstance(seen, StepSeen | PreviewSeen))
+        del self._waiting[next(places)]
+        self._progress -= 1
