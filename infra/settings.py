@@ -33,6 +33,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     data: Path = Path(".data")
     """The folder that holds everything this program keeps."""
 
+    gate: Path | None = None
+    """A file that is locked while the servers start; the programs load meanwhile and wait for it."""
+
     database_url: Url | None = None
     """PostgreSQL as its owner, who migrates; unset: an embedded server."""
     app_database_url: Url | None = None

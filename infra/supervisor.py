@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
 
@@ -19,12 +19,12 @@ STEADY_S = 10.0  # a process that lived this long starts with a clean slate
 
 
 class Supervisor:
-    """Starts children in stages and stops the stages in reverse; `pids` is a file that names those running."""
+    """Starts children, restarts them, and stops those of the last stage first; `pids` is a file naming them all."""
 
     def __init__(self, pids: Path, say: Callable[[str], None]) -> None:
         self._pids = pids
         self._say = say
-        self._stages: list[list[_Kept]] = []
+        self._kept: list[_Kept] = []
 
     def __enter__(self) -> "Supervisor":
         return self
@@ -34,17 +34,15 @@ class Supervisor:
     ) -> None:
         self.stop()
 
-    def start(self, *children: Child) -> None:
-        """Start a stage without waiting for it."""
-        stage: list[_Kept] = []
-        self._stages.append(stage)
+    def start(self, stage: int, *children: Child) -> None:
+        """Start without waiting."""
         for child in children:
-            stage.append(_Kept(child))
+            self._kept.append(_Kept(child, stage))
         self._write_pids()
 
-    def wait_until_ready(self) -> None:
-        """Raises ChildFailedError when one of the children ends first or takes too long."""
-        wait_until_ready(*((kept.child, kept.process) for kept in self._all()))
+    def wait_until_ready(self, stage: int) -> None:
+        """Raises ChildFailedError when one of the stage's children ends first or takes too long."""
+        wait_until_ready(*((kept.child, kept.process) for kept in self._kept if kept.stage == stage))
 
     def watch(self) -> None:
         """Restart what ends, for ever."""
@@ -55,7 +53,7 @@ class Supervisor:
     def look(self) -> None:
         """Restart what has ended since, where its pause is over."""
         changed = False
-        for kept in self._all():
+        for kept in self._kept:
             code = kept.process.poll()
             if code is None:
                 continue
@@ -71,36 +69,33 @@ class Supervisor:
 
     def pid(self, name: str) -> int:
         """Raises KeyError for a name that is not one of the children's."""
-        return {kept.child.name: kept.process.pid for kept in self._all()}[name]
+        return {kept.child.name: kept.process.pid for kept in self._kept}[name]
 
     def stop(self) -> None:
         """Ask a stage to end, kill what does not, then the stage before it."""
-        while self._stages:
-            stage = self._stages[-1]
+        for number in sorted({kept.stage for kept in self._kept}, reverse=True):
+            stage = [kept for kept in self._kept if kept.stage == number]
             for kept in stage:
                 if kept.process.poll() is None:
                     kept.process.send_signal(kept.child.stop_signal)
             asked_at = time.monotonic()
             for kept in stage:
                 _end(kept, asked_at + kept.child.stop_s)
-            self._stages.pop()
         self._pids.unlink(missing_ok=True)
-
-    def _all(self) -> Sequence["_Kept"]:
-        return [kept for stage in self._stages for kept in stage]
 
     def _write_pids(self) -> None:
         self._pids.parent.mkdir(parents=True, exist_ok=True)
         fresh = self._pids.with_suffix(".new")
-        fresh.write_bytes(msgspec.json.encode({kept.child.name: kept.process.pid for kept in self._all()}))
+        fresh.write_bytes(msgspec.json.encode({kept.child.name: kept.process.pid for kept in self._kept}))
         fresh.replace(self._pids)
 
 
 class _Kept:
     """A child, its present process, and when to start the next one."""
 
-    def __init__(self, child: Child) -> None:
+    def __init__(self, child: Child, stage: int) -> None:
         self.child = child
+        self.stage = stage
         self.process = start(child)
         self.started_at = time.monotonic()
         self.failures = 0

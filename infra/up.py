@@ -13,13 +13,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from infra.embedded.child import Child
-from infra.embedded.lock import folder_lock
+from infra.embedded.lock import closed_gate, folder_lock
 from infra.embedded.nats import prepare_nats
 from infra.embedded.ports import choose_port, free_port
 from infra.embedded.postgres import prepare_postgres
-from infra.settings import PREFIX, Settings, derive, load_secret, role_password, role_url
+from infra.settings import PREFIX, Settings, SettingsError, derive, load_secret, role_password, role_url
 from infra.supervisor import Supervisor
 
+SERVERS, PROGRAMS = 1, 2  # stages: the programs stop first
 ROOT = Path(__file__).parent.parent
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where a server that listens everywhere is reached
 
@@ -33,7 +34,7 @@ class Launched(Struct, frozen=True):
 
 
 def up(settings: Settings, say: Callable[[str], None]) -> None:
-    """Run until SIGINT or SIGTERM. Raises FolderTakenError, ChildFailedError."""
+    """Run until SIGINT or SIGTERM. Raises FolderTakenError, ChildFailedError, SettingsError, psycopg.Error."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         with launched(settings, say) as whole:
@@ -50,17 +51,29 @@ def launched(
     programs: Callable[[Settings], Sequence[Child]] = lambda settings: our_programs(settings),
 ) -> Iterator[Launched]:
     """Start all, wait until the API is ready, stop all in the end. Nothing is restarted unless somebody watches."""
-    settings = replace(settings, data=settings.data.absolute())
+    settings = replace(settings, data=settings.data.absolute(), gate=settings.data.absolute() / "gate")
     with folder_lock(settings.data), Supervisor(settings.data / "processes.json", say) as supervisor:
-        settings = _with_addresses(_with_servers(settings, supervisor), say)
-        supervisor.start(*programs(settings))
-        supervisor.wait_until_ready()
+        with closed_gate(settings.data / "gate"):
+            secret = load_secret(settings)
+            settings, servers = _with_servers(settings, secret)
+            owner_url = str(settings.database_url)
+            settings = _with_addresses(_with_roles(settings, secret), say)
+            supervisor.start(PROGRAMS, *programs(settings))
+            supervisor.start(SERVERS, *servers)
+            _migrate(owner_url, secret, supervisor)
+        supervisor.wait_until_ready(PROGRAMS)
         yield Launched(str(settings.public_url), settings, supervisor)
 
 
-def _with_servers(settings: Settings, supervisor: Supervisor) -> Settings:
-    """Start the servers that the settings do not name, migrate, and name them all."""
-    secret = load_secret(settings)
+def _migrate(owner_url: str, secret: bytes, supervisor: Supervisor) -> None:
+    from infra.migrate import ROLES, migrate  # psycopg loads while the servers start
+
+    supervisor.wait_until_ready(SERVERS)
+    migrate(owner_url, {role: role_password(secret, role) for role in ROLES})
+
+
+def _with_servers(settings: Settings, secret: bytes) -> tuple[Settings, list[Child]]:
+    """The servers that the settings do not name, and the settings that name them."""
     logs = settings.data / "log"
     servers: list[Child] = []
     if settings.nats_url is None:
@@ -75,16 +88,13 @@ def _with_servers(settings: Settings, supervisor: Supervisor) -> Settings:
             nats_url=_as(nats.url, "app", app),
             nats_exec_url=_as(nats.url, settings.executor, executor),
         )
+    elif settings.nats_exec_url is None:
+        raise SettingsError("COMFYPLUS_NATS_URL is set, so COMFYPLUS_NATS_EXEC_URL must be set too.")
     if settings.database_url is None:
         postgres = prepare_postgres(settings.data, logs / "postgres.log")
         servers.append(postgres.child)
         settings = replace(settings, database_url=postgres.url)
-    supervisor.start(*servers)
-    from infra.migrate import ROLES, migrate  # psycopg loads while the servers start
-
-    supervisor.wait_until_ready()
-    migrate(str(settings.database_url), {role: role_password(secret, role) for role in ROLES})
-    return _with_roles(settings, secret)
+    return settings, servers
 
 
 def _with_roles(settings: Settings, secret: bytes) -> Settings:
@@ -128,9 +138,17 @@ def our_programs(settings: Settings) -> Sequence[Child]:
     if backend is None:
         sandbox_port = free_port()
         backend = f"http://127.0.0.1:{sandbox_port}"
-        children.append(_program("sandbox", Settings(data=settings.data), "--port", str(sandbox_port)))
+        children.append(
+            _program(
+                "sandbox",
+                Settings(data=settings.data, log_level=settings.log_level),
+                "--port",
+                str(sandbox_port),
+            )
+        )
     executor = Settings(
         data=settings.data / f"executor-{settings.executor}",
+        gate=settings.gate,
         nats_exec_url=settings.nats_exec_url,
         api_url=settings.api_url,
         comfyui_url=backend,

