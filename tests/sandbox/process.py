@@ -1,0 +1,96 @@
+"""The sandbox as a process of its own, as tests and benches want it."""
+
+import asyncio
+import os
+import signal
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+ROOT = Path(__file__).resolve().parents[2]
+START_S = 20
+
+
+class SandboxProcess:
+    """A running sandbox. Its port and directory stay the same over `kill` and `start`."""
+
+    def __init__(self, directory: Path, options: list[str]) -> None:
+        self.directory = directory
+        self._options = options
+        self._port = 0
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._port}"
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    async def start(self) -> None:
+        port_file = self.directory / "port"
+        port_file.unlink(missing_ok=True)
+        command = [
+            "-m",
+            "infra.sandbox",
+            "--directory",
+            str(self.directory / "base"),
+            "--port",
+            str(self._port),
+        ]
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            *command,
+            "--port-file",
+            str(port_file),
+            "--die-with-parent",
+            *self._options,
+            cwd=ROOT,
+            env=os.environ | {"PYTHONPATH": str(ROOT)},
+            stdout=asyncio.subprocess.DEVNULL,
+        )
+        async with asyncio.timeout(START_S):
+            while not port_file.exists():
+                assert self._process.returncode is None, "the sandbox ended while it started"
+                await asyncio.sleep(0.01)
+        self._port = int(port_file.read_text())
+
+    async def kill(self, how: signal.Signals = signal.SIGKILL) -> int:
+        """Returns the exit code, also of a process that has already ended by itself."""
+        assert self._process is not None
+        if self._process.returncode is None:
+            self._process.send_signal(how)
+        return await self._process.wait()
+
+    async def ended(self) -> int:
+        """Wait for it to end by itself. Returns the exit code."""
+        assert self._process is not None
+        async with asyncio.timeout(START_S):
+            return await self._process.wait()
+
+    async def misbehave(self, **faults: Any) -> None:
+        """Exchange all switches; without arguments it behaves."""
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(f"{self.url}/sandbox/faults", json=faults)
+            answer.raise_for_status()
+
+
+@asynccontextmanager
+async def sandbox(*options: str, **faults: Any) -> AsyncIterator[SandboxProcess]:
+    """Start a sandbox on a free port; it and its files are gone afterwards. `options`: more for its command line."""
+    with tempfile.TemporaryDirectory(prefix="sandbox-") as directory:
+        process = SandboxProcess(Path(directory), list(options))
+        await process.start()
+        try:
+            if faults:
+                await process.misbehave(**faults)
+            yield process
+        finally:
+            await process.kill()
