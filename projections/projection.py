@@ -1,7 +1,7 @@
-"""What a read model is: tables, a fold over the log, and the buffer of rows the fold changes.
+"""What a read model is: tables, and a fold over the log that changes complete rows in a buffer.
 
-A fold sees complete rows: the runner has loaded the rows whose keys the projection names in `keys`, so a
-fold reads, changes and writes them in memory, and the runner flushes what changed.
+Before a fold runs, the rows it may read or change are loaded: each table says which, by the first column of
+its key (`touched`). The fold works in memory; what it changed is flushed together with the checkpoint.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -10,11 +10,24 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from msgspec import Struct
 
-from domain.event import AnyRecorded
+from domain.catalogue import UPCASTS
+from domain.event import AnyRecorded, Event, topic
 from domain.ids import Position, StreamId
+from projections.rows import Rows
 
-Key = Any  # a table's primary key: one value, or a tuple in the order of the table's `key` columns
 R = TypeVar("R", bound=Struct)
+
+ENVELOPE = frozenset({"version", "at", "owner", "actor", "correlation", "causation"})
+
+
+def nothing(_: AnyRecorded) -> tuple[()]:
+    """The fold only adds rows to this table."""
+    return ()
+
+
+def by_stream(recorded: AnyRecorded) -> tuple[StreamId]:
+    """The usual case: the rows of the aggregate itself."""
+    return (recorded.stream,)
 
 
 class Table(Struct, Generic[R], frozen=True):
@@ -23,46 +36,17 @@ class Table(Struct, Generic[R], frozen=True):
     name: str
     row: type[R]
     key: tuple[str, ...]
-    keys: Callable[[AnyRecorded], Iterable[Key]]
-    """The rows that this event may change: what the runner loads before the fold."""
+    touched: Callable[[AnyRecorded], Iterable[Any]] = nothing
+    """Values of the key's first column whose rows the fold may read or change at this event."""
+    grows_only: bool = False
+    """Rows are added and never looked at again: they need not be kept in memory."""
 
 
-class Rows(Generic[R]):
-    """The rows of one table that a batch has touched."""
+class Undecodable(Event, frozen=True, kw_only=True, tag="undecodable"):
+    """Stands in the place of a stored event that this program cannot read. Never stored itself."""
 
-    def __init__(self, table: Table[R]) -> None:
-        self.table = table
-        self.loaded: dict[Key, R | None] = {}
-        self.changed: set[Key] = set()
-        key = table.key
-        self._single = key[0] if len(key) == 1 else None
-
-    def get(self, key: Key) -> R | None:
-        return self.loaded.get(key)
-
-    def put(self, row: R) -> None:
-        """Insert or replace."""
-        key = (
-            getattr(row, self._single)
-            if self._single
-            else tuple(getattr(row, name) for name in self.table.key)
-        )
-        self.loaded[key] = row
-        self.changed.add(key)
-
-    def change(self, key: Key, **fields: Any) -> None:
-        """Set some fields of a row; a row that is gone stays gone."""
-        row = self.loaded.get(key)
-        if row is None:
-            return
-        for name, value in fields.items():
-            setattr(row, name, value)
-        self.changed.add(key)
-
-    def remove(self, key: Key) -> None:
-        if self.loaded.get(key) is not None:
-            self.loaded[key] = None
-            self.changed.add(key)
+    topic_name: str
+    reason: str
 
 
 Buffer = Mapping[str, Rows[Any]]
@@ -75,43 +59,47 @@ class Projection(Struct, frozen=True):
     name: str
     version: int
     sql: Path
-    """Creates the tables, indexes and row policies, with bare names: each build has a schema of its own."""
+    """Creates the tables with bare names, and below the line `-- once loaded` keys, indexes and policies."""
     tables: tuple[Table[Any], ...]
     fold: Callable[[AnyRecorded, Buffer], None]
-    topics: frozenset[str] | None = None
-    """The topics the fold looks at; None = all. Others are neither decoded nor folded."""
+    events: tuple[type[Event], ...] | None = None
+    """The events the fold looks at; None = all. Others are neither decoded nor folded."""
+    reads: frozenset[str] = ENVELOPE
+    """What the fold reads of the envelope beside position and stream: a rebuild fetches nothing else."""
+
+    @property
+    def topics(self) -> frozenset[str] | None:
+        """The stored topics that are read as one of `events`, older ones included."""
+        if self.events is None:
+            return None
+        current = {topic(event) for event in self.events}
+        return frozenset(current | {old for old in UPCASTS if _newest(old) in current})
 
 
-class UnreadableEventError(Exception):
-    """The event at `position` has a topic or a form that this version of the program cannot read."""
+class Page(Struct, frozen=True):
+    """Consecutive events. Every position up to `upto` is accounted for, also where topics were left out."""
 
-    def __init__(self, position: Position, topic: str, reason: str) -> None:
-        super().__init__(f"The event {topic!r} at position {position} cannot be read: {reason}")
-        self.position = position
-        self.topic = topic
+    events: list[AnyRecorded]
+    upto: Position
 
 
 class Feed(Protocol):
     """Where the runner gets new events from, fast; what it misses it reads from the log."""
 
     async def next(self, after: Position, timeout_s: float) -> list[AnyRecorded]:
-        """Events above a position as they arrive, in order, perhaps with a gap; empty after a silence.
-
-        Raises UnreadableEventError once everything before that event was handed out.
-        """
+        """Events above a position as they arrive, in order, perhaps with a gap; empty after a silence."""
 
 
 class Log(Protocol):
     """The log itself: slower to ask, never wrong."""
 
-    async def after(
-        self, position: Position, limit: int, topics: frozenset[str] | None = None
-    ) -> list[AnyRecorded]:
-        """The next events in order. Positions left out by `topics` are not gaps."""
+    async def after(self, position: Position, limit: int, topics: frozenset[str] | None = None) -> Page:
+        """What stands at the next `limit` positions; what cannot be read is there as Undecodable."""
 
     async def head(self) -> Position: ...
 
 
-def by_stream(recorded: AnyRecorded) -> tuple[StreamId]:
-    """The usual key: one row for each aggregate."""
-    return (recorded.stream,)
+def _newest(name: str) -> str:
+    while name in UPCASTS:
+        name = UPCASTS[name][0]
+    return name

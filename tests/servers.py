@@ -82,6 +82,8 @@ def database(postgres_url: str, database_template: str) -> Iterator[Database]:
         admin.execute(copy.format(sql.Identifier(name), sql.Identifier(database_template)))
         with closing(psycopg.connect(made.url, autocommit=True)) as owner:
             owner.execute("UPDATE log.identity SET id = gen_random_uuid()")
+            grant = sql.SQL("GRANT CREATE ON DATABASE {} TO comfyplus_project")  # not copied with the template
+            owner.execute(grant.format(sql.Identifier(name)))
         yield made
         _drop(admin, name)
 

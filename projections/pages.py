@@ -1,0 +1,193 @@
+"""The log as the builders of read models read it: short pages, each packed into a few long values.
+
+A column of a page travels as one MessagePack list and the events as one JSON list, so that msgspec decodes
+thousands at once; a page that holds something unreadable is read again row by row. Pages are short
+statements of their own: a long-lived snapshot would halve the rate of the upserts beside it.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from functools import reduce
+from itertools import repeat
+from operator import or_
+from types import GenericAlias
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import msgspec
+from msgspec import UNSET, Struct
+from psycopg import AsyncConnection
+
+from domain.catalogue import CATALOGUE, Catalogue, UnknownTopicError
+from domain.event import AnyRecorded, Recorded
+from domain.ids import Position
+from projections.projection import ENVELOPE, Page, Undecodable
+
+Connect: TypeAlias = Callable[[], Awaitable[AsyncConnection[Any]]]
+"""Opens a connection in autocommit mode. Raises psycopg.OperationalError."""
+
+_COLUMNS = {
+    "position": r"'\xd3'::bytea || int8send(notification_id)",
+    "stream": r"'\xc410'::bytea || uuid_send(originator_id)",
+    "version": r"'\xd3'::bytea || int8send(originator_version)",
+    "at": r"'\xd3'::bytea || timestamptz_send(recorded_at)",
+    "owner": r"coalesce('\xc410'::bytea || uuid_send(owner), '\xc0'::bytea)",
+    "actor": r"'\xdb'::bytea || int4send(octet_length(actor)) || convert_to(actor, 'UTF8')",
+    "correlation": r"'\xc410'::bytea || uuid_send(correlation)",
+    "causation": r"coalesce('\xd3'::bytea || int8send(causation), '\xc0'::bytea)",
+}
+_HEAD = b"SELECT coalesce(max(notification_id), 0) FROM log.events"
+_PAGE = """
+SELECT greatest(%(after)s, least(%(after)s + %(limit)s, (SELECT max(notification_id) FROM log.events))),
+    count(*), string_agg(state, ','), {columns}
+FROM (
+    SELECT notification_id, originator_id, originator_version, state, recorded_at, owner, actor,
+        correlation, causation
+    FROM log.events
+    WHERE notification_id > %(after)s AND notification_id <= %(after)s + %(limit)s
+        AND (%(topics)s::text[] IS NULL OR topic = ANY (%(topics)s::text[]))
+    ORDER BY notification_id
+) AS page
+"""
+_ROWS = b"""
+SELECT notification_id, originator_id, originator_version, recorded_at, owner, actor, correlation, causation,
+    topic, state
+FROM log.events
+WHERE notification_id > %(after)s AND notification_id <= %(upto)s
+    AND (%(topics)s::text[] IS NULL OR topic = ANY (%(topics)s::text[]))
+ORDER BY notification_id
+"""
+
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_uuids = msgspec.msgpack.Decoder(list[UUID | None]).decode
+_integers = msgspec.msgpack.Decoder(list[int | None]).decode
+_strings = msgspec.msgpack.Decoder(list[str]).decode
+
+
+class PackedPage(Struct, frozen=True):
+    """A page as it came from Postgres."""
+
+    upto: Position
+    count: int
+    events: bytes
+    columns: dict[str, bytes]
+
+
+class LogPages:
+    """Log of the projections over one connection that is renewed when lost.
+
+    `reads`: what of the envelope is fetched; the rest is UNSET in every event.
+    """
+
+    def __init__(
+        self, connect: Connect, catalogue: Catalogue = CATALOGUE, reads: frozenset[str] = ENVELOPE
+    ) -> None:
+        self._connect = connect
+        self._connection: AsyncConnection[Any] | None = None
+        self._lock = asyncio.Lock()
+        self._catalogue = catalogue
+        self._names = [name for name in _COLUMNS if name in reads | {"position", "stream"}]
+        columns = ", ".join(f"string_agg({_COLUMNS[name]}, '')" for name in self._names)
+        self._page = _PAGE.format(columns=columns).encode()
+        union: Any = reduce(or_, catalogue.events.values())
+        self._events = msgspec.json.Decoder(GenericAlias(list, (union,))).decode
+
+    async def close(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def head(self) -> Position:
+        ((head,),) = await self._fetch(_HEAD, {})
+        return Position(head)
+
+    async def after(self, position: Position, limit: int, topics: frozenset[str] | None = None) -> Page:
+        packed = await self.fetch(position, limit, topics)
+        try:
+            return Page(self.unpack(packed), packed.upto)
+        except msgspec.DecodeError:
+            return Page(await self.one_by_one(position, packed.upto, topics), packed.upto)
+
+    async def fetch(self, after: Position, limit: int, topics: frozenset[str] | None) -> PackedPage:
+        parameters = {"after": after, "limit": limit, "topics": None if topics is None else sorted(topics)}
+        ((upto, count, events, *columns),) = await self._fetch(self._page, parameters)
+        return PackedPage(upto or after, count, events or b"", dict(zip(self._names, columns, strict=True)))
+
+    def unpack(self, page: PackedPage) -> list[AnyRecorded]:
+        """Raises msgspec.DecodeError when there is something this program cannot read."""
+        if not page.count:
+            return []
+        head = b"\xdd" + page.count.to_bytes(4, "big")
+        packed = {name: head + body for name, body in page.columns.items()}
+        unread = repeat(UNSET)
+        integers = {
+            name: _integers(packed[name])
+            for name in ("position", "version", "at", "causation")
+            if name in packed
+        }
+        uuids = {name: _uuids(packed[name]) for name in ("stream", "owner", "correlation") if name in packed}
+        actors = _strings(packed["actor"]) if "actor" in packed else unread
+        columns: Iterator[tuple[Any, ...]] = zip(
+            integers["position"],
+            uuids["stream"],
+            integers.get("version", unread),
+            _times(integers["at"]) if "at" in integers else unread,
+            uuids.get("owner", unread),
+            actors,
+            uuids.get("correlation", unread),
+            integers.get("causation", unread),
+            self._events(b"[" + page.events + b"]"),
+            strict=False,
+        )
+        return [
+            Recorded(
+                position=position,
+                stream=stream,
+                version=version,
+                at=at,
+                owner=owner,
+                actor=actor,
+                correlation=correlation,
+                causation=causation,
+                event=event,
+            )
+            for position, stream, version, at, owner, actor, correlation, causation, event in columns
+        ]
+
+    async def one_by_one(
+        self, after: Position, upto: Position, topics: frozenset[str] | None
+    ) -> list[AnyRecorded]:
+        """The slow way: older topics are read as newer ones, unreadable events become Undecodable."""
+        wanted = None if topics is None else sorted(topics)
+        rows = await self._fetch(_ROWS, {"after": after, "upto": upto, "topics": wanted})
+        return [self._recorded(row) for row in rows]
+
+    def _recorded(self, row: tuple[Any, ...]) -> AnyRecorded:
+        position, stream, version, at, owner, actor, correlation, causation, topic, state = row
+        try:
+            event = self._catalogue.decode(topic, state)
+        except (UnknownTopicError, msgspec.DecodeError, KeyError, TypeError, ValueError) as error:
+            event = Undecodable(topic_name=topic, reason=str(error))
+        return Recorded(
+            position=position,
+            stream=stream,
+            version=version,
+            at=at,
+            owner=owner,
+            actor=actor,
+            correlation=correlation,
+            causation=causation,
+            event=event,
+        )
+
+    async def _fetch(self, query: bytes, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
+        async with self._lock:
+            if self._connection is None or self._connection.closed or self._connection.broken:
+                self._connection = await self._connect()
+            cursor = self._connection.cursor(binary=True)
+            await cursor.execute(query, parameters, prepare=True)
+            return await cursor.fetchall()
+
+
+def _times(microseconds: Iterable[int | None]) -> Iterator[datetime]:
+    return (_EPOCH + timedelta(0, 0, since or 0) for since in microseconds)

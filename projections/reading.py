@@ -1,0 +1,43 @@
+"""Queries, bound to the account that asks: Postgres itself hides what the account must not see."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, TypeAlias
+
+from psycopg import AsyncCursor
+from psycopg_pool import AsyncConnectionPool
+
+from domain.ids import AccountId
+
+Cursor: TypeAlias = AsyncCursor[tuple[Any, ...]]
+"""Bound to an account, or to nobody. Queries take it and answer with JSON made by Postgres, as UTF-8 bytes."""
+
+_BIND = (
+    b"SELECT set_config('comfyplus.account', %s, true), set_config('TimeZone', 'UTC', true), "
+    b"set_config('transaction_read_only', 'on', true)"
+)
+
+
+class Reader:
+    """Opens account-bound cursors over a pool of the query role's connections, all in autocommit mode."""
+
+    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+        self._pool = pool
+
+    @asynccontextmanager
+    async def for_account(self, account: AccountId | None) -> AsyncIterator[Cursor]:
+        """What is asked inside sees what the account may see. Raises psycopg_pool.PoolTimeout, psycopg.Error.
+
+        A pipeline without BEGIN is one transaction up to its end, so that binding and query travel together.
+        """
+        async with self._pool.connection() as connection, connection.pipeline():
+            cursor = connection.cursor(binary=True)
+            await cursor.execute(_BIND, ("" if account is None else str(account),), prepare=True)
+            yield cursor
+
+
+async def one(cursor: Cursor, query: bytes, parameters: dict[str, Any]) -> bytes | None:
+    """The only row's document; None if there is none."""
+    await cursor.execute(query, parameters, prepare=True)
+    row = await cursor.fetchone()
+    return None if row is None else row[0]

@@ -1,0 +1,263 @@
+"""Run status: each run as its owner sees it, its outputs, and the backends that are there to run it."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, get_args
+from uuid import UUID
+
+from msgspec import Struct
+
+from domain.backend import BackendEvent, BackendLost, BackendSeen
+from domain.event import AnyRecorded
+from domain.ids import AccountId, RunId, WorkflowId
+from domain.refusals import FieldError, Invalid
+from domain.run import (
+    Failure,
+    Image,
+    OutputStored,
+    RunAttemptLost,
+    RunCancelled,
+    RunClaimed,
+    RunEvent,
+    RunFailed,
+    RunRequeued,
+    RunStarted,
+    RunSubmitted,
+    RunSucceeded,
+    Status,
+)
+from projections.paging import TIMED, bounded, page, timed
+from projections.projection import Buffer, Projection, Table
+from projections.reading import Cursor, one
+
+SHOWN = (Status.QUEUED, Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+
+
+class RunRow(Struct, gc=False):
+    """`position`: the last event that changed it. `failure`: of the last lost attempt, until one succeeds."""
+
+    id: UUID
+    owner: AccountId
+    workflow: WorkflowId
+    workflow_version: int
+    status: Status
+    priority: int
+    position: int
+    submitted_at: datetime
+    backend: str | None = None
+    epoch: int = 0
+    attempts_lost: int = 0
+    failure: Failure | None = None
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    not_before: datetime | None = None
+    execution_s: float | None = None
+
+
+class OutputRow(Struct, gc=False):
+    run: UUID
+    node: str
+    index: int
+    owner: AccountId
+    epoch: int
+    digest: str
+    name: str
+    media_type: str
+    size_bytes: int
+    width: int
+    height: int
+    thumbnails: tuple[Image, ...]
+    at: datetime
+
+
+class BackendRow(Struct, gc=False):
+    name: str
+    live: bool
+    executor: str
+    comfyui_version: str
+    device: str
+    reason: str
+    since: datetime
+
+
+def _run(recorded: AnyRecorded) -> Iterable[UUID]:
+    return () if isinstance(recorded.event, BackendSeen | BackendLost) else (recorded.stream,)
+
+
+def _lost_outputs(recorded: AnyRecorded) -> Iterable[UUID]:
+    return (recorded.stream,) if isinstance(recorded.event, RunAttemptLost) else ()
+
+
+def _backend(recorded: AnyRecorded) -> Iterable[str]:
+    match recorded.event:
+        case BackendSeen(name=name) | BackendLost(name=name):
+            return (name,)
+        case _:
+            return ()
+
+
+RUNS = Table("runs", RunRow, ("id",), _run)
+OUTPUTS = Table("outputs", OutputRow, ("run", "node", "index"), _lost_outputs)
+BACKENDS = Table("backends", BackendRow, ("name",), _backend)
+
+
+def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
+    runs, id, at, position = buffer["runs"], recorded.stream, recorded.at, recorded.position
+    match recorded.event:
+        case RunSubmitted(owner=owner, workflow=workflow, workflow_version=number, priority=priority):
+            runs.put(RunRow(id, owner, workflow, number, Status.QUEUED, priority, position, at))
+        case RunClaimed(epoch=epoch, backend=backend):
+            runs.change(id, position=position, epoch=epoch, backend=backend, not_before=None)
+        case RunStarted(backend=backend):
+            runs.change(id, position=position, status=Status.RUNNING, backend=backend, started_at=at)
+        case OutputStored() as stored:
+            runs.change(id, position=position)
+            _add_output(runs.get(id), stored, at, buffer)
+        case RunSucceeded(execution_s=execution_s):
+            runs.change(
+                id,
+                position=position,
+                status=Status.SUCCEEDED,
+                ended_at=at,
+                execution_s=execution_s,
+                failure=None,
+            )
+        case RunAttemptLost(failure=failure):
+            _lose_attempt(runs.get(id), failure, position, buffer)
+        case RunRequeued(not_before=not_before):
+            runs.change(id, position=position, not_before=not_before, backend=None)
+        case RunFailed(failure=failure):
+            runs.change(id, position=position, status=Status.FAILED, ended_at=at, failure=failure)
+        case RunCancelled():
+            runs.change(id, position=position, status=Status.CANCELLED, ended_at=at)
+        case BackendSeen(name=name, executor=executor, comfyui_version=comfyui_version, device=device):
+            buffer["backends"].put(BackendRow(name, True, executor, comfyui_version, device, "", at))
+        case BackendLost(name=name, reason=reason):
+            buffer["backends"].change(name, live=False, reason=reason, since=at)
+        case _:
+            pass
+
+
+def _add_output(run: RunRow | None, stored: OutputStored, at: datetime, buffer: Buffer) -> None:
+    if run is None:
+        return
+    output = stored.output
+    buffer["outputs"].put(
+        OutputRow(
+            run.id,
+            output.node,
+            output.index,
+            run.owner,
+            stored.epoch,
+            output.digest,
+            output.name,
+            output.media_type,
+            output.size_bytes,
+            output.width,
+            output.height,
+            output.thumbnails,
+            at,
+        )
+    )
+
+
+def _lose_attempt(run: RunRow | None, failure: Failure, position: int, buffer: Buffer) -> None:
+    """What the attempt had stored so far does not count: the next one stores it again."""
+    if run is None:
+        return
+    buffer["outputs"].remove_of(run.id)
+    buffer["runs"].change(
+        run.id,
+        position=position,
+        status=Status.QUEUED,
+        attempts_lost=run.attempts_lost + 1,
+        failure=failure,
+        started_at=None,
+    )
+
+
+RUN_STATUS = Projection(
+    name="run_status",
+    version=1,
+    sql=Path(__file__).with_suffix(".sql"),
+    tables=(RUNS, OUTPUTS, BACKENDS),
+    fold=fold,
+    events=(*get_args(RunEvent), *get_args(BackendEvent)),
+    reads=frozenset({"at"}),
+)
+
+_RUN = """'id', run.id, 'owner', run.owner, 'workflow', run.workflow, 'workflow_version', run.workflow_version,
+    'status', run.status, 'priority', run.priority, 'backend', run.backend, 'epoch', run.epoch,
+    'attempts_lost', run.attempts_lost, 'failure', run.failure, 'submitted_at', run.submitted_at,
+    'started_at', run.started_at, 'ended_at', run.ended_at, 'not_before', run.not_before,
+    'execution_s', run.execution_s, 'position', run.position"""
+_OUTPUT = """'node', output.node, 'index', output.index, 'name', output.name, 'digest', output.digest,
+    'media_type', output.media_type, 'size_bytes', output.size_bytes, 'width', output.width,
+    'height', output.height, 'thumbnails', output.thumbnails"""
+
+_ONE = f"""
+SELECT convert_to(json_build_object({_RUN}, 'outputs', coalesce((
+    SELECT json_agg(json_build_object({_OUTPUT}) ORDER BY output.node, output.index)
+    FROM read.outputs AS output WHERE output.run = run.id
+), '[]'))::text, 'UTF8')
+FROM read.runs AS run WHERE run.id = %(id)s
+""".encode()
+_OWN = page(
+    f"""SELECT json_build_object({_RUN}) AS item, run.submitted_at AS at, run.id FROM read.runs AS run
+    WHERE run.owner = %(owner)s AND (run.submitted_at, run.id) < (%(at)s, %(after)s)
+        AND (%(status)s::text IS NULL OR run.status = %(status)s)
+        AND (%(workflow)s::uuid IS NULL OR run.workflow = %(workflow)s)
+    ORDER BY run.submitted_at DESC, run.id DESC LIMIT %(limit)s::int + 1""",
+    TIMED,
+)
+_OUTPUT_AT = f"""
+SELECT convert_to(json_build_object({_OUTPUT})::text, 'UTF8') FROM read.outputs AS output
+WHERE output.run = %(run)s AND output.node = %(node)s AND output.index = %(index)s
+""".encode()
+_LIVE = b"SELECT count(*) FROM read.backends WHERE live"
+_BACKENDS = b"""
+SELECT convert_to(coalesce(json_agg(json_build_object('name', name, 'live', live, 'executor', executor,
+    'comfyui_version', comfyui_version, 'device', device, 'reason', reason, 'since', since) ORDER BY name),
+    '[]')::text, 'UTF8')
+FROM (SELECT name, live, executor, comfyui_version, device, reason, since FROM read.backends
+    ORDER BY name LIMIT 1000) AS backend
+"""
+
+
+async def run(cursor: Cursor, id: RunId) -> bytes | None:
+    """One's own run with its outputs."""
+    return await one(cursor, _ONE, {"id": id})
+
+
+async def own_runs(
+    cursor: Cursor,
+    owner: AccountId,
+    limit: int,
+    after: str | None = None,
+    *,
+    status: str | None = None,
+    workflow: WorkflowId | None = None,
+) -> bytes:
+    """An account's runs, newest first, without their outputs. Raises Invalid."""
+    if status is not None and status not in SHOWN:
+        raise Invalid("There is no such status.", FieldError("status", f"One of {', '.join(SHOWN)}."))
+    at, id = timed(after)
+    parameters: dict[str, Any] = {"owner": owner, "at": at, "after": id, "limit": bounded(limit)}
+    return await one(cursor, _OWN, parameters | {"status": status, "workflow": workflow}) or b""
+
+
+async def output(cursor: Cursor, run: RunId, node: str, index: int) -> bytes | None:
+    """One file of one's own run."""
+    return await one(cursor, _OUTPUT_AT, {"run": run, "node": node, "index": index})
+
+
+async def live_backends(cursor: Cursor) -> int:
+    """How many backends could run something now."""
+    await cursor.execute(_LIVE, prepare=True)
+    ((count,),) = await cursor.fetchall()
+    return int(count)
+
+
+async def backends(cursor: Cursor) -> bytes:
+    return await one(cursor, _BACKENDS, {}) or b"[]"

@@ -1,0 +1,195 @@
+"""Keeps the live read models of a process up to date: one tail of the log, one follower for each.
+
+Any number of processes may do so: of each read model one holds the lock and follows, the others stand by; the
+checkpoint, moved together with the rows, is the fence.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Sequence
+from typing import Any
+
+from psycopg import AsyncConnection, InterfaceError, OperationalError, errors
+
+from domain.ids import Position
+from projections import generations
+from projections.generations import Generation
+from projections.pages import Connect, LogPages
+from projections.projection import Feed, Log, Projection
+from projections.rebuild import GRACE_S, BusyError, SwapFailedError, rebuild
+from projections.tables import prepare
+from projections.tail import PAUSE_S, Tail, fill
+from projections.writer import PoisonError, SteppedBackError, Writer
+
+logger = logging.getLogger(__name__)
+
+BATCH = 2_000
+QUIET_MOVE_S = 0.02  # how long a checkpoint may stay behind events that do not concern its read model
+LATEST_MOVE_S = 0.25  # the same under an endless stream of such events
+STAND_BY_S = 0.5
+RETRY_PARKED_S = 10.0
+TIDY_S = 30.0
+BULK_FROM = 50_000  # events; below, a new read model simply follows from the beginning
+
+
+class Runner:
+    """Follows the log for some read models until cancelled."""
+
+    def __init__(
+        self, projections: Sequence[Projection], connect: Connect, feed: Feed, log: Log | None = None
+    ) -> None:
+        self._projections = projections
+        self._connect = connect
+        self._feed = feed
+        self._pages = LogPages(connect)
+        self._log = log or self._pages
+
+    async def run(self) -> None:
+        """Never returns by itself; Postgres and the feed may come and go."""
+        try:
+            tail = Tail(await self._head())
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(fill(tail, self._feed, self._log), name="tail")
+                for projection in self._projections:
+                    follower = Follower(projection, self._connect, tail, self._log)
+                    tasks.create_task(follower.run(), name=f"follow {projection.name}")
+        finally:
+            await self._pages.close()
+
+    async def _head(self) -> Position:
+        while True:
+            try:
+                return await self._log.head()
+            except (OperationalError, InterfaceError) as error:
+                logger.warning("the log cannot be read", extra={"reason": str(error)})
+                await asyncio.sleep(PAUSE_S)
+
+
+class Follower:
+    """Keeps one read model up to date."""
+
+    def __init__(self, projection: Projection, connect: Connect, tail: Tail, log: Log) -> None:
+        self._projection = projection
+        self._connect = connect
+        self._tail = tail
+        self._log = log
+        self._topics = projection.topics
+        self._parked_at: Position | None = None
+        self._tidied = time.monotonic()
+
+    async def run(self) -> None:
+        name = self._projection.name
+        while True:
+            try:
+                async with await self._connect() as connection:
+                    await self._lead(connection)
+            except (OperationalError, InterfaceError) as error:
+                logger.warning("postgres is away", extra={"projection": name, "reason": str(error)})
+                await asyncio.sleep(PAUSE_S)
+            except (BusyError, SwapFailedError) as refusal:
+                logger.info("waiting for another builder", extra={"projection": name, "reason": str(refusal)})
+                await asyncio.sleep(STAND_BY_S)
+            except Exception:  # a fault of ours must not stop the other read models
+                logger.exception("read model stopped; trying again", extra={"projection": name})
+                await asyncio.sleep(STAND_BY_S)
+
+    async def _lead(self, connection: AsyncConnection[Any]) -> None:
+        """Wait for the lock, then follow until the connection is lost."""
+        await prepare(connection)
+        query, lock = b"SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", self._projection.name
+        while (row := await (await connection.execute(query, (f"comfyplus follow {lock}",))).fetchone()) and (
+            not row[0]
+        ):
+            await asyncio.sleep(STAND_BY_S)
+        while True:
+            generation = await self._generation(connection)
+            if generation is None:
+                await asyncio.sleep(STAND_BY_S)
+                continue
+            try:
+                await self._follow(Writer(self._projection, generation, connection))
+            except SteppedBackError:
+                logger.info("another build took over", extra={"projection": generation.name})
+                await asyncio.sleep(QUIET_MOVE_S)
+            except PoisonError as poison:
+                await self._park(connection, generation, poison)
+
+    async def _generation(self, connection: AsyncConnection[Any]) -> Generation | None:
+        """The live build of this program's version, made if need be; None while a newer program's is live."""
+        projection = self._projection
+        live = await generations.live(connection, projection.name)
+        if live is not None and live.version >= projection.version:
+            return live if live.version == projection.version else None
+        long = await self._log.head() > BULK_FROM
+        try:
+            await rebuild(projection, self._connect, bulk=long or live is not None)
+        except PoisonError as poison:
+            logger.error(
+                "read model could not be built: an event cannot be folded",
+                extra={"projection": projection.name, "position": poison.position, "reason": poison.reason},
+            )
+            if live is None:
+                await self._begin_empty(connection)
+            else:
+                await asyncio.sleep(RETRY_PARKED_S)
+        return await generations.live(connection, projection.name)
+
+    async def _begin_empty(self, connection: AsyncConnection[Any]) -> None:
+        made = await generations.begin(connection, self._projection)
+        made = await generations.complete(connection, self._projection, made, Position(0))
+        await generations.swap(connection, self._projection, made)
+
+    async def _follow(self, writer: Writer) -> None:
+        """Take in what comes. Raises SteppedBackError, PoisonError, psycopg.OperationalError."""
+        seen, moved_at = writer.position, time.monotonic()
+        while True:
+            events = self._tail.after(seen, BATCH)
+            if events is None:
+                page = await self._log.after(seen, BATCH, self._topics)
+                events, upto = page.events, page.upto
+            else:
+                upto = events[-1].position if events else seen
+            now = time.monotonic()
+            if writer.wanted(events) or (upto > writer.position and now - moved_at > LATEST_MOVE_S):
+                await writer.apply(events, upto)
+                moved_at = now
+            seen = upto
+            quiet_s = QUIET_MOVE_S if seen > writer.position else STAND_BY_S
+            if not await self._tail.grows(seen, quiet_s):
+                if seen > writer.position:
+                    await writer.apply((), seen)
+                    moved_at = time.monotonic()
+                await self._tidy(writer)
+
+    async def _tidy(self, writer: Writer) -> None:
+        """In quiet moments: look whether the build was replaced, and drop those that were."""
+        if time.monotonic() - self._tidied < TIDY_S:
+            return
+        self._tidied = time.monotonic()
+        name = self._projection.name
+        live = await generations.live(writer.connection, name)
+        if live is None or live.generation != writer.generation.generation:
+            raise SteppedBackError(name)
+        await generations.drop_left_over(writer.connection, name, GRACE_S, building=False)
+
+    async def _park(
+        self, connection: AsyncConnection[Any], generation: Generation, poison: PoisonError
+    ) -> None:
+        """Stand still before the event, with an alarm; look again later, others go on meanwhile."""
+        before = Position(poison.position - 1)
+        if self._parked_at != poison.position:
+            logger.error(
+                "read model parked: an event cannot be folded",
+                extra={
+                    "projection": generation.name,
+                    "position": poison.position,
+                    "reason": poison.reason,
+                },
+            )
+        self._parked_at = poison.position
+        try:
+            await generations.park(connection, generation, before, poison.position, poison.reason)
+        except errors.DataError:  # the reason quotes something Postgres cannot store
+            await generations.park(connection, generation, before, poison.position, "unprintable")
+        await asyncio.sleep(RETRY_PARKED_S)

@@ -1,0 +1,88 @@
+"""The statements of one table of one generation: load by key, upsert, delete, COPY."""
+
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
+from typing import Any, Generic, TypeVar
+
+import msgspec
+from msgspec import Struct
+from psycopg import AsyncConnection
+
+from projections.projection import Table
+from projections.rows import Key
+from projections.wire import COPY_END, COPY_HEAD, Packed, PackedDumper, array, column_type, copy_rows
+
+R = TypeVar("R", bound=Struct)
+COPIED_AT_ONCE = 5_000  # rows; a few MB in flight
+
+
+class StoredTable(Generic[R]):
+    """A table in the schema of one generation."""
+
+    def __init__(self, table: Table[R], schema: str) -> None:
+        self.table = table
+        fields = msgspec.structs.fields(table.row)
+        self.columns = tuple(field.name for field in fields)
+        self._types = tuple(column_type(field.type) for field in fields)
+        by_name = dict(zip(self.columns, self._types, strict=True))
+        self._key_types = tuple(by_name[name] for name in table.key)
+        self._decode = msgspec.json.Decoder(list[table.row]).decode  # type: ignore[name-defined]
+        target, names, key = f"{schema}.{table.name}", ", ".join(self.columns), ", ".join(table.key)
+        group = table.key[0]
+        arrays = ", ".join(f"%s::{kind.name}[]" for kind in self._types)
+        key_arrays = ", ".join(f"%s::{kind.name}[]" for kind in self._key_types)
+        changes = ", ".join(f"{name} = excluded.{name}" for name in self.columns if name not in table.key)
+        self._load = (
+            f"SELECT convert_to(coalesce(json_agg(stored), '[]')::text, 'UTF8') FROM (SELECT {names} "
+            f"FROM {target} WHERE {group} = ANY (%s::{self._key_types[0].name}[])) AS stored"
+        ).encode()
+        self._upsert = (
+            f"INSERT INTO {target} ({names}) SELECT {names} FROM unnest({arrays}) AS changed ({names}) "
+            f"ON CONFLICT ({key}) DO " + (f"UPDATE SET {changes}" if changes else "NOTHING")
+        ).encode()
+        same = " AND ".join(f"stored.{name} = gone.{name}" for name in table.key)
+        self._delete = (
+            f"DELETE FROM {target} AS stored USING unnest({key_arrays}) AS gone ({key}) WHERE {same}"
+        ).encode()
+        self._copy = f"COPY {target} ({names}) FROM STDIN (FORMAT binary)".encode()
+
+    async def load(self, connection: AsyncConnection[Any], groups: Sequence[Any]) -> list[R]:
+        """All rows whose key begins with one of the values."""
+        cursor = connection.cursor(binary=True)
+        await cursor.execute(self._load, (array(self._key_types[0], groups),))
+        ((found,),) = await cursor.fetchall()
+        return self._decode(found)
+
+    async def upsert(self, connection: AsyncConnection[Any], rows: Sequence[R]) -> None:
+        columns = [list(map(attrgetter(name), rows)) for name in self.columns]
+        arrays = [array(kind, values) for kind, values in zip(self._types, columns, strict=True)]
+        await connection.execute(self._upsert, arrays)
+
+    async def delete(self, connection: AsyncConnection[Any], keys: Sequence[Key]) -> None:
+        columns = list(zip(*keys, strict=True)) if len(self._key_types) > 1 else [keys]
+        arrays = [array(kind, values) for kind, values in zip(self._key_types, columns, strict=True)]
+        await connection.execute(self._delete, arrays)
+
+    async def copy(self, connection: AsyncConnection[Any], rows: Iterable[R]) -> None:
+        """Add rows that are not there yet, fast."""
+        waiting = list(rows)
+        async with connection.cursor().copy(self._copy) as copy:
+            await copy.write(COPY_HEAD)
+            for start in range(0, len(waiting), COPIED_AT_ONCE):
+                await copy.write(self._packed(waiting[start : start + COPIED_AT_ONCE]))
+            await copy.write(COPY_END)
+
+    def _packed(self, rows: Sequence[R]) -> bytes:
+        columns = [list(map(attrgetter(name), rows)) for name in self.columns]
+        return copy_rows([kind.encode(values) for kind, values in zip(self._types, columns, strict=True)])
+
+
+async def prepare(connection: AsyncConnection[Any]) -> None:
+    """Let a connection write read models.
+
+    A commit that a crash of Postgres takes back takes rows and checkpoint back together, and they are folded
+    again: there is nothing to wait for.
+    """
+    connection.adapters.register_dumper(Packed, PackedDumper)
+    connection.prepare_threshold = 2
+    await connection.execute(b"SET synchronous_commit TO off")

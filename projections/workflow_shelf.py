@@ -1,0 +1,176 @@
+"""The workflow shelf: an account's workflows and all their versions; published ones are open to everybody."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, get_args
+from uuid import UUID
+
+from msgspec import Struct
+
+from domain.event import AnyRecorded
+from domain.ids import AccountId, WorkflowId
+from domain.workflow import (
+    Requirements,
+    WorkflowCreated,
+    WorkflowDeleted,
+    WorkflowDescribed,
+    WorkflowEvent,
+    WorkflowPublished,
+    WorkflowRenamed,
+    WorkflowTagged,
+    WorkflowVersionSaved,
+    WorkflowWithdrawn,
+)
+from projections.paging import TIMED, bounded, numbered, page, timed
+from projections.projection import Buffer, Projection, Table, by_stream
+from projections.reading import Cursor, one
+
+
+class WorkflowRow(Struct, gc=False):
+    id: UUID
+    owner: AccountId
+    name: str
+    description: str
+    tags: tuple[str, ...]
+    public: bool
+    versions: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class VersionRow(Struct, gc=False):
+    workflow: UUID
+    number: int
+    owner: AccountId
+    public: bool
+    graph: str
+    graph_size_bytes: int
+    editor_graph: str | None
+    note: str
+    requirements: Requirements
+    at: datetime
+
+
+def _whole_workflow(recorded: AnyRecorded) -> Iterable[UUID]:
+    """Its versions are shown, hidden and removed together."""
+    match recorded.event:
+        case WorkflowPublished() | WorkflowWithdrawn() | WorkflowDeleted():
+            return (recorded.stream,)
+        case _:
+            return ()
+
+
+WORKFLOWS = Table("workflows", WorkflowRow, ("id",), by_stream)
+VERSIONS = Table("workflow_versions", VersionRow, ("workflow", "number"), _whole_workflow)
+
+
+def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
+    workflows, id, at = buffer["workflows"], recorded.stream, recorded.at
+    match recorded.event:
+        case WorkflowCreated(owner=owner, name=name, description=description, tags=tags):
+            workflows.put(WorkflowRow(id, owner, name, description, tags, False, 0, at, at))
+        case WorkflowVersionSaved() as saved:
+            workflows.change(id, versions=saved.number, updated_at=at)
+            _add_version(workflows.get(id), saved, at, buffer)
+        case WorkflowRenamed(name=name):
+            workflows.change(id, name=name, updated_at=at)
+        case WorkflowDescribed(description=description):
+            workflows.change(id, description=description, updated_at=at)
+        case WorkflowTagged(tags=tags):
+            workflows.change(id, tags=tags, updated_at=at)
+        case WorkflowPublished():
+            _show(id, True, at, buffer)
+        case WorkflowWithdrawn():
+            _show(id, False, at, buffer)
+        case WorkflowDeleted():
+            workflows.remove(id)
+            buffer["workflow_versions"].remove_of(id)
+        case _:
+            pass
+
+
+def _add_version(
+    workflow: WorkflowRow | None, saved: WorkflowVersionSaved, at: datetime, buffer: Buffer
+) -> None:
+    if workflow is None:
+        return
+    buffer["workflow_versions"].put(
+        VersionRow(
+            workflow=workflow.id,
+            number=saved.number,
+            owner=workflow.owner,
+            public=workflow.public,
+            graph=saved.graph.digest,
+            graph_size_bytes=saved.graph.size_bytes,
+            editor_graph=saved.editor_graph.digest if saved.editor_graph else None,
+            note=saved.note,
+            requirements=saved.requirements,
+            at=at,
+        )
+    )
+
+
+def _show(id: UUID, public: bool, at: datetime, buffer: Buffer) -> None:
+    buffer["workflows"].change(id, public=public, updated_at=at)
+    versions = buffer["workflow_versions"]
+    for version in versions.of(id):
+        versions.change((id, version.number), public=public)
+
+
+WORKFLOW_SHELF = Projection(
+    name="workflow_shelf",
+    version=1,
+    sql=Path(__file__).with_suffix(".sql"),
+    tables=(WORKFLOWS, VERSIONS),
+    fold=fold,
+    events=get_args(WorkflowEvent),
+    reads=frozenset({"at"}),
+)
+
+_WORKFLOW = """json_build_object('id', id, 'owner', owner, 'name', name, 'description', description, 'tags', tags,
+    'public', public, 'version', versions, 'created_at', created_at, 'updated_at', updated_at)"""
+_VERSION = """json_build_object('workflow', workflow, 'number', number, 'graph', graph,
+    'graph_size_bytes', graph_size_bytes, 'editor_graph', editor_graph, 'note', note,
+    'requirements', requirements, 'at', at)"""
+
+_ONE = f"SELECT convert_to({_WORKFLOW}::text, 'UTF8') FROM read.workflows WHERE id = %(id)s".encode()
+_OWN = page(
+    f"""SELECT {_WORKFLOW} AS item, updated_at AS at, id FROM read.workflows
+    WHERE owner = %(owner)s AND (updated_at, id) < (%(at)s, %(after)s)
+    ORDER BY updated_at DESC, id DESC LIMIT %(limit)s::int + 1""",
+    TIMED,
+)
+_VERSIONS = page(
+    f"""SELECT {_VERSION} AS item, number FROM read.workflow_versions
+    WHERE workflow = %(workflow)s AND number < %(before)s
+    ORDER BY number DESC LIMIT %(limit)s::int + 1""",
+    "number",
+)
+_NUMBERED = f"""SELECT convert_to({_VERSION}::text, 'UTF8') FROM read.workflow_versions
+WHERE workflow = %(workflow)s AND number = %(number)s""".encode()
+
+_BEHIND_ALL = 2**62
+
+
+async def workflow(cursor: Cursor, id: WorkflowId) -> bytes | None:
+    """One's own or a published one."""
+    return await one(cursor, _ONE, {"id": id})
+
+
+async def own_workflows(cursor: Cursor, owner: AccountId, limit: int, after: str | None = None) -> bytes:
+    """An account's workflows, last changed first. Raises Invalid."""
+    at, id = timed(after)
+    parameters: dict[str, Any] = {"owner": owner, "at": at, "after": id, "limit": bounded(limit)}
+    return await one(cursor, _OWN, parameters) or b""
+
+
+async def versions(cursor: Cursor, workflow: WorkflowId, limit: int, after: str | None = None) -> bytes:
+    """A workflow's versions, newest first. Raises Invalid."""
+    before = numbered(after, _BEHIND_ALL)
+    parameters = {"workflow": workflow, "before": before, "limit": bounded(limit)}
+    return await one(cursor, _VERSIONS, parameters) or b""
+
+
+async def version(cursor: Cursor, workflow: WorkflowId, number: int) -> bytes | None:
+    return await one(cursor, _NUMBERED, {"workflow": workflow, "number": number})

@@ -1,0 +1,35 @@
+CREATE TABLE workflows (
+    id uuid NOT NULL,
+    owner uuid NOT NULL,
+    name text NOT NULL,
+    description text NOT NULL,
+    tags jsonb NOT NULL,
+    public boolean NOT NULL,
+    versions bigint NOT NULL,
+    created_at timestamptz NOT NULL,
+    updated_at timestamptz NOT NULL
+);
+
+CREATE TABLE workflow_versions (
+    workflow uuid NOT NULL,
+    number bigint NOT NULL,
+    owner uuid NOT NULL,
+    public boolean NOT NULL,
+    graph text NOT NULL,
+    graph_size_bytes bigint NOT NULL,
+    editor_graph text,
+    note text NOT NULL,
+    requirements jsonb NOT NULL,
+    at timestamptz NOT NULL
+);
+
+-- once loaded
+
+ALTER TABLE workflows ADD CONSTRAINT workflows_pkey PRIMARY KEY (id);
+CREATE INDEX workflows_owner_idx ON workflows (owner, updated_at DESC, id DESC);
+ALTER TABLE workflow_versions ADD CONSTRAINT workflow_versions_pkey PRIMARY KEY (workflow, number);
+
+CREATE POLICY own_and_public ON workflows FOR SELECT TO comfyplus_query
+    USING (owner = (SELECT read.viewer()) OR public);
+CREATE POLICY own_and_public ON workflow_versions FOR SELECT TO comfyplus_query
+    USING (owner = (SELECT read.viewer()) OR public);

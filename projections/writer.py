@@ -1,0 +1,142 @@
+"""Folds events into one generation of a read model: rows and checkpoint in one transaction."""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from psycopg import AsyncConnection, InterfaceError, OperationalError, errors
+
+from domain.event import AnyRecorded
+from domain.ids import Position
+from projections import generations
+from projections.generations import Generation
+from projections.projection import Projection, Undecodable
+from projections.rows import Rows
+from projections.tables import StoredTable
+
+CACHED_ROWS = 200_000  # of one projection, about 1 kB each; what is older is loaded again
+CHANNEL = "read_positions"
+
+
+class SteppedBackError(Exception):
+    """The checkpoint was moved, or the build replaced, by somebody else: nothing was written."""
+
+
+class PoisonError(Exception):
+    """An event that the fold or the tables do not take."""
+
+    def __init__(self, position: Position, reason: str) -> None:
+        super().__init__(f"Event {position} cannot be folded: {reason}")
+        self.position = position
+        self.reason = reason
+
+
+class Writer:
+    """One build's writer, over a connection made ready by `prepare`.
+
+    Rows stay in memory between batches: whoever else writes moves the checkpoint, and then they are dropped.
+    """
+
+    def __init__(
+        self, projection: Projection, generation: Generation, connection: AsyncConnection[Any]
+    ) -> None:
+        self.projection = projection
+        self.generation = generation
+        self.position = generation.position
+        self.connection = connection
+        self._stored = {table.name: StoredTable(table, generation.schema) for table in projection.tables}
+        self._rows = empty(projection)
+        self._wanted = None if projection.events is None else frozenset(projection.events)
+        self._topics = projection.topics
+
+    def wanted(self, events: Iterable[AnyRecorded]) -> list[AnyRecorded]:
+        """The events that are new to this build and that its fold looks at."""
+        return [
+            recorded
+            for recorded in events
+            if recorded.position > self.position
+            and (self._wanted is None or type(recorded.event) in self._wanted or self._unreadable(recorded))
+        ]
+
+    async def apply(self, events: Sequence[AnyRecorded], upto: Position) -> None:
+        """Take in events and move the checkpoint. Raises SteppedBackError, PoisonError, psycopg.OperationalError.
+
+        Before a PoisonError everything in front of the poison was taken in.
+        """
+        try:
+            await self._apply(self.wanted(events), upto)
+        except SteppedBackError:
+            self._rows = empty(self.projection)
+            raise
+        except Exception as error:
+            self._rows = empty(self.projection)  # the fold may have changed rows that were not stored
+            if _passes(error):
+                raise
+            if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName):
+                raise SteppedBackError(self.projection.name) from error  # replaced, and dropped since
+            await self._find_poison(self.wanted(events), upto, error)
+
+    async def _find_poison(self, events: Sequence[AnyRecorded], upto: Position, error: Exception) -> None:
+        """Halve the batch until the event at fault stands alone."""
+        if not events:
+            raise error
+        if len(events) == 1:
+            await self._stand_before(events[0].position)
+            raise PoisonError(events[0].position, f"{type(error).__name__}: {error}") from error
+        half = len(events) // 2
+        await self.apply(events[:half], events[half - 1].position)
+        await self.apply(events[half:], upto)
+
+    async def _stand_before(self, poison: Position) -> None:
+        if poison - 1 > self.position:
+            await self._apply((), Position(poison - 1))
+
+    async def _apply(self, events: Sequence[AnyRecorded], upto: Position) -> None:
+        await self._load(events)
+        fold, rows = self.projection.fold, self._rows
+        for recorded in events:
+            if type(recorded.event) is Undecodable:
+                raise ValueError(recorded.event.reason)
+            fold(recorded, rows)
+        await self._store(upto)
+        if sum(map(len, self._rows.values())) > CACHED_ROWS:
+            self._rows = empty(self.projection)
+
+    async def _load(self, events: Sequence[AnyRecorded]) -> None:
+        for name, stored in self._stored.items():
+            touched, rows = stored.table.touched, self._rows[name]
+            groups = rows.unknown(group for recorded in events for group in touched(recorded))
+            if groups:
+                wanted = list(groups)
+                rows.load(wanted, await stored.load(self.connection, wanted))
+
+    async def _store(self, upto: Position) -> None:
+        async with self.connection.pipeline() as pipeline, self.connection.transaction():
+            moved = await generations.move(self.connection, self.generation, self.position, upto)
+            for name, stored in self._stored.items():
+                changed, gone = self._rows[name].take()
+                if changed:
+                    await stored.upsert(self.connection, changed)
+                if gone:
+                    await stored.delete(self.connection, gone)
+            if self.generation.state == "live":
+                told = f"{self.projection.name}:{upto}"
+                await self.connection.execute(b"SELECT pg_notify(%s, %s)", (CHANNEL, told))
+            await pipeline.sync()
+            if moved.rowcount != 1:
+                raise SteppedBackError(self.projection.name)
+        self.position = upto
+
+    def _unreadable(self, recorded: AnyRecorded) -> bool:
+        event = recorded.event
+        return type(event) is Undecodable and (self._topics is None or event.topic_name in self._topics)
+
+
+def empty(projection: Projection, *, whole: bool = False) -> dict[str, Rows[Any]]:
+    return {table.name: Rows(table, whole=whole) for table in projection.tables}
+
+
+def _passes(error: Exception) -> bool:
+    """Whether it may go well another time, with the same event: Postgres is away, busy or short of something."""
+    if not isinstance(error, OperationalError | InterfaceError):
+        return False
+    return (error.sqlstate or "")[:2] != "54"  # too long for an index: a property of the event

@@ -1,0 +1,94 @@
+"""Small histories that tests tell."""
+
+from uuid import UUID, uuid4
+
+from domain.account import AccountRegistered
+from domain.backend import BackendSeen
+from domain.event import Event
+from domain.ids import AccountId, Digest, WorkflowId, backend_id
+from domain.run import (
+    Failure,
+    FailureKind,
+    Image,
+    Output,
+    OutputStored,
+    RunAttemptLost,
+    RunClaimed,
+    RunStarted,
+    RunSubmitted,
+    RunSucceeded,
+)
+from domain.workflow import (
+    Content,
+    Requirements,
+    WorkflowCreated,
+    WorkflowPublished,
+    WorkflowRenamed,
+    WorkflowVersionSaved,
+)
+
+ANN, BOB = AccountId(UUID(int=0xA)), AccountId(UUID(int=0xB))
+GRAPH = Content(Digest("ab" * 32), 321)
+
+Told = tuple[UUID, AccountId | None, Event]
+
+
+def joined(account: AccountId, username: str) -> Told:
+    return account, account, AccountRegistered(account=account, username=username)
+
+
+def workflow(owner: AccountId, name: str, *, public: bool = False) -> list[Told]:
+    id = uuid4()
+    saved = WorkflowVersionSaved(number=1, graph=GRAPH, requirements=Requirements(("KSampler",), ()))
+    told: list[Told] = [
+        (id, owner, WorkflowCreated(owner=owner, name=name, tags=("a", 'quo"ted'))),
+        (id, owner, saved),
+        (id, owner, WorkflowRenamed(name=f"{name} é \\ 2")),
+    ]
+    return [*told, (id, owner, WorkflowPublished())] if public else told
+
+
+def output(node: str = "9", index: int = 0) -> Output:
+    small = Image(Digest("cd" * 32), 99, "image/webp", 64, 64)
+    return Output(node, index, "a.png", Digest("ef" * 32), 1234, "image/png", 512, 512, (small,))
+
+
+def submitted(owner: AccountId, workflow: UUID | None = None) -> RunSubmitted:
+    return RunSubmitted(
+        owner=owner, workflow=WorkflowId(workflow or uuid4()), workflow_version=1, graph=GRAPH
+    )
+
+
+def run(owner: AccountId) -> list[Told]:
+    id = uuid4()
+    failure = Failure(FailureKind.LOST, "The machine went away.")
+    events: list[Event] = [
+        submitted(owner),
+        RunClaimed(epoch=1, backend="gpu-1", executor="one"),
+        RunStarted(epoch=1, backend="gpu-1"),
+        OutputStored(epoch=1, output=output()),
+        RunAttemptLost(epoch=1, failure=failure),
+        RunClaimed(epoch=2, backend="gpu-1", executor="one"),
+        RunStarted(epoch=2, backend="gpu-1"),
+        OutputStored(epoch=2, output=output("9", 1)),
+        RunSucceeded(epoch=2, execution_s=1.5, outputs=1),
+    ]
+    return [(id, owner, event) for event in events]
+
+
+def backend(name: str) -> Told:
+    return backend_id(name), None, BackendSeen(name=name, executor="one")
+
+
+def everything() -> list[Told]:
+    """Something for every read model."""
+    return [
+        joined(ANN, "ann"),
+        joined(BOB, "bob"),
+        *workflow(ANN, "secret"),
+        *workflow(ANN, "shown", public=True),
+        *workflow(BOB, "bobs", public=True),
+        backend("gpu-1"),
+        *run(ANN),
+        *run(BOB),
+    ]
