@@ -1,0 +1,48 @@
+"""The HTTP application: routes, problems, OpenAPI."""
+
+from litestar import Litestar, Router
+from litestar.datastructures import State
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
+from litestar.openapi.spec import Components, SecurityScheme
+
+from adapters.http import auth, health, live, objects, outputs, runs, workflows
+from adapters.http.callers import DEPENDENCIES
+from adapters.http.parts import Parts
+from adapters.http.problems import HANDLERS
+
+OPENAPI = OpenAPIConfig(
+    title="ComfyUI Plus",
+    version="1",
+    description="Accounts, versioned workflows, a durable queue and a full history in front of ComfyUI.",
+    path="/schema",
+    render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"]), YamlRenderPlugin()],
+    components=Components(
+        security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
+    ),
+    security=[{"bearer": []}],
+    use_handler_docstrings=True,
+)
+
+
+def create_app(parts: Parts) -> Litestar:
+    api = Router(
+        "/api/v1",
+        route_handlers=[
+            auth.ROUTER,
+            workflows.ROUTER,
+            runs.ROUTER,
+            live.ROUTER,
+            outputs.ROUTER,
+            objects.ROUTER,
+        ],
+    )
+    return Litestar(
+        route_handlers=[api, health.ROUTER],
+        dependencies=DEPENDENCIES,
+        exception_handlers=HANDLERS,
+        openapi_config=OPENAPI,
+        request_max_body_size=parts.max_body_bytes,
+        state=State({"parts": parts}),
+        logging_config=None,
+    )

@@ -1,0 +1,106 @@
+"""Accounts at the door: register, log in, stay logged in, log out."""
+
+from typing import Annotated
+from uuid import UUID
+
+from litestar import Router, get, post
+from litestar.di import NamedDependency
+from msgspec import Meta, Struct
+
+from adapters.http.bodies import StrictBody
+from adapters.http.callers import Caller
+from adapters.http.parts import Parts
+from commands.accounts import LogIn, LogOut, Refresh, RegisterAccount, Tokens
+from commands.streams import Context
+from domain.ids import Position
+from domain.refusals import NotAuthenticated
+
+Username = Annotated[
+    str, Meta(description="3 to 40 letters, digits, dots, dashes, underscores.", examples=["ann"])
+]
+Email = Annotated[str, Meta(examples=["ann@example.org"])]
+Password = Annotated[str, Meta(description="8 to 200 characters.", examples=["correct horse battery"])]
+
+
+class RegisterBody(Struct, frozen=True, forbid_unknown_fields=True):
+    username: Username
+    email: Email
+    password: Password
+
+
+class LogInBody(Struct, frozen=True, forbid_unknown_fields=True):
+    login: Annotated[str, Meta(description="Username or e-mail address.", examples=["ann"])]
+    password: Password
+
+
+class RefreshBody(Struct, frozen=True, forbid_unknown_fields=True):
+    refresh_token: str
+
+
+class RegisteredAnswer(Struct, frozen=True):
+    id: UUID
+    username: str
+    position: Annotated[int, Meta(description="Send it as Consistent-With to read your own write.")]
+
+
+class Me(Struct, frozen=True):
+    id: UUID
+    username: str
+    email: str
+
+
+class Moved(Struct, frozen=True):
+    """A wish was granted. `position` is its event's place in the log; 0 when nothing had to change."""
+
+    position: Position
+
+
+@post("/register", dto=StrictBody[RegisterBody], return_dto=None)
+async def register(
+    data: RegisterBody, parts: NamedDependency[Parts], anonymous_context: NamedDependency[Context]
+) -> RegisteredAnswer:
+    """Join. 409 when the username or the e-mail address is taken."""
+    wish = RegisterAccount(username=data.username, email=data.email, password=data.password)
+    registered = await parts.commands.run(wish, anonymous_context)
+    return RegisteredAnswer(registered.id, registered.username, registered.accepted.position)
+
+
+@post("/login", dto=StrictBody[LogInBody], return_dto=None, status_code=200)
+async def log_in(
+    data: LogInBody, parts: NamedDependency[Parts], anonymous_context: NamedDependency[Context]
+) -> Tokens:
+    """Get an access token and a refresh token. 401 for an unknown login and for a wrong password alike."""
+    tokens: Tokens = await parts.commands.run(
+        LogIn(login=data.login, password=data.password), anonymous_context
+    )
+    return tokens
+
+
+@post("/refresh", dto=StrictBody[RefreshBody], return_dto=None, status_code=200)
+async def refresh(
+    data: RefreshBody, parts: NamedDependency[Parts], anonymous_context: NamedDependency[Context]
+) -> Tokens:
+    """Exchange a refresh token. Each works once; a second use ends the session."""
+    tokens: Tokens = await parts.commands.run(Refresh(refresh_token=data.refresh_token), anonymous_context)
+    return tokens
+
+
+@post("/logout", status_code=200)
+async def log_out(
+    parts: NamedDependency[Parts], caller: NamedDependency[Caller], context: NamedDependency[Context]
+) -> Moved:
+    """End this session. The access token expires by itself, soon."""
+    accepted = await parts.commands.run(LogOut(account=caller.account, session=caller.session), context)
+    return Moved(accepted.position)
+
+
+@get("/me")
+async def me(parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> Me:
+    """Who am I?"""
+    credentials = await parts.commands.needs.accounts.by_id(caller.account)
+    if credentials is None:
+        raise NotAuthenticated("This account does not exist (any more).")
+    return Me(caller.account, credentials.username, credentials.email)
+
+
+ROUTER = Router("/auth", route_handlers=[register, log_in, refresh, log_out, me], tags=["auth"])

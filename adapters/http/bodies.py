@@ -1,0 +1,69 @@
+"""Request bodies: strict JSON, every unknown field and wrong type refused by name."""
+
+import re
+from typing import Any, TypeVar
+
+import msgspec
+from litestar.dto import AbstractDTO
+from litestar.typing import FieldDefinition
+
+from adapters.http.problems import Malformed
+from domain.refusals import FieldError, Invalid
+
+T = TypeVar("T")
+
+NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+PATH = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
+UNKNOWN = re.compile(r"unknown field `(.*?)`")
+MISSING = re.compile(r"missing required field `(.*?)`")
+
+
+def read_json(body: bytes, kind: type[T]) -> T:
+    """Raises Malformed when it is no JSON, Invalid when it is JSON of another shape."""
+    if not body:
+        raise Malformed("The request has no body; a JSON object is expected.")
+    if NUL.search(body):
+        raise Malformed("The JSON contains the NUL character, which cannot be stored.")
+    try:
+        return msgspec.json.decode(body, type=kind)
+    except msgspec.ValidationError as error:
+        raise Invalid("The request does not have the expected form.", _field_error(str(error))) from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise Malformed(f"The body is not valid JSON: {error}.") from error
+    except RecursionError as error:
+        raise Malformed("The JSON is nested too deeply.") from error
+
+
+class StrictBody(AbstractDTO[T]):
+    """Lets Litestar read a body with `read_json` and describe it in OpenAPI by its Struct."""
+
+    def decode_bytes(self, value: bytes) -> Any:
+        return read_json(value, self.model_type)
+
+    @classmethod
+    def create_for_field_definition(cls, *_: Any, **__: Any) -> None:
+        """Nothing to generate: the Struct is the form."""
+
+    @classmethod
+    def create_openapi_schema(
+        cls, field_definition: FieldDefinition, handler_id: str, schema_creator: Any
+    ) -> Any:
+        return schema_creator.for_field_definition(field_definition)
+
+    @classmethod
+    def generate_field_definitions(cls, model_type: type[Any]) -> Any:
+        yield from ()
+
+    @classmethod
+    def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
+        return False
+
+
+def _field_error(message: str) -> FieldError:
+    match = PATH.match(message)
+    assert match is not None
+    path = (match["path"] or "$").removeprefix("$").lstrip(".")
+    named = UNKNOWN.search(message) or MISSING.search(message)
+    if named:
+        path = f"{path}.{named[1]}" if path else named[1]
+    return FieldError(path or "body", match["reason"] + ".")

@@ -1,0 +1,86 @@
+"""Who is asking, and with what: access token, idempotency key, the position they have seen."""
+
+import hashlib
+from typing import Any
+from uuid import UUID
+
+from litestar import Request
+from litestar.di import Provide
+
+from adapters.http.parts import Parts
+from adapters.http.problems import Malformed
+from adapters.http.reads import Reader
+from commands.ports import RequestKey
+from commands.streams import Context
+from domain.ids import AccountId, SessionId, account_actor
+from domain.refusals import NotAuthenticated
+
+MAX_KEY = 255
+PLEASE_LOG_IN = "Please log in and send the access token as 'Authorization: Bearer ...'."
+
+
+class Caller:
+    """An account that has shown a valid access token."""
+
+    __slots__ = ("account", "session")
+
+    def __init__(self, account: AccountId, session: SessionId) -> None:
+        self.account = account
+        self.session = session
+
+
+def parts(request: Request[Any, Any, Any]) -> Parts:
+    found: Parts = request.app.state.parts
+    return found
+
+
+def caller(request: Request[Any, Any, Any]) -> Caller:
+    """Raises NotAuthenticated."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token:
+        raise NotAuthenticated(PLEASE_LOG_IN)
+    access = parts(request).signatures.read_access_token(token.strip())
+    return Caller(access.account, access.session)
+
+
+async def context(request: Request[Any, Any, Any], caller: Caller) -> Context:
+    """A command's envelope; a request with an Idempotency-Key is told from others by method, path and body."""
+    actor = account_actor(caller.account)
+    return Context(actor=actor, correlation=parts(request).new_id(), key=await _request_key(request, actor))
+
+
+def anonymous_context(request: Request[Any, Any, Any]) -> Context:
+    return Context(actor=account_actor(AccountId(UUID(int=0))), correlation=parts(request).new_id())
+
+
+async def reader(request: Request[Any, Any, Any]) -> Reader:
+    """The read models as the caller may see them, not older than Consistent-With. Raises NotYet."""
+    who = caller(request).account if "authorization" in request.headers else None
+    return Reader(parts(request).reads, who, _consistent_with(request))
+
+
+async def _request_key(request: Request[Any, Any, Any], actor: Any) -> RequestKey | None:
+    key = request.headers.get("idempotency-key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
+        raise Malformed(f"An Idempotency-Key has 1 to {MAX_KEY} printable ASCII characters.")
+    body = await request.body()
+    asked = hashlib.sha256(f"{request.method} {request.scope['path']}\n".encode() + body)
+    return RequestKey(actor, key, asked.digest())
+
+
+def _consistent_with(request: Request[Any, Any, Any]) -> int:
+    text = request.headers.get("consistent-with", "0")
+    if not text.isascii() or not text.isdigit() or len(text) > 18:
+        raise Malformed("Consistent-With must be a position, as a command's answer gives it.")
+    return int(text)
+
+
+DEPENDENCIES = {
+    "parts": Provide(parts, sync_to_thread=False),
+    "caller": Provide(caller, sync_to_thread=False),
+    "context": Provide(context),
+    "anonymous_context": Provide(anonymous_context, sync_to_thread=False),
+    "reader": Provide(reader),
+}

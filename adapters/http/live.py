@@ -1,0 +1,88 @@
+"""A run as it happens: server-sent events, facts with their position as id, progress without one.
+
+Facts come from the log, in order and without gaps, also after a reconnect with Last-Event-ID. Progress is lossy.
+"""
+
+import base64
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import UUID
+
+import msgspec
+from litestar import Request, Router, get
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+from litestar.response import ServerSentEvent, ServerSentEventMessage
+
+from adapters.http.callers import Caller
+from adapters.http.parts import Parts
+from domain.event import AnyRecorded, topic
+from domain.ids import AccountId, RunId
+from domain.refusals import NotFound
+from domain.run import OVER, RUN, Run, Status
+from services.ports import FactSeen, GapFeared, PreviewSeen, Sighting, StepSeen
+
+SILENCE_S = 10.0  # then a comment keeps proxies from closing, and the log is read in case a hint was lost
+PUBLIC = {Status.CLAIMED: Status.QUEUED}
+
+
+@get("/runs/{run:uuid}/live")
+async def live(
+    run: FromPath[UUID],
+    request: Request[Any, Any, Any],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+) -> ServerSentEvent:
+    """Follow a run until it is over. Events: `state` (id = position), `progress`, `preview`."""
+    _, events = await parts.log.load(run)
+    state = RUN.fold(Run(), [recorded.event for recorded in events])
+    if state.owner != caller.account:
+        raise NotFound("There is no such run.")
+    last = request.headers.get("last-event-id", "")
+    seen = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else 0
+    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
+    return ServerSentEvent(_happenings(parts, caller.account, RunId(run), seen), headers=headers)
+
+
+async def _happenings(
+    parts: Parts, owner: AccountId, run: RunId, seen: int
+) -> AsyncIterator[ServerSentEventMessage]:
+    async with parts.live.watch(owner, run) as watch:  # first listen, then read: nothing falls between
+        state, version = Run(), 0
+        sighting: Sighting | None = GapFeared()
+        while True:
+            match sighting:
+                case StepSeen(progress=progress):
+                    yield _message("progress", progress)
+                case PreviewSeen(image=image, media_type=media_type):
+                    yield _message("preview", {"media_type": media_type, "image": base64.b64encode(image)})
+                case FactSeen() | GapFeared() | None:
+                    for recorded in await parts.log.read(run, after=version):
+                        version, state = recorded.version, RUN.evolve(state, recorded.event)
+                        if recorded.position > seen:
+                            yield _fact(recorded, state)
+                    if state.status in OVER:
+                        return
+                    if sighting is None:
+                        yield ServerSentEventMessage(data=None, comment="still here")
+            if isinstance(sighting, GapFeared) and (last := await parts.live.last_progress(owner, run)):
+                yield _message("progress", last)
+            sighting = await watch.next(SILENCE_S)
+
+
+def _fact(recorded: AnyRecorded, state: Run) -> ServerSentEventMessage:
+    fact = {
+        "position": recorded.position,
+        "at": recorded.at,
+        "topic": topic(recorded.event),
+        "status": PUBLIC.get(state.status, state.status),
+        "event": recorded.event,
+    }
+    return _message("state", fact, recorded.position)
+
+
+def _message(name: str, content: Any, id: int | None = None) -> ServerSentEventMessage:
+    return ServerSentEventMessage(data=msgspec.json.encode(content).decode(), event=name, id=id)
+
+
+ROUTER = Router("/", route_handlers=[live], tags=["runs"])

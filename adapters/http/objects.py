@@ -1,0 +1,47 @@
+"""Objects for executors: what a claim's token opens, wherever the executor stands."""
+
+from typing import Any
+
+from litestar import Request, Response, Router, get, put
+from litestar.di import NamedDependency
+from litestar.params import FromPath
+
+from adapters.http.parts import Parts
+from domain.ids import Digest
+from domain.refusals import NotAuthenticated, NotFound
+
+HEX = set("0123456789abcdef")
+
+
+@get("/objects/{digest:str}")
+async def fetch(
+    digest: FromPath[str], request: Request[Any, Any, Any], parts: NamedDependency[Parts]
+) -> Response[bytes]:
+    """The graph of the claimed run. Any other digest is 404."""
+    claim = _claim(request, parts)
+    body = await parts.commands.needs.contents.get(Digest(digest)) if digest == claim.graph else None
+    if body is None:
+        raise NotFound("There is no such object for this claim.")
+    return Response(body, media_type="application/json")
+
+
+@put("/objects/{digest:str}", request_max_body_size=None)
+async def store(
+    digest: FromPath[str], request: Request[Any, Any, Any], parts: NamedDependency[Parts]
+) -> Response[None]:
+    """Keep an output. The bytes must be those the SHA-256 names. Storing them again changes nothing."""
+    _claim(request, parts)
+    if len(digest) != 64 or not set(digest) <= HEX:
+        raise NotFound("An object is named by its SHA-256 in 64 lower-case hexadecimal digits.")
+    await parts.objects.put(Digest(digest), request.stream(), parts.max_object_bytes)
+    return Response(None, status_code=204)
+
+
+def _claim(request: Request[Any, Any, Any], parts: Parts) -> Any:
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer":
+        raise NotAuthenticated("An executor shows its claim's token here.")
+    return parts.signatures.read_claim_token(token.strip(), parts.now())
+
+
+ROUTER = Router("/", route_handlers=[fetch, store], tags=["objects"])

@@ -1,0 +1,50 @@
+"""What the handlers are given: the parts that wiring has opened."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+from uuid import UUID
+
+from msgspec import Struct
+
+from adapters.http.reads import Reads
+from commands.dispatcher import Dispatcher
+from commands.ports import Clock, EventLog
+from domain.ids import Digest, RunId
+from services.ports import Live
+
+
+class Signatures(Protocol):
+    """Tokens and signatures that only this door reads."""
+
+    def read_access_token(self, token: str) -> Any: ...
+
+    def read_claim_token(self, token: str, now: Any) -> Any: ...
+
+    def object_signature(self, run: RunId, digest: Digest, expires: int) -> str: ...
+
+    def check_object_signature(
+        self, run: RunId, digest: Digest, expires: int, signature: str, now: Any
+    ) -> bool: ...
+
+
+class ObjectStore(Protocol):
+    async def put(self, digest: Digest, chunks: AsyncIterator[bytes], limit_bytes: int) -> int: ...
+
+    def path(self, digest: Digest) -> Path | None: ...
+
+
+class Parts(Struct, frozen=True, kw_only=True):
+    commands: Dispatcher
+    log: EventLog
+    reads: Reads
+    signatures: Signatures
+    objects: ObjectStore
+    live: Live
+    now: Clock
+    new_id: Callable[[], UUID]
+    checks: Mapping[str, Callable[[], Awaitable[str]]]
+    """Name of a part -> a look at it; returns a word of praise or raises what is wrong."""
+    public_url: str = ""
+    max_body_bytes: int = 9 * 1024 * 1024
+    max_object_bytes: int = 1024 * 1024 * 1024

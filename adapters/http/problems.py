@@ -1,0 +1,131 @@
+"""Refusals and faults as RFC 9457 problems. Status codes exist here only."""
+
+import logging
+from typing import Any
+
+from litestar import Request, Response
+from litestar.exceptions import HTTPException
+from msgspec import Struct
+
+from commands.ports import LogUnavailableError, ObjectTooLarge, OutcomeUnknownError, WrongDigest
+from domain.refusals import (
+    Conflict,
+    DomainError,
+    FieldError,
+    Invalid,
+    NotAllowed,
+    NotAuthenticated,
+    NotFound,
+    TooMany,
+)
+
+logger = logging.getLogger(__name__)
+
+MEDIA_TYPE = "application/problem+json"
+
+
+class Malformed(DomainError):
+    """The request cannot be read at all."""
+
+
+class TooLarge(DomainError):
+    """The request has more bytes than may be sent here."""
+
+
+class NotYet(DomainError):
+    """The answer is not there yet; asking again soon makes sense."""
+
+
+STATUS: dict[type[Exception], tuple[int, str]] = {
+    Malformed: (400, "Malformed request"),
+    Invalid: (422, "Invalid request"),
+    NotAuthenticated: (401, "Not logged in"),
+    NotAllowed: (403, "Not allowed"),
+    NotFound: (404, "Not found"),
+    ObjectTooLarge: (413, "Too large"),
+    TooLarge: (413, "Too large"),
+    WrongDigest: (422, "Wrong digest"),
+    Conflict: (409, "Conflict"),
+    TooMany: (429, "Too many"),
+    NotYet: (503, "Not yet"),
+    LogUnavailableError: (503, "Temporarily unavailable"),
+    OutcomeUnknownError: (503, "Temporarily unavailable"),
+}
+RETRY_AFTER_S = "1"
+UNAVAILABLE = "The service cannot reach its database at the moment. Please try again."
+OUTCOME_UNKNOWN = (
+    "The connection was lost while this was being stored; it may have happened. "
+    "Look before you send it again, or send it again with the same Idempotency-Key."
+)
+BUG = "Something went wrong on our side. It has been logged."
+
+
+class Problem(Struct, frozen=True, omit_defaults=True):
+    """An RFC 9457 problem. `errors` names the fields at fault, where that is what is wrong."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: tuple[FieldError, ...] = ()
+
+
+def problem(status: int, title: str, detail: str, errors: tuple[FieldError, ...] = ()) -> Response[Problem]:
+    kind = f"https://comfyplus.dev/problems/{title.lower().replace(' ', '-')}"
+    return Response(
+        Problem(type=kind, title=title, status=status, detail=detail, errors=errors),
+        status_code=status,
+        media_type=MEDIA_TYPE,
+    )
+
+
+def refused(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """A DomainError, or a fault of the log that the caller can do something about."""
+    status, title = next(STATUS[kind] for kind in type(error).__mro__ if kind in STATUS)
+    detail = str(error)
+    if isinstance(error, LogUnavailableError):
+        detail = UNAVAILABLE
+    elif isinstance(error, OutcomeUnknownError):
+        detail = OUTCOME_UNKNOWN
+    answer = problem(status, title, detail, error.errors if isinstance(error, Invalid) else ())
+    if isinstance(error, TooMany):
+        answer.headers["Retry-After"] = str(error.retry_after_s)
+    elif status == 503:
+        answer.headers["Retry-After"] = RETRY_AFTER_S
+    elif status == 401:
+        answer.headers["WWW-Authenticate"] = "Bearer"
+    return answer
+
+
+def framework_refused(request: Request[Any, Any, Any], error: HTTPException) -> Response[Problem]:
+    """What the framework itself refuses: unknown routes, wrong methods, parameters of a wrong type."""
+    titles = {400: "Malformed request", 404: "Not found", 405: "Method not allowed", 413: "Too large"}
+    title = titles.get(error.status_code, "Refused")
+    extra = error.extra if isinstance(error.extra, list) else []
+    errors = tuple(
+        FieldError(str(each.get("key", "")), str(each.get("message", "")))
+        for each in extra
+        if isinstance(each, dict)
+    )
+    detail = {404: "There is nothing at this address.", 413: "The request is too large."}.get(
+        error.status_code, "The request cannot be read." if error.status_code == 400 else str(error.detail)
+    )
+    answer = problem(error.status_code, title, detail, errors)
+    for name, value in (error.headers or {}).items():
+        answer.headers[name] = value
+    return answer
+
+
+def failed(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
+    """A bug, or a part that is away in a way nobody thought of: told plainly, without our internals."""
+    logger.error(
+        "request failed", exc_info=error, extra={"method": request.method, "path": request.scope["path"]}
+    )
+    return problem(500, "Internal error", BUG)
+
+
+HANDLERS: Any = {
+    **dict.fromkeys((DomainError, LogUnavailableError, OutcomeUnknownError), refused),
+    HTTPException: framework_refused,
+    Exception: failed,
+}

@@ -1,0 +1,75 @@
+"""Read models at the door: bound to who asks, and not older than what they have seen."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
+from uuid import UUID
+
+import psycopg
+import psycopg_pool
+from litestar import MediaType, Response
+from msgspec import Struct
+
+from adapters.http.problems import NotYet
+from commands.ports import LogUnavailableError
+from domain.ids import AccountId, Position
+from domain.refusals import NotFound
+from projections import audit_trail
+from projections.consistency import Positions
+from projections.reading import Reader as ReadModels
+
+CATCH_UP_S = 5.0  # how long a reader waits for their own write
+BEHIND = "The view has not caught up with that position yet. Please ask again."
+
+Query: TypeAlias = Callable[..., Awaitable[Any]]
+"""A query of a read model: its first argument is a cursor; its module is named after the read model."""
+
+
+class Reads(Struct, frozen=True):
+    models: ReadModels
+    positions: Positions
+
+
+class Reader:
+    """One caller's view."""
+
+    def __init__(self, reads: Reads, account: AccountId | None, consistent_with: int) -> None:
+        self._reads = reads
+        self._account = account
+        self._consistent_with = Position(consistent_with)
+
+    async def ask(self, query: Query, *arguments: Any, **named: Any) -> Any:
+        """Raises NotYet, LogUnavailableError, and what the query refuses."""
+        if self._consistent_with:
+            model = query.__module__.rpartition(".")[2]
+            if not await self._reads.positions.reach([model], self._consistent_with, CATCH_UP_S):
+                raise NotYet(BEHIND)
+        try:
+            async with self._reads.models.for_account(self._account) as cursor:
+                return await query(cursor, *arguments, **named)
+        except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
+            raise NotYet("The view is being built. Please ask again.") from error
+        except (psycopg.OperationalError, psycopg.InterfaceError, psycopg_pool.PoolTimeout) as error:
+            raise LogUnavailableError("The read models cannot be reached.") from error
+
+    async def one(self, query: Query, *arguments: Any, missing: str) -> bytes:
+        """Raises NotFound with the sentence `missing`."""
+        row: bytes | None = await self.ask(query, *arguments)
+        if row is None:
+            raise NotFound(missing)
+        return row
+
+    async def page(
+        self, query: Query, *arguments: Any, limit: int, cursor: str | None, **named: Any
+    ) -> Response[bytes]:
+        return json_response(await self.ask(query, *arguments, limit=limit, after=cursor, **named))
+
+    async def history(self, stream: UUID, *, limit: int, cursor: str | None, missing: str) -> Response[bytes]:
+        """Raises NotFound: a thing without history does not exist for this caller."""
+        found: bytes = await self.ask(audit_trail.history, stream, limit=limit, after=cursor)
+        if cursor is None and found.startswith(b'{"items" : []'):
+            raise NotFound(missing)
+        return json_response(found)
+
+
+def json_response(body: bytes) -> Response[bytes]:
+    return Response(body, media_type=MediaType.JSON)

@@ -1,0 +1,120 @@
+"""Runs: submitted, watched, cancelled, and what they produced."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+import msgspec
+from litestar import Response, Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery
+from msgspec import Meta, Struct
+
+from adapters.http.auth import Moved
+from adapters.http.bodies import StrictBody
+from adapters.http.callers import Caller
+from adapters.http.outputs import with_urls
+from adapters.http.parts import Parts
+from adapters.http.reads import Reader, json_response
+from commands.runs import CancelRun, SubmitRun, Submitted
+from commands.streams import Context
+from domain.ids import Position, RunId, WorkflowId
+from domain.run import Status
+from projections import run_status
+
+Priority = Annotated[int, Meta(ge=1, le=10, description="1 to 10; 10 first.", examples=[5])]
+Version = Annotated[int, Meta(ge=1, description="Which version; left out: the newest.", examples=[1])]
+NO_RUN = "There is no such run."
+NOBODY_THERE = "No ComfyUI is connected at the moment. The run starts by itself when one is."
+
+
+class SubmitBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    version: Version | None = None
+    priority: Priority = 5
+
+
+class Accepted(Struct, frozen=True):
+    """The run is queued. `position` is its place in the log."""
+
+    id: RunId
+    status_url: str
+    cancel_url: str
+    live_url: str
+    position: Position
+
+
+@post("/workflows/{workflow:uuid}/runs", dto=StrictBody[SubmitBody], return_dto=None, status_code=202)
+async def submit(
+    workflow: FromPath[UUID],
+    data: SubmitBody,
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    context: NamedDependency[Context],
+) -> Accepted:
+    """Run a workflow of your own, or a public one. With no ComfyUI at hand the run waits, and says so."""
+    submitted: Submitted = await parts.commands.run(
+        SubmitRun(
+            by=caller.account,
+            workflow=WorkflowId(workflow),
+            version=data.version,
+            priority=data.priority,
+        ),
+        context,
+    )
+    url = f"{parts.public_url}/api/v1/runs/{submitted.id}"
+    return Accepted(submitted.id, url, f"{url}/cancel", f"{url}/live", submitted.position)
+
+
+@get("/runs")
+async def mine(
+    caller: NamedDependency[Caller],
+    reader: NamedDependency[Reader],
+    limit: FromQuery[int] = 20,
+    cursor: FromQuery[str | None] = None,
+    status: FromQuery[str | None] = None,
+    workflow: FromQuery[UUID | None] = None,
+) -> Response[bytes]:
+    """Your runs, the newest first."""
+    return await reader.page(
+        run_status.own_runs, caller.account, status=status, workflow=workflow, limit=limit, cursor=cursor
+    )
+
+
+@get("/runs/{run:uuid}")
+async def show(
+    run: FromPath[UUID],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    reader: NamedDependency[Reader],
+) -> Response[bytes]:
+    """How a run is doing, with its outputs so far or the reason why it failed."""
+    row: dict[str, Any] = msgspec.json.decode(await reader.one(run_status.run, run, missing=NO_RUN))
+    if row["status"] == Status.QUEUED and not await reader.ask(run_status.live_backends):
+        row["waiting_for"] = NOBODY_THERE
+    return json_response(msgspec.json.encode(with_urls(row, parts)))
+
+
+@post("/runs/{run:uuid}/cancel", status_code=202)
+async def cancel(
+    run: FromPath[UUID],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    context: NamedDependency[Context],
+) -> Moved:
+    """Stop a run. 202: the view catches up at `position`. 404 unknown, 409 already over."""
+    accepted = await parts.commands.run(CancelRun(by=caller.account, run=RunId(run)), context)
+    return Moved(accepted.position)
+
+
+@get("/runs/{run:uuid}/history")
+async def history(
+    run: FromPath[UUID],
+    caller: NamedDependency[Caller],
+    reader: NamedDependency[Reader],
+    limit: FromQuery[int] = 100,
+    cursor: FromQuery[str | None] = None,
+) -> Response[bytes]:
+    """Everything that happened to your run, in order: who, when, where, and why."""
+    return await reader.history(run, limit=limit, cursor=cursor, missing=NO_RUN)
+
+
+ROUTER = Router("/", route_handlers=[submit, mine, show, cancel, history], tags=["runs"])
