@@ -535,8 +535,8 @@ class EventStream(Protocol):
         `head` is the log's last position: where little is to be refilled, a new stream begins near it.
         """
 
-    async def ends_with(self, row: StoredRow) -> bool:
-        """Whether the stream's last message, at the row's position, is this row."""
+    async def holds(self, row: StoredRow) -> bool:
+        """Whether the stream's message at the row's position is this row, or has aged away."""
 
     async def forget(self) -> None:
         """Delete the stream: it tells another story than the log, as after a restore."""

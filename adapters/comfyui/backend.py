@@ -1,0 +1,202 @@
+"""A ComfyUI as the executor sees it: prompts by attempt id, signals as they come, and a look when asked."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+from uuid import UUID
+
+import httpx
+
+from adapters.comfyui.client import Address, Client
+from adapters.comfyui.socket import Socket
+from adapters.comfyui.trace import Trace, ended
+from adapters.comfyui.translate import node_failure
+from domain.ids import AttemptId
+from services.ports import (
+    Advanced,
+    BackendFile,
+    BackendSight,
+    Began,
+    Broken,
+    Ended,
+    Ending,
+    Interrupted,
+    Place,
+    Previewed,
+    Signal,
+    Unsettled,
+)
+from workflows.protocol import messages as told
+from workflows.protocol.frames import Preview, decode_frame
+from workflows.protocol.history import OutputFile
+from workflows.protocol.prompt import PromptRequest
+
+ADVANCE_S = 0.1  # between two signals of progress; ComfyUI repeats all nodes with every step
+PROGRESS_STATE = ('{"type": "progress_state"', '{"type":"progress_state"')
+
+
+class ComfyUIBackend:
+    """Implements BackendLink. A submitted attempt is heard of until it has ended or is forgotten."""
+
+    def __init__(self, name: str, address: Address, transport: httpx.AsyncBaseTransport) -> None:
+        self._name = name
+        self._client = Client(address, transport)
+        self._socket = Socket(address, self._receive, self._line_closed)
+        self._traces: dict[str, Trace] = {}
+        self._hear: Callable[[Signal], None] = lambda signal: None
+        self._latest_states: str | None = None
+        self._advance: asyncio.TimerHandle | None = None
+
+    @property
+    def name(self) -> str:
+        return self._name
+
+    async def listen(self, hear: Callable[[Signal], None]) -> None:
+        self._hear = hear
+        try:
+            await self._socket.run()
+        finally:
+            if self._advance is not None:
+                self._advance.cancel()
+
+    async def sight(self) -> BackendSight:
+        stats = await self._client.stats()
+        device = stats.devices[0].name if stats.devices else ""
+        return BackendSight(version=stats.system.comfyui_version, device=device)
+
+    async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
+        self._traces[str(attempt)] = Trace(_classes(graph), self._socket.line)
+        self._socket.expect_status()
+        await self._client.submit(
+            PromptRequest(prompt=graph, client_id=self._socket.client_id, prompt_id=str(attempt))
+        )
+
+    def forget(self, attempt: AttemptId) -> None:
+        self._traces.pop(str(attempt), None)
+
+    async def look(self, attempts: Sequence[AttemptId]) -> Sequence[Place | Ending]:
+        queue = (
+            await self._client.queue()
+        )  # before the history: a prompt leaves one and enters the other at once
+        waiting = {prompt.prompt_id for prompt in queue.queue_pending}
+        running = {prompt.prompt_id for prompt in queue.queue_running}
+        places: list[Place | Ending] = []
+        for attempt in map(str, attempts):
+            if attempt in running:
+                places.append(Place.RUNNING)
+            elif attempt in waiting:
+                places.append(Place.WAITING)
+            else:
+                result = await self._client.history(attempt)
+                places.append(Place.NOWHERE if result is None else ended(result))
+        return places
+
+    async def stop(self, attempt: AttemptId) -> None:
+        await self._client.delete(str(attempt))
+        await self._client.interrupt(str(attempt))
+
+    async def fetch(self, file: BackendFile, limit_bytes: int) -> bytes:
+        return await self._client.view(OutputFile(file.filename, file.subfolder, file.type), limit_bytes)
+
+    def _line_closed(self) -> bool:
+        self._hear(Unsettled())
+        return bool(self._traces)
+
+    def _receive(self, message: str | bytes) -> None:
+        if isinstance(message, bytes):
+            self._receive_frame(message)
+        elif message.startswith(PROGRESS_STATE):
+            self._latest_states = message
+            if self._advance is None:
+                self._advance = asyncio.get_running_loop().call_later(ADVANCE_S, self._tell_progress)
+        else:
+            self._receive_message(told.decode_message(message))
+
+    def _receive_frame(self, frame: bytes) -> None:
+        preview = decode_frame(frame)
+        if not isinstance(preview, Preview) or preview.metadata is None:
+            return
+        if preview.metadata.prompt_id in self._traces:
+            attempt = AttemptId(UUID(preview.metadata.prompt_id))
+            self._hear(Previewed(attempt=attempt, image=preview.image, media_type=preview.media_type))
+
+    def _receive_message(self, message: told.Message | told.Unknown) -> None:
+        match message:
+            case told.Status():
+                self._socket.heard_status()
+            case told.ExecutionStart(body=body):
+                if trace := self._traces.get(body.prompt_id):
+                    trace.began_ms = body.timestamp
+                    self._hear(Began(AttemptId(UUID(body.prompt_id))))
+            case told.ExecutionCached(body=body):
+                if trace := self._traces.get(body.prompt_id):
+                    trace.cached = frozenset(body.nodes)
+            case told.Executing(body=body):
+                self._entered(body)
+            case told.Executed(body=body):
+                if trace := self._traces.get(body.prompt_id):
+                    trace.executed(body.node, body.display_node, body.output or {})
+            case told.ExecutionSuccess(body=body):
+                self._succeeded(body)
+            case told.ExecutionError(body=body):
+                self._end(body.prompt_id, Broken(failure=node_failure(body)))
+            case told.ExecutionInterrupted(body=body):
+                self._end(body.prompt_id, Interrupted())
+            case told.ProgressState(body=body):
+                self._advanced(body)
+            case told.Progress() | told.FeatureFlags() | told.Unknown():
+                pass  # `progress_state` says more than `progress`; custom nodes send what they like
+
+    def _entered(self, body: told.ExecutingBody) -> None:
+        trace = self._traces.get(body.prompt_id or "")
+        if trace is None:
+            return
+        if body.node is None:
+            self._hear(Unsettled())  # over, and its end was not understood: the history has it from here on
+        else:
+            trace.node = body.display_node or body.node
+
+    def _succeeded(self, body: told.PromptBody) -> None:
+        """Heard from the first message to this one, nothing is left to ask the history for."""
+        trace = self._traces.get(body.prompt_id)
+        if trace is None:
+            return
+        if trace.line is not None and trace.line is self._socket.line and trace.began_ms is not None:
+            self._end(body.prompt_id, trace.finished(body.timestamp))
+        else:
+            self._hear(Unsettled())
+
+    def _end(self, prompt_id: str, ending: Ending) -> None:
+        if self._traces.pop(prompt_id, None) is not None:
+            self._hear(Ended(attempt=AttemptId(UUID(prompt_id)), ending=ending))
+
+    def _tell_progress(self) -> None:
+        self._advance = None
+        if self._latest_states is not None:
+            self._receive_message(told.decode_message(self._latest_states))
+            self._latest_states = None
+
+    def _advanced(self, body: told.ProgressStateBody) -> None:
+        trace = self._traces.get(body.prompt_id)
+        if trace is None:
+            return
+        trace.states = body.nodes
+        running = [state for state in body.nodes.values() if state.state == "running"]
+        node = (running[-1].display_node_id or running[-1].node_id) if running else trace.node
+        self._hear(
+            Advanced(
+                attempt=AttemptId(UUID(body.prompt_id)),
+                percent=trace.percent(),
+                node=node,
+                node_class=trace.classes.get(node or ""),
+                value=float(running[-1].value) if running else 0.0,
+                max=float(running[-1].max) if running else 0.0,
+            )
+        )
+
+
+def _classes(graph: dict[str, Any]) -> dict[str, str]:
+    return {
+        node: str(description.get("class_type", "")) if isinstance(description, dict) else ""
+        for node, description in graph.items()
+    }

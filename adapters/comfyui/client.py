@@ -1,0 +1,175 @@
+"""ComfyUI's HTTP routes, one function each. What cannot be understood is as good as no answer.
+
+The transport is asked directly: httpx.AsyncClient around it would double the cost of a run.
+Source: ComfyUI server.py.
+"""
+
+from base64 import b64encode
+from collections.abc import Callable
+from typing import TypeVar
+from urllib.parse import quote, urlencode
+
+import httpx
+from msgspec import DecodeError, Struct, json
+
+from adapters.comfyui.translate import refusal
+from services.ports import (
+    BackendUnavailableError,
+    GraphRefusedError,
+    OutputMissingError,
+    PromptUncertainError,
+)
+from workflows.protocol.history import HistoryResult, OutputFile, decode_results
+from workflows.protocol.prompt import PromptRequest, decode_accepted, decode_refused
+from workflows.protocol.queue import Interrupt, QueueChange, QueueIds, decode_queue_ids
+from workflows.protocol.server import NodeClass, SystemStats, decode_classes, decode_stats
+
+T = TypeVar("T")
+
+ANSWER_S = 30.0  # while a model is loaded, ComfyUI's event loop may stand still for seconds
+HEALTH_S = 10.0
+FILE_S = 60.0
+MAX_ANSWER = 64 << 20  # a full history of ten thousand prompts has a few megabytes
+ABSENT = {400, 403, 404}  # how /view says that it does not serve a file
+
+
+class Address(Struct, frozen=True):
+    """Where a ComfyUI is, with the header that opens it, if any. `url` may have a path of its own."""
+
+    url: str
+    authorization: str | None = None
+
+    @property
+    def headers(self) -> dict[str, str]:
+        return {"authorization": self.authorization} if self.authorization else {}
+
+
+def basic(username: str, password: str) -> str:
+    """The authorization header for a ComfyUI behind a password."""
+    return "Basic " + b64encode(f"{username}:{password}".encode()).decode("ascii")
+
+
+class Answer(Struct, frozen=True):
+    status: int
+    body: bytes
+
+
+class Client:
+    def __init__(self, address: Address, transport: httpx.AsyncBaseTransport) -> None:
+        self._transport = transport
+        url = httpx.URL(address.url)
+        self._base = url.copy_with(raw_path=b"/")
+        self._path = url.raw_path.rstrip(b"/")
+        self._headers = [(b"host", url.netloc), (b"accept-encoding", b"identity")]
+        self._headers += [(name.encode(), value.encode()) for name, value in address.headers.items()]
+
+    async def submit(self, request: PromptRequest) -> None:
+        """POST /prompt. Raises BackendUnavailableError (not sent), PromptUncertainError, GraphRefusedError."""
+        try:
+            answer = await self._ask("POST", "/prompt", json.encode(request))
+        except (httpx.ConnectError, httpx.ConnectTimeout) as error:
+            raise BackendUnavailableError("The backend cannot be reached.") from error
+        except httpx.TransportError as error:
+            raise PromptUncertainError("The backend did not answer.") from error
+        try:
+            if answer.status == 200:
+                accepted = decode_accepted(answer.body)
+                if accepted.prompt_id != request.prompt_id:
+                    raise PromptUncertainError("The backend answered for another prompt.")
+                if accepted.node_errors:
+                    raise GraphRefusedError(refusal(None, accepted.node_errors), queued=True)
+                return
+            if answer.status == 400:
+                refused = decode_refused(answer.body)
+                raise GraphRefusedError(refusal(refused.error, refused.node_errors))
+        except (DecodeError, RecursionError) as error:
+            raise PromptUncertainError("The backend answered what makes no sense.") from error
+        raise PromptUncertainError(f"The backend answered {answer.status}.")
+
+    async def queue(self) -> QueueIds:
+        """GET /queue, without the graphs."""
+        return await self._get("/queue", decode_queue_ids)
+
+    async def history(self, prompt_id: str) -> HistoryResult | None:
+        """GET /history/{id}. None: unknown, waiting or running."""
+        results = await self._get(f"/history/{quote(prompt_id, safe='')}", decode_results)
+        return results.get(prompt_id)
+
+    async def stats(self) -> SystemStats:
+        """GET /system_stats."""
+        return await self._get("/system_stats", decode_stats, HEALTH_S)
+
+    async def node_class(self, name: str) -> NodeClass | None:
+        """GET /object_info/{class}."""
+        return (await self._get(f"/object_info/{quote(name, safe='')}", decode_classes)).get(name)
+
+    async def delete(self, prompt_id: str) -> None:
+        """POST /queue: take a waiting prompt out. Says nothing if it is not waiting."""
+        await self._post("/queue", json.encode(QueueChange(delete=(prompt_id,))))
+
+    async def interrupt(self, prompt_id: str) -> None:
+        """POST /interrupt, for this prompt only. Says nothing if it is not running."""
+        await self._post("/interrupt", json.encode(Interrupt(prompt_id)))
+
+    async def view(self, file: OutputFile, limit_bytes: int) -> bytes:
+        """GET /view: the bytes of a file. Raises OutputMissingError."""
+        query = urlencode({"filename": file.filename, "subfolder": file.subfolder, "type": file.type})
+        try:
+            answer = await self._ask("GET", "/view?" + query, limit_bytes=limit_bytes, wait_s=FILE_S)
+        except httpx.TransportError as error:
+            raise BackendUnavailableError("The backend cannot be reached.") from error
+        if answer.status == 200:
+            return answer.body
+        if answer.status in ABSENT:
+            raise OutputMissingError("The backend no longer has the file.")
+        raise BackendUnavailableError(f"The backend answered {answer.status}.")
+
+    async def _get(self, target: str, decode: Callable[[bytes], T], wait_s: float = ANSWER_S) -> T:
+        try:
+            answer = await self._ask("GET", target, wait_s=wait_s)
+            if answer.status != 200:
+                raise BackendUnavailableError(f"The backend answered {answer.status}.")
+            return decode(answer.body)
+        except OutputMissingError as error:
+            raise BackendUnavailableError("The backend's answer is too large.") from error
+        except httpx.TransportError as error:
+            raise BackendUnavailableError("The backend cannot be reached.") from error
+        except (DecodeError, RecursionError) as error:
+            raise BackendUnavailableError("The backend answered what makes no sense.") from error
+
+    async def _post(self, target: str, body: bytes) -> None:
+        try:
+            answer = await self._ask("POST", target, body)
+        except httpx.TransportError as error:
+            raise BackendUnavailableError("The backend cannot be reached.") from error
+        if answer.status != 200:
+            raise BackendUnavailableError(f"The backend answered {answer.status}.")
+
+    async def _ask(
+        self,
+        method: str,
+        target: str,
+        body: bytes | None = None,
+        *,
+        limit_bytes: int = MAX_ANSWER,
+        wait_s: float = ANSWER_S,
+    ) -> Answer:
+        request = httpx.Request(
+            method,
+            self._base.copy_with(raw_path=self._path + target.encode("ascii")),
+            headers=self._headers,
+            content=body,
+            extensions={"timeout": {"connect": 10.0, "read": wait_s, "write": wait_s, "pool": wait_s}},
+        )
+        response = await self._transport.handle_async_request(request)
+        assert isinstance(response.stream, httpx.AsyncByteStream)
+        chunks, size = [], 0
+        try:
+            async for chunk in response.stream:
+                size += len(chunk)
+                if size > limit_bytes:
+                    raise OutputMissingError("The file is larger than allowed.")
+                chunks.append(chunk)
+        finally:
+            await response.stream.aclose()
+        return Answer(response.status_code, b"".join(chunks))

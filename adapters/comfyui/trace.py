@@ -1,0 +1,115 @@
+"""What the signals have told of one prompt so far, and what a history entry tells of it: the same ending."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from msgspec import Struct, ValidationError, convert
+
+from adapters.comfyui.translate import node_failure
+from services.ports import BackendFile, Broken, Ending, Finished, Interrupted
+from workflows.protocol.history import HistoryResult, NodeOutput, ending, output_files
+from workflows.protocol.messages import ErrorBody, NodeState
+
+COPIED = {"output", "temp"}  # a file of type `input` is not a result
+_DIGITS = re.compile(r"(\d+)")
+
+
+class Trace:
+    """One prompt as heard on one connection. `line` is that connection: heard from first to last, it tells all."""
+
+    def __init__(self, classes: Mapping[str, str], line: object | None) -> None:
+        self.classes = classes
+        self.line = line
+        self.began_ms: int | None = None
+        self.cached: frozenset[str] = frozenset()
+        self.node: str | None = None
+        self.states: Mapping[str, NodeState] = {}
+        self._outputs: dict[str, tuple[str, NodeOutput]] = {}
+
+    def executed(self, node: str, display_node: str | None, output: NodeOutput) -> None:
+        self._outputs[node] = (display_node or node, output)
+
+    def finished(self, at_ms: int) -> Finished:
+        execution_s = max(0, at_ms - self.began_ms) / 1000 if self.began_ms is not None else 0.0
+        return Finished(files=files(self._outputs), execution_s=execution_s)
+
+    def percent(self) -> float:
+        """Over all nodes of the graph; a running node counts by its own progress."""
+        done = len(self.cached & self.classes.keys())
+        share = 0.0
+        for node, state in self.states.items():
+            if node not in self.classes or node in self.cached:
+                continue  # a node that another one expanded into
+            if state.state == "finished":
+                done += 1
+            elif state.max > 0:
+                share += min(1.0, max(0.0, state.value / state.max))
+        return min(100.0, 100.0 * (done + share) / max(1, len(self.classes)))
+
+
+def files(outputs: Mapping[str, tuple[str, NodeOutput]]) -> tuple[BackendFile, ...]:
+    """Node id -> (node of the graph, what it showed). Sorted by node, so that a second look finds the same order."""
+    return tuple(
+        BackendFile(node=display, filename=file.filename, subfolder=file.subfolder, type=file.type)
+        for node in sorted(outputs, key=_natural)
+        for display, output in (outputs[node],)
+        for _, file in output_files(output)
+        if file.type in COPIED
+    )
+
+
+def ended(result: HistoryResult) -> Ending:
+    """A history entry's verdict. `error` includes interrupted: only the last message tells them apart."""
+    if result.status is None:
+        return Finished(files=_history_files(result), execution_s=0.0)
+    last, details = ending(result.status)
+    if result.status.status_str == "success":
+        times = [_timestamp(message) for _, message in result.status.messages]
+        execution_s = max(0, times[-1] - times[0]) / 1000 if times else 0.0
+        return Finished(files=_history_files(result), execution_s=execution_s)
+    if last == "execution_interrupted":
+        return Interrupted()
+    return Broken(failure=node_failure(_error(details)))
+
+
+class Names(Struct, frozen=True):
+    """What an error's details must have to be of use; the rest of them may have any shape."""
+
+    prompt_id: str = ""
+    node_id: str | None = None
+    node_type: str | None = None
+    exception_message: str = ""
+    exception_type: str = ""
+
+
+def _error(details: dict[str, Any]) -> ErrorBody:
+    try:
+        named = convert(details, Names)
+    except ValidationError:
+        named = Names()
+    return ErrorBody(
+        prompt_id=named.prompt_id,
+        node_id=named.node_id,
+        node_type=named.node_type,
+        exception_message=named.exception_message,
+        exception_type=named.exception_type,
+    )
+
+
+def _history_files(result: HistoryResult) -> tuple[BackendFile, ...]:
+    def display(node: str) -> str:
+        meta = result.meta.get(node)
+        return (meta.display_node if meta else None) or node
+
+    return files({node: (display(node), output) for node, output in result.outputs.items()})
+
+
+def _timestamp(message: dict[str, Any]) -> int:
+    value = message.get("timestamp", 0)
+    return value if isinstance(value, int) else 0
+
+
+def _natural(node: str) -> list[tuple[int, int, str]]:
+    """ "2" before "10", "1.0.2" after "1"."""
+    return [(0, int(part), "") if part.isdecimal() else (1, 0, part) for part in _DIGITS.split(node) if part]

@@ -1,0 +1,67 @@
+"""An attempt in the executor's hands: what was asked, and how far it is."""
+
+import asyncio
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from domain.run import Failure
+from services.ports import Assignment, Ending, HeldAttempt, SpoolEntry
+
+
+class Revoked(Struct, frozen=True):
+    """Dispatch took the attempt away: cancelled, or given to somebody else."""
+
+
+Verdict: TypeAlias = Ending | Revoked
+
+
+class OutputsLostError(Exception):
+    """The outputs of an attempt that ended well cannot be had."""
+
+    def __init__(self, failure: Failure) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+
+
+class Attempt:
+    """Times are the event loop's. `entries` is what the spool knew of it when this process began."""
+
+    def __init__(
+        self, assignment: Assignment, entries: tuple[SpoolEntry, ...] = (), *, adopted: bool = False
+    ) -> None:
+        self.assignment = assignment
+        self.id = assignment.attempt
+        self.held = HeldAttempt(assignment.run, assignment.epoch)
+        self.entries = entries
+        self.adopted = adopted
+        self.token = assignment.token
+        self.token_changed = asyncio.Event()
+        self.verdict: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        self.submitted = False
+        self.must_stop = False
+        self.absences = 0
+        self.began_at: float | None = None
+        self.heard_at: float | None = None
+        self.hears_all = True
+        self.node: str | None = None
+        self.node_class: str | None = None
+        self.start_timer: asyncio.TimerHandle | None = None
+        self.start_report: asyncio.Task[None] | None = None
+        self.finishing: asyncio.Task[None] | None = None
+        self.reported = False
+        self.gone_from_backend = False
+
+    def settle(self, verdict: Verdict) -> None:
+        """The first verdict counts."""
+        if not self.verdict.done():
+            self.verdict.set_result(verdict)
+
+    @property
+    def over(self) -> bool:
+        return self.verdict.done()
+
+    def renew(self, token: str) -> None:
+        if token != self.token:
+            self.token = token
+            self.token_changed.set()

@@ -1,0 +1,68 @@
+"""What the executor itself has to say about an attempt that came to nothing."""
+
+from domain.run import Failure, FailureKind
+
+UNREACHABLE = Failure(
+    FailureKind.TRANSPORT, "The backend could not be reached any more.", advice="The run is tried again."
+)
+FORGOTTEN = Failure(
+    FailureKind.TRANSPORT, "The backend was restarted and forgot the run.", advice="The run is tried again."
+)
+LOST = Failure(
+    FailureKind.LOST,
+    "The executor was restarted and the backend no longer knows the run.",
+    advice="The run is tried again.",
+)
+INTERRUPTED = Failure(
+    FailureKind.LOST, "Somebody stopped the run at the backend.", advice="The run is tried again."
+)
+UNFETCHED = Failure(
+    FailureKind.TRANSPORT,
+    "The graph could not be fetched from the object store.",
+    advice="The run is tried again.",
+)
+NO_GRAPH = Failure(FailureKind.VALIDATION, "The stored graph cannot be read.")
+UNKNOWN_BACKEND = Failure(
+    FailureKind.LOST, "The executor no longer drives this backend.", advice="The run is tried again."
+)
+FAULT = Failure(
+    FailureKind.LOST, "The executor could not go on with the run.", advice="The run is tried again."
+)
+
+
+def too_long(timeout_s: int, node: str | None, node_class: str | None) -> Failure:
+    return Failure(
+        FailureKind.TIMEOUT,
+        f"The run took longer than its limit of {timeout_s} seconds.",
+        node,
+        node_class,
+        "Raise the limit, or use a smaller picture or fewer steps.",
+    )
+
+
+def silent(silence_s: float, node: str | None, node_class: str | None) -> Failure:
+    return Failure(
+        FailureKind.TIMEOUT,
+        f"The node gave no sign of life for {silence_s:.0f} seconds.",
+        node,
+        node_class,
+        "It may hang; try it in ComfyUI's own editor.",
+    )
+
+
+def missing_output(node: str, reason: str) -> Failure:
+    return Failure(
+        FailureKind.OUTPUT,
+        f"An output of the run could not be copied. {reason}",
+        node,
+        None,
+        "Run it again; if it happens again, save the result under another name.",
+    )
+
+
+def too_many_outputs(limit: int) -> Failure:
+    return Failure(
+        FailureKind.OUTPUT,
+        f"The run made more than {limit} files.",
+        advice="Use a smaller batch, or save a film instead of its frames.",
+    )

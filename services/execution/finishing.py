@@ -1,0 +1,107 @@
+"""From the end of an attempt to dispatch's acknowledgement, beside whatever the backend does next."""
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Sequence
+from typing import Any
+
+from services.execution.attempt import Attempt, OutputsLostError
+from services.execution.failures import FAULT, INTERRUPTED
+from services.execution.holding import Holding
+from services.execution.outputs import Copier
+from services.execution.reporting import Reporter
+from services.execution.settings import ExecutorSettings
+from services.ports import (
+    BackendLink,
+    Broken,
+    EndedAs,
+    Ending,
+    Fact,
+    Finished,
+    Interrupted,
+    Lost,
+    Settled,
+    Spool,
+    Started,
+    Succeeded,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Finisher:
+    """So many at a time: when they are all busy, the backends wait."""
+
+    def __init__(
+        self, copier: Copier, reporter: Reporter, spool: Spool, holding: Holding, settings: ExecutorSettings
+    ) -> None:
+        self._copier = copier
+        self._reporter = reporter
+        self._spool = spool
+        self._holding = holding
+        self._places = asyncio.Semaphore(settings.finishing)
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def begin(self, attempt: Attempt, link: BackendLink, ending: Ending) -> None:
+        """Returns when there is a place for it."""
+        known = any(isinstance(entry, EndedAs) for entry in attempt.entries)
+        if isinstance(ending, Finished) and not known:
+            self._spool.append(attempt.id, EndedAs(ending=ending))
+        await self._start(attempt, self._finish(attempt, link, ending))
+
+    async def resume(self, attempt: Attempt, facts: Sequence[Fact]) -> None:
+        """Say again what was settled before the executor restarted."""
+        await self._start(attempt, self._report(attempt, facts))
+
+    def abandon(self, attempt: Attempt) -> None:
+        """Dispatch does not want it any more."""
+        if attempt.finishing is not None:
+            attempt.finishing.cancel()
+        self._holding.reported(attempt)
+
+    async def drain(self, timeout_s: float) -> None:
+        """Let what is in hand come to an end, for some time; the spool has the rest."""
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=timeout_s)
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _start(self, attempt: Attempt, work: Coroutine[Any, Any, None]) -> None:
+        await self._places.acquire()
+        attempt.finishing = asyncio.create_task(self._guarded(attempt, work))
+        self._tasks.add(attempt.finishing)
+        attempt.finishing.add_done_callback(self._done)
+
+    def _done(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self._places.release()
+
+    async def _guarded(self, attempt: Attempt, work: Coroutine[Any, Any, None]) -> None:
+        try:
+            await work
+        except Exception:  # the outermost frame of this attempt: the others go on
+            logger.exception("attempt not finished", extra={"run": str(attempt.held.run)})
+            await self._report(attempt, (Lost(failure=FAULT),))
+
+    async def _finish(self, attempt: Attempt, link: BackendLink, ending: Ending) -> None:
+        facts = await self._facts(attempt, link, ending)
+        self._spool.append(attempt.id, Settled(facts=facts))
+        await self._report(attempt, facts)
+
+    async def _report(self, attempt: Attempt, facts: Sequence[Fact]) -> None:
+        await self._reporter.report(attempt, facts)
+        self._holding.reported(attempt)
+
+    async def _facts(self, attempt: Attempt, link: BackendLink, ending: Ending) -> tuple[Fact, ...]:
+        match ending:
+            case Finished(files=files, execution_s=execution_s):
+                try:
+                    stored = await self._copier.copy(attempt, link, files)
+                except OutputsLostError as lost:
+                    return (Started(), Lost(failure=lost.failure))
+                return (Started(), *stored, Succeeded(execution_s=execution_s))
+            case Broken(failure=failure):
+                return (Started(), Lost(failure=failure)) if attempt.began_at else (Lost(failure=failure),)
+            case Interrupted():
+                return (Lost(failure=INTERRUPTED),)

@@ -1,0 +1,147 @@
+"""One backend's way through the executor: as many prompts inside as there are slots, the next ones claimed in time."""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable
+
+from services.execution.attempt import Attempt, Revoked
+from services.execution.failures import FAULT
+from services.execution.health import Health
+from services.execution.needs import Needs
+from services.execution.pauses import woken
+from services.execution.stopping import stop
+from services.execution.submitting import enter
+from services.execution.watching import Watch
+from services.ports import (
+    Advanced,
+    BackendLink,
+    Began,
+    Broken,
+    ClaimRequest,
+    DispatchUnavailableError,
+    Ended,
+    EndedAs,
+    Lost,
+    Previewed,
+    Settled,
+    Signal,
+    Unsettled,
+)
+
+logger = logging.getLogger(__name__)
+
+
+class Lane:
+    """`claim_uncertain` is called when nobody knows whether a claim was granted."""
+
+    def __init__(
+        self, link: BackendLink, health: Health, needs: Needs, claim_uncertain: Callable[[], None]
+    ) -> None:
+        self.link = link
+        self.health = health
+        self._needs = needs
+        self._claim_uncertain = claim_uncertain
+        self._followed: dict[str, Attempt] = {}
+        self._adopted: deque[Attempt] = deque()
+        self._asking = asyncio.Lock()
+        self._wake = asyncio.Event()
+        self.watch = Watch(link, health, needs.reporter, needs.settings, self._followed.values())
+
+    def wake(self) -> None:
+        """There may be something to claim."""
+        self._wake.set()
+
+    def adopt(self, attempt: Attempt) -> None:
+        """Go on with an attempt that was claimed before."""
+        self._adopted.append(attempt)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """One slot: an attempt after the other, until cancelled."""
+        while True:
+            attempt = await self._next()
+            self._followed[str(attempt.id)] = attempt
+            try:
+                await self._carry(attempt)
+            except Exception:  # the outermost frame of this attempt: the slot goes on
+                logger.exception("attempt not carried", extra={"run": str(attempt.held.run)})
+                attempt.settle(Broken(failure=FAULT))
+                await self._leave(attempt)
+            finally:
+                self._followed.pop(str(attempt.id), None)
+
+    def hear(self, signal: Signal) -> None:
+        """Called by the backend's line: returns at once."""
+        if isinstance(signal, Unsettled):
+            for followed in self._followed.values():
+                followed.hears_all = False  # its silence proves nothing any more
+            self.watch.look_now()
+            return
+        attempt = self._followed.get(str(signal.attempt))
+        if attempt is None:
+            return
+        now = asyncio.get_running_loop().time()
+        match signal:
+            case Began():
+                self._needs.reporter.begin(attempt, now)
+            case Advanced(node=node, node_class=node_class):
+                attempt.heard_at = now
+                attempt.node, attempt.node_class = node, node_class
+                self._needs.progress.advance(attempt, signal)
+            case Previewed():
+                attempt.heard_at = now
+                self._needs.progress.preview(attempt, signal)
+            case Ended(ending=ending):
+                attempt.settle(ending)
+
+    async def _next(self) -> Attempt:
+        """One slot asks at a time: an idle executor asks once a pause, not once a slot."""
+        settings = self._needs.settings
+        async with self._asking:
+            while True:
+                self._wake.clear()
+                if self._adopted:
+                    return self._adopted.popleft()
+                if self.health.alive.is_set() and (attempt := await self._claim()) is not None:
+                    return attempt
+                await woken(self._wake, settings.claim_poll_s)
+
+    async def _claim(self) -> Attempt | None:
+        request = ClaimRequest(executor=self._needs.name, backend=self.link.name)
+        try:
+            assignment = await self._needs.link.claim(request)
+        except DispatchUnavailableError:
+            self._claim_uncertain()
+            return None
+        return self._needs.holding.take(assignment) if assignment is not None else None
+
+    async def _carry(self, attempt: Attempt) -> None:
+        settled = [entry for entry in attempt.entries if isinstance(entry, Settled)]
+        if settled:
+            await self._needs.finisher.resume(attempt, settled[-1].facts)
+            if any(isinstance(fact, Lost) for fact in settled[-1].facts):
+                await stop(self.link, attempt.id, self.health, self._needs.settings)
+            self._needs.holding.gone_from_backend(attempt)
+            return
+        for entry in attempt.entries:
+            if isinstance(entry, EndedAs):
+                attempt.settle(entry.ending)
+        if not attempt.over:
+            await enter(attempt, self.link, self.health, self._needs)
+        await attempt.verdict
+        await self._leave(attempt)
+
+    async def _leave(self, attempt: Attempt) -> None:
+        """The verdict is known: what follows goes on beside the next prompt, but for stopping this one."""
+        verdict = attempt.verdict.result()
+        self.link.forget(attempt.id)
+        if isinstance(verdict, Revoked):
+            if attempt.start_timer is not None:
+                attempt.start_timer.cancel()
+            self._needs.finisher.abandon(attempt)
+        else:
+            await self._needs.finisher.begin(attempt, self.link, verdict)
+        if attempt.submitted and (attempt.must_stop or isinstance(verdict, Revoked)):
+            await stop(self.link, attempt.id, self.health, self._needs.settings)
+        self._needs.holding.gone_from_backend(attempt)

@@ -1,0 +1,176 @@
+"""Copying what a run made: out of the backend, onto our disk, into the object store, with thumbnails."""
+
+import asyncio
+import mimetypes
+from collections import Counter, OrderedDict
+from collections.abc import Sequence
+from hashlib import sha256
+
+from domain.ids import Digest
+from domain.run import MAX_OUTPUTS, Image, Output
+from services.execution.attempt import Attempt, OutputsLostError
+from services.execution.failures import UNREACHABLE, missing_output, too_many_outputs
+from services.execution.pauses import pauses
+from services.execution.settings import ExecutorSettings
+from services.ports import (
+    BackendFile,
+    BackendLink,
+    BackendUnavailableError,
+    ClaimObjects,
+    Imaging,
+    ObjectRefusedError,
+    ObjectsUnavailableError,
+    OutputMissingError,
+    Spool,
+    Stored,
+    Thumbnail,
+    TokenRefusedError,
+)
+
+AT_ONCE = 4  # files of one attempt
+BEATS_FOR_A_TOKEN = 3
+HASHED_AT_ONCE = 1 << 20  # bytes; more would hold up everybody else
+MAX_NAME = 200
+RECENT = 1_000  # digests that are known to be stored
+UNKNOWN_TYPE = "application/octet-stream"
+ACTIVE = {"text/html", "application/xhtml+xml", "image/svg+xml", "text/javascript", "application/javascript"}
+"""Types that a browser would execute: nobody gets to publish those under our address."""
+
+
+class Copier:
+    def __init__(
+        self, objects: ClaimObjects, imaging: Imaging, spool: Spool, settings: ExecutorSettings
+    ) -> None:
+        self._objects = objects
+        self._imaging = imaging
+        self._spool = spool
+        self._settings = settings
+        self._recent: OrderedDict[Digest, None] = OrderedDict()
+
+    async def copy(self, attempt: Attempt, link: BackendLink, files: Sequence[BackendFile]) -> list[Stored]:
+        """Everything, in order. Raises OutputsLostError."""
+        if len(files) > MAX_OUTPUTS:
+            raise OutputsLostError(too_many_outputs(MAX_OUTPUTS))
+        if len(files) == 1:
+            return [await self._copy(attempt, link, files[0], number=0, index=0)]
+        places = asyncio.Semaphore(AT_ONCE)
+        of_node: Counter[str] = Counter()
+        tasks: list[asyncio.Task[Stored]] = []
+
+        async def in_place(file: BackendFile, number: int, index: int) -> Stored:
+            async with places:
+                return await self._copy(attempt, link, file, number=number, index=index)
+
+        try:
+            async with asyncio.TaskGroup() as group:
+                for number, file in enumerate(files):
+                    tasks.append(group.create_task(in_place(file, number, of_node[file.node])))
+                    of_node[file.node] += 1
+        except* OutputsLostError as lost:
+            first = lost.exceptions[0]
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
+            raise first from None
+        return [task.result() for task in tasks]
+
+    async def _copy(
+        self, attempt: Attempt, link: BackendLink, file: BackendFile, *, number: int, index: int
+    ) -> Stored:
+        body = await self._spool.kept(attempt.id, number)
+        if body is None:
+            body = await self._fetch(link, file)
+            await self._spool.keep(attempt.id, number, body)
+        digest = await _digest(body)
+        picture = await self._imaging.picture(body)
+        media_type = picture.media_type if picture else _media_type(file.filename)
+        thumbnails = [(await _digest(thumb.body), thumb) for thumb in picture.thumbnails] if picture else []
+        bodies = {digest: (body, media_type)}
+        bodies |= {name: (thumb.body, thumb.media_type) for name, thumb in thumbnails}
+        await asyncio.gather(
+            *(
+                self._put(attempt, file, name, *stored)
+                for name, stored in bodies.items()
+                if name not in self._recent
+            )
+        )
+        output = Output(
+            node=file.node,
+            index=index,
+            name=_name(file.filename),
+            digest=digest,
+            size_bytes=len(body),
+            media_type=media_type,
+            width=picture.width if picture else 0,
+            height=picture.height if picture else 0,
+            thumbnails=tuple(_image(name, thumb) for name, thumb in thumbnails),
+        )
+        return Stored(output=output)
+
+    async def _fetch(self, link: BackendLink, file: BackendFile) -> bytes:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + self._settings.backend_patience_s
+        for pause_s in pauses(self._settings.retry_s):
+            try:
+                return await link.fetch(file, self._settings.file_limit_bytes)
+            except OutputMissingError as error:
+                raise OutputsLostError(missing_output(file.node, str(error))) from error
+            except BackendUnavailableError as error:
+                if loop.time() > deadline:
+                    raise OutputsLostError(UNREACHABLE) from error
+                await asyncio.sleep(pause_s)
+        raise AssertionError("pauses never end")
+
+    async def _put(
+        self, attempt: Attempt, file: BackendFile, digest: Digest, body: bytes, media_type: str
+    ) -> None:
+        """Until the object store has it: it may be away for as long as dispatch leaves us the attempt."""
+        refusals = 0
+        for pause_s in pauses(self._settings.retry_s):
+            token = attempt.token
+            attempt.token_changed.clear()
+            try:
+                await self._objects.put(digest, body, media_type, token)
+            except ObjectsUnavailableError:
+                await asyncio.sleep(pause_s)
+            except TokenRefusedError as error:
+                refusals += 1
+                if refusals > BEATS_FOR_A_TOKEN:
+                    raise OutputsLostError(
+                        missing_output(file.node, "The claim was not accepted.")
+                    ) from error
+                await self._another_token(attempt)
+            except ObjectRefusedError as error:
+                raise OutputsLostError(missing_output(file.node, "It was refused by the store.")) from error
+            else:
+                self._recent[digest] = None
+                while len(self._recent) > RECENT:
+                    self._recent.popitem(last=False)
+                return
+
+    async def _another_token(self, attempt: Attempt) -> None:
+        try:
+            async with asyncio.timeout(self._settings.beat_s * 2):
+                await attempt.token_changed.wait()
+        except TimeoutError:
+            pass
+
+
+async def _digest(body: bytes) -> Digest:
+    if len(body) <= HASHED_AT_ONCE:
+        return Digest(sha256(body).hexdigest())
+    return Digest((await asyncio.to_thread(sha256, body)).hexdigest())
+
+
+def _media_type(filename: str) -> str:
+    guessed = mimetypes.guess_type(filename)[0] or UNKNOWN_TYPE
+    return UNKNOWN_TYPE if guessed in ACTIVE else guessed
+
+
+def _name(filename: str) -> str:
+    """As the backend named it, without folders."""
+    last = filename.replace("\\", "/").rpartition("/")[2]
+    return "".join(letter for letter in last if letter.isprintable())[-MAX_NAME:] or "output"
+
+
+def _image(digest: Digest, thumbnail: Thumbnail) -> Image:
+    return Image(digest, len(thumbnail.body), thumbnail.media_type, thumbnail.width, thumbnail.height)

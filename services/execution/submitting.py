@@ -1,0 +1,101 @@
+"""Bringing an attempt into a backend: at most once, whatever happens on the way."""
+
+import asyncio
+import logging
+from typing import Any
+
+import msgspec
+
+from services.execution.attempt import Attempt
+from services.execution.failures import NO_GRAPH, UNFETCHED, UNREACHABLE
+from services.execution.health import Health
+from services.execution.needs import Needs
+from services.execution.pauses import pauses
+from services.execution.uniqueness import unique
+from services.ports import (
+    BackendLink,
+    BackendUnavailableError,
+    Broken,
+    GraphRefusedError,
+    ObjectRefusedError,
+    ObjectsUnavailableError,
+    Place,
+    PromptUncertainError,
+    Submitting,
+)
+
+logger = logging.getLogger(__name__)
+
+_graph = msgspec.json.Decoder(dict[str, Any])
+
+
+async def enter(attempt: Attempt, link: BackendLink, health: Health, needs: Needs) -> None:
+    """Afterwards the backend has it, or may have it (`submitted`), or the verdict is known."""
+    known = any(isinstance(entry, Submitting) for entry in attempt.entries)
+    if known or (attempt.adopted and await _there(attempt, link, health, needs)):
+        attempt.submitted = True
+    elif not attempt.over:
+        await _submit(attempt, link, health, needs)
+
+
+async def _there(attempt: Attempt, link: BackendLink, health: Health, needs: Needs) -> bool:
+    """Whether the backend knows an attempt of which the spool knows nothing."""
+    for pause_s in pauses(needs.settings.retry_s):
+        if attempt.over:
+            return False
+        try:
+            (place,) = await link.look([attempt.id])
+            return place is not Place.NOWHERE
+        except BackendUnavailableError:
+            health.suspect()
+            await asyncio.sleep(pause_s)
+    raise AssertionError("pauses never end")
+
+
+async def _submit(attempt: Attempt, link: BackendLink, health: Health, needs: Needs) -> None:
+    graph = await _fetch(attempt, needs)
+    if graph is None or attempt.over:
+        return
+    assignment = attempt.assignment
+    needs.spool.append(
+        attempt.id, Submitting(run=assignment.run, epoch=assignment.epoch, backend=assignment.backend)
+    )
+    deadline = asyncio.get_running_loop().time() + needs.settings.backend_patience_s
+    while not attempt.over:
+        try:
+            await link.submit(attempt.id, graph)
+        except GraphRefusedError as refused:
+            attempt.must_stop = refused.queued
+            attempt.settle(Broken(failure=refused.failure))
+        except PromptUncertainError as error:
+            logger.warning("prompt uncertain", extra={"run": str(assignment.run), "reason": str(error)})
+            health.suspect()
+        except BackendUnavailableError:  # it was not sent
+            health.suspect()
+            patience_s = deadline - asyncio.get_running_loop().time()
+            if not await health.alive_within(patience_s):
+                attempt.settle(Broken(failure=UNREACHABLE))
+            continue
+        attempt.submitted = True
+        return
+
+
+async def _fetch(attempt: Attempt, needs: Needs) -> dict[str, Any] | None:
+    """The graph made unique; None when the verdict is known."""
+    body = attempt.assignment.graph
+    for pause_s in pauses(needs.settings.retry_s):
+        if body is not None or attempt.over:
+            break
+        try:
+            body = await needs.objects.get(attempt.assignment.graph_digest, attempt.token)
+        except ObjectsUnavailableError:
+            await asyncio.sleep(pause_s)
+        except ObjectRefusedError:
+            attempt.settle(Broken(failure=UNFETCHED))
+    if body is None:
+        return None
+    try:
+        return unique(_graph.decode(body), attempt.id)
+    except (msgspec.DecodeError, RecursionError):
+        attempt.settle(Broken(failure=NO_GRAPH))
+        return None

@@ -1,0 +1,407 @@
+"""What goes wrong around an executor, and what it makes of it: nothing lost, nothing doubled, nobody disturbed."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from domain.ids import attempt_id
+from domain.run import Failure, FailureKind, RunAttemptLost, RunClaimed, Status
+from services.ports import Lost
+from tests.execution.dispatch import MemoryDispatch
+from tests.execution.store import ObjectServer
+from tests.execution.workshop import executor, picture, sleeping
+from tests.sandbox.process import SandboxProcess
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something that only asking can tell."""
+    async with asyncio.timeout(20):
+        while not await condition():
+            await asyncio.sleep(0.02)
+
+
+async def queue_ids(comfyui: SandboxProcess) -> dict[str, list[str]]:
+    async with httpx.AsyncClient() as client:
+        queue = (await client.get(f"{comfyui.url}/queue")).json()
+    return {name: [entry[1] for entry in entries] for name, entries in queue.items()}
+
+
+def attempts(dispatch: MemoryDispatch, run: object) -> int:
+    return sum(isinstance(event, RunClaimed) for event in dispatch.events[run])  # type: ignore[index]
+
+
+def files(comfyui: SandboxProcess) -> int:
+    return len(list((comfyui.directory / "base" / "output").rglob("*.png")))
+
+
+@pytest.mark.parametrize("hint", [True, False])
+async def test_a_running_run_is_stopped_when_cancelled(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path, hint: bool
+) -> None:
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(sleeping(60))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+        dispatch.cancel(run, hint=hint)
+        after = dispatch.submit(picture())
+        await dispatch.ends(after)
+        assert await queue_ids(comfyui) == {"queue_running": [], "queue_pending": []}
+
+    assert dispatch.state(run).status is Status.CANCELLED
+
+
+async def test_a_run_that_waits_in_the_backend_is_taken_out_and_the_running_one_goes_on(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        first, second = dispatch.submit(sleeping(2)), dispatch.submit(sleeping(60))
+        waiting = str(attempt_id(second, 1))
+
+        async def ahead() -> bool:
+            return (await queue_ids(comfyui))["queue_pending"] == [waiting]
+
+        await eventually(ahead)
+        dispatch.cancel(second)
+        await dispatch.ends(first)
+        assert (await queue_ids(comfyui))["queue_pending"] == []
+
+
+async def test_somebody_elses_prompt_is_never_touched(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    foreign = str(uuid4())
+    async with httpx.AsyncClient() as client:
+        await client.post(f"{comfyui.url}/prompt", json={"prompt": sleeping(2), "prompt_id": foreign})
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(picture())
+
+        async def behind() -> bool:
+            return str(attempt_id(run, 1)) in (await queue_ids(comfyui))["queue_pending"]
+
+        await eventually(behind)
+        dispatch.cancel(run)
+        after = dispatch.submit(picture())
+        await dispatch.ends(after)
+
+    async with httpx.AsyncClient() as client:
+        history = (await client.get(f"{comfyui.url}/history/{foreign}")).json()
+    assert history[foreign]["status"]["status_str"] == "success"
+
+
+async def test_a_run_that_takes_too_long_is_stopped(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    dispatch.timeout_s = 1
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(sleeping(60, steps=600))
+        await dispatch.ends(run, Status.FAILED)
+        after = dispatch.submit(picture())
+        await dispatch.ends(after)
+
+    failure = dispatch.failure(run)
+    assert (failure.kind, failure.node, failure.node_class) == (FailureKind.TIMEOUT, "3", "SandboxSleep")
+
+
+async def test_a_node_that_says_nothing_for_too_long_is_stopped(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    async with executor(dispatch, store, tmp_path, [comfyui.url], silence_s=0.6):
+        run = dispatch.submit(sleeping(60, steps=1))
+        await dispatch.ends(run, Status.FAILED)
+
+    assert dispatch.failure(run).kind is FailureKind.TIMEOUT
+    assert "sign of life" in dispatch.failure(run).reason
+
+
+async def test_a_run_survives_the_death_of_its_backend(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(sleeping(1.5))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+        await comfyui.kill()
+        await comfyui.start()
+        await dispatch.ends(run)
+
+    lost = [event for event in dispatch.events[run] if isinstance(event, RunAttemptLost)]
+    assert [event.failure.kind for event in lost] == [FailureKind.TRANSPORT]
+    assert len(dispatch.outputs(run)) == 1
+
+
+async def test_a_backend_that_stays_away_loses_its_runs(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    async with executor(dispatch, store, tmp_path, [comfyui.url], backend_patience_s=0.5):
+        run = dispatch.submit(sleeping(60))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+        await comfyui.kill()
+        await dispatch.until(lambda: dispatch.state(run).lost_attempts == 1)
+        await dispatch.until(lambda: dispatch.beats[-1].backends[0].sight is None)
+        assert dispatch.beats[-1].backends[0].reason == "The backend cannot be reached."
+        assert dispatch.state(run).status is Status.QUEUED
+
+
+async def test_a_run_waits_for_a_backend_that_is_not_there_yet(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    await comfyui.kill()
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(picture())
+        await dispatch.until(lambda: bool(dispatch.beats))
+        assert dispatch.state(run).status is Status.QUEUED
+        await comfyui.start()
+        await dispatch.ends(run)
+    assert attempts(dispatch, run) == 1
+
+
+@pytest.mark.parametrize("moment", ["execution_start", "executing", "executed", "execution_success"])
+async def test_a_cut_socket_costs_nothing(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path, moment: str
+) -> None:
+    await comfyui.misbehave(drop_sockets_at=moment, drop_sockets_times=2)
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        runs = [dispatch.submit(picture(color=number)) for number in range(4)]
+        for run in runs:
+            await dispatch.ends(run)
+            assert (len(dispatch.outputs(run)), attempts(dispatch, run)) == (1, 1)
+
+
+async def test_a_deaf_socket_costs_nothing_but_time(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    await comfyui.misbehave(deaf=True)
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        for _ in range(2):
+            run = dispatch.submit(picture())
+            await dispatch.ends(run)
+        await comfyui.misbehave()
+        run = dispatch.submit(sleeping(3))
+        await dispatch.ends(run)
+
+
+async def test_messages_that_come_twice_count_once(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    await comfyui.misbehave(send_twice=True)
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        runs = [dispatch.submit(picture(color=number)) for number in range(5)]
+        for run in runs:
+            await dispatch.ends(run)
+            assert len(dispatch.outputs(run)) == 1
+
+
+async def test_a_late_history_is_waited_for(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    await comfyui.misbehave(history_delay_s=0.5, deaf=True)
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(picture())
+        await dispatch.ends(run)
+    assert attempts(dispatch, run) == 1
+
+
+@pytest.mark.parametrize(
+    "faults",
+    [
+        {"garbage_paths": ["POST /prompt"]},
+        {"lose_answer_paths": ["POST /prompt"]},
+        {"garbage_paths": ["/queue"]},
+        {"garbage_paths": ["/history"]},
+        {"refuse_paths": ["/history", "/queue"]},
+        {"hang_paths": ["/history", "/queue"]},
+    ],
+    ids=str,
+)
+async def test_an_answer_that_makes_no_sense_does_not_run_it_twice(
+    dispatch: MemoryDispatch,
+    store: ObjectServer,
+    comfyui: SandboxProcess,
+    tmp_path: Path,
+    faults: dict[str, list[str]],
+) -> None:
+    await comfyui.misbehave(**faults)
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(picture())
+        await dispatch.ends(run)
+    assert (attempts(dispatch, run), files(comfyui)) == (1, 1)
+
+
+async def test_a_prompt_that_never_arrived_is_tried_again_as_another_attempt(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    await comfyui.misbehave(refuse_paths=["POST /prompt"])
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(picture())
+        await dispatch.until(lambda: dispatch.state(run).lost_attempts == 1)
+        await comfyui.misbehave()
+        await dispatch.ends(run)
+    assert files(comfyui) == 1
+
+
+async def test_an_executor_killed_in_a_run_goes_on_with_it(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    async with executor(dispatch, store, tmp_path, [comfyui.url], farewell_s=0):
+        run = dispatch.submit(sleeping(2))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        await dispatch.ends(run)
+    assert (attempts(dispatch, run), len(dispatch.outputs(run)), files(comfyui)) == (1, 1, 1)
+
+
+async def test_an_executor_killed_in_a_run_finds_it_ended(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    async with executor(dispatch, store, tmp_path, [comfyui.url], farewell_s=0):
+        run = dispatch.submit(sleeping(0.5))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+
+    async def idle() -> bool:
+        return not any((await queue_ids(comfyui)).values())
+
+    await eventually(idle)
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        await dispatch.ends(run)
+    assert (attempts(dispatch, run), len(dispatch.outputs(run))) == (1, 1)
+
+
+async def test_executor_and_backend_killed_together_lose_the_attempt_and_not_the_run(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    async with executor(dispatch, store, tmp_path, [comfyui.url], farewell_s=0):
+        run = dispatch.submit(sleeping(1))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+    await comfyui.kill()
+    await comfyui.start()
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        await dispatch.ends(run)
+    lost = [event for event in dispatch.events[run] if isinstance(event, RunAttemptLost)]
+    assert [event.failure.kind for event in lost] == [FailureKind.LOST]
+
+
+async def test_an_attempt_that_was_never_submitted_is_submitted_after_a_restart(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    dispatch.lose_answers = 1
+    async with executor(dispatch, store, tmp_path, [comfyui.url], retry_s=30.0, farewell_s=0):
+        run = dispatch.submit(picture())
+        await dispatch.until(lambda: dispatch.state(run).status is Status.CLAIMED)
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        await dispatch.ends(run)
+    assert attempts(dispatch, run) == 1
+
+
+async def test_a_claim_whose_answer_was_lost_is_found_among_the_open_ones(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    dispatch.lose_answers = 1
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(picture())
+        await dispatch.ends(run)
+    assert attempts(dispatch, run) == 1
+
+
+async def test_a_run_that_was_taken_away_while_the_executor_was_dead_is_stopped(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    async with executor(dispatch, store, tmp_path, [comfyui.url], farewell_s=0):
+        run = dispatch.submit(sleeping(60))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+    dispatch.cancel(run)
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+
+        async def idle() -> bool:
+            return not any((await queue_ids(comfyui)).values())
+
+        await eventually(idle)
+
+
+async def test_outputs_and_reports_outlive_an_outage_of_everything(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    async with executor(dispatch, store, tmp_path, [comfyui.url], farewell_s=0):
+        run = dispatch.submit(sleeping(0.5))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+        store.away = dispatch.away = True
+
+        async def spooled() -> bool:
+            return len(list((tmp_path / "spool" / "outputs").iterdir())) == 1
+
+        await eventually(spooled)
+    await comfyui.kill()  # the picture is nowhere but in the spool
+    for path in (comfyui.directory / "base" / "output").rglob("*.png"):
+        path.unlink()
+    store.away = dispatch.away = False
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        await dispatch.ends(run)
+    assert (attempts(dispatch, run), len(dispatch.outputs(run))) == (1, 1)
+    assert list((tmp_path / "spool" / "outputs").iterdir()) == []
+
+
+async def test_a_report_whose_answer_was_lost_is_said_again_and_counts_once(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(sleeping(0.6))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+        dispatch.lose_answers = 2
+        await dispatch.ends(run)
+    assert len(dispatch.outputs(run)) == 1
+
+
+async def test_the_object_store_comes_back_and_the_output_is_stored_once(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    store.away = True
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(picture())
+
+        async def tried() -> bool:
+            return store.requests >= 2
+
+        await eventually(tried)
+        assert dispatch.outputs(run) == []
+        store.away = False
+        await dispatch.ends(run)
+    (stored,) = dispatch.outputs(run)
+    assert store.puts[stored.output.digest] == 1
+
+
+async def test_an_expired_token_is_replaced_by_the_next_beat(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(sleeping(0.5))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+        store.tokens = {"second"}
+        dispatch.token = "second"
+        await dispatch.ends(run)
+
+
+async def test_an_attempt_that_was_given_to_somebody_else_is_dropped(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    dispatch.retries = dispatch.retries.__class__(limit=0)
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(sleeping(60))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+        dispatch.lose(run, Failure(FailureKind.LOST, "The lease ran out."))
+        after = dispatch.submit(picture())
+        await dispatch.ends(after)
+    assert not any(isinstance(f, Lost) for report in dispatch.reports for f in report.facts)
+
+
+async def test_told_to_stop_it_leaves_the_running_run_to_its_next_start(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    async with executor(dispatch, store, tmp_path, [comfyui.url]) as running:
+        run = dispatch.submit(sleeping(1.5))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+        await running.quit()
+    assert dispatch.state(run).status is Status.RUNNING
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        await dispatch.ends(run)
+    assert attempts(dispatch, run) == 1

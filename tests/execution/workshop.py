@@ -1,0 +1,107 @@
+"""Everything around an executor: dispatch in memory, a real object server, a real sandbox, and graphs to run."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from msgspec.structs import replace
+
+from adapters.comfyui.backend import ComfyUIBackend
+from adapters.comfyui.client import Address
+from adapters.imaging.thumbnails import PillowImaging
+from adapters.objects.claim_objects import HttpClaimObjects
+from adapters.outbound.transport import KeptTransport
+from adapters.spool.disk import DiskSpool
+from services.execution.executor import Executor
+from services.execution.settings import ExecutorSettings
+from tests.execution.dispatch import MemoryDispatch
+from tests.execution.store import ObjectServer
+
+QUICK = ExecutorSettings(
+    beat_s=0.1,
+    claim_poll_s=0.1,
+    look_s=0.2,
+    health_s=0.5,
+    retry_s=0.2,
+    backend_patience_s=3.0,
+    farewell_s=1.0,
+)
+
+Graph = dict[str, Any]
+
+
+def picture(prefix: str = "ComfyUI", **changes: Any) -> Graph:
+    image = {"width": 64, "height": 64, "batch_size": 1, "color": 255} | changes
+    return {
+        "1": {"class_type": "EmptyImage", "inputs": image},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": prefix}},
+    }
+
+
+def sleeping(seconds: float, steps: int = 20) -> Graph:
+    graph = picture()
+    graph["3"] = {
+        "class_type": "SandboxSleep",
+        "inputs": {"seconds": seconds, "steps": steps, "image": ["1", 0]},
+    }
+    graph["2"]["inputs"]["images"] = ["3", 0]
+    return graph
+
+
+def failing(message: str = "failed on purpose") -> Graph:
+    graph = picture()
+    graph["3"] = {"class_type": "SandboxFail", "inputs": {"message": message, "image": ["1", 0]}}
+    graph["2"]["inputs"]["images"] = ["3", 0]
+    return graph
+
+
+class Running:
+    """An executor at work. `kill` leaves everything as it is; `quit` is the polite way."""
+
+    def __init__(self, executor: Executor, task: asyncio.Task[None], stop: asyncio.Event) -> None:
+        self._executor = executor
+        self._task = task
+        self._stop = stop
+
+    async def kill(self) -> None:
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def quit(self) -> None:
+        self._stop.set()
+        await self._task
+
+
+@asynccontextmanager
+async def executor(
+    dispatch: MemoryDispatch,
+    store: ObjectServer,
+    folder: Path,
+    backends: Sequence[str],
+    **changes: Any,
+) -> AsyncIterator[Running]:
+    """An executor over the backends' addresses. Afterwards it is killed, if it has not ended."""
+    transport, imaging, spool = KeptTransport(), PillowImaging(), DiskSpool(folder / "spool")
+    work = Executor(
+        name="gpu-1",
+        backends=[
+            ComfyUIBackend(f"backend-{number}", Address(url), transport)
+            for number, url in enumerate(backends)
+        ],
+        link=dispatch,
+        objects=HttpClaimObjects(store.url, transport),
+        imaging=imaging,
+        spool=spool,
+        settings=replace(QUICK, **changes),
+    )
+    stop = asyncio.Event()
+    running = Running(work, asyncio.create_task(work.run(stop)), stop)
+    try:
+        yield running
+    finally:
+        await running.kill()
+        await transport.aclose()
+        imaging.close()
+        spool.close()
