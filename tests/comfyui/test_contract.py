@@ -210,7 +210,7 @@ async def test_a_png_carries_its_graph_and_the_extra_texts(server: Client) -> No
         image = await fetched(server, entry.outputs["3"])
         assert image.size == (32, 32)
         assert image.getpixel((3, 3)) == tuple(graph["1"]["inputs"]["color"].to_bytes(3, "big"))
-        texts: dict[str, Any] = image.info
+        texts = image.info
         assert json.decode(texts["prompt"]) == graph
         assert json.decode(texts["workflow"]) == {"a": "ä"}
 
