@@ -95,17 +95,19 @@ class Relay:
         """Find the place to go on from; a stream that does not tell the log's story is made anew."""
         head = await self._tail.head()
         last = await self._ensure(head)
-        if last > 0 and not await self._agrees(last):
-            logger.warning("the stream is not this log's, made anew", extra={"position": last})
-            await self._stream.forget()
-            last = await self._ensure(head)
+        doubtful = (Position(self.position + 1), last)  # where we were fenced, and its end
+        for position in (place for place in doubtful if 0 < place <= last):
+            if not await self._agrees(position):
+                logger.warning("the stream is not this log's, made anew", extra={"position": position})
+                await self._stream.forget()
+                last = await self._ensure(head)
+                break
         self.position = last
 
-    async def _agrees(self, last: Position) -> bool:
-        """Whether the stream's last message is in the log, at its place. Asked after the stream was looked at:
-        another relay may have published what was appended since."""
-        rows = await self._tail.rows(Position(last - 1), 1)
-        return bool(rows) and await self._stream.ends_with(rows[0])
+    async def _agrees(self, position: Position) -> bool:
+        """Asked after the stream was looked at: another relay may have published what was appended since."""
+        rows = await self._tail.rows(Position(position - 1), 1)
+        return bool(rows) and await self._stream.holds(rows[0])
 
     async def _ensure(self, head: Position) -> Position:
         return await self._stream.ensure(await self._tail.identity(), head)

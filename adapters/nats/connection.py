@@ -12,6 +12,7 @@ from typing import Any
 
 import nats.errors
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 
 logger = logging.getLogger(__name__)
 
@@ -19,6 +20,20 @@ PENDING_BYTES = 32 * 1024 * 1024  # a publish that finds this full waits in a pl
 RECONNECT_WAIT_S = 0.25
 WATCH_S = 1.0
 SAME_ERROR_S = 10.0  # a server that is away would otherwise fill the log
+
+
+class _Client(Client):
+    """nats-py's requests wait by asyncio.wait_for, which on Python 3.11 can swallow a cancellation."""
+
+    async def _request_new_style(
+        self, subject: str, payload: bytes, timeout: float = 1, headers: dict[str, Any] | None = None
+    ) -> Msg:
+        patient: Any = None  # typed float, but handed on to wait_for, which then only awaits
+        try:
+            async with asyncio.timeout(timeout):
+                return await super()._request_new_style(subject, payload, timeout=patient, headers=headers)
+        except TimeoutError as error:
+            raise nats.errors.TimeoutError from error
 
 
 class Connection:
@@ -29,7 +44,7 @@ class Connection:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.client = Client()
+        self.client: Client = _Client()
         self.closed = asyncio.Event()
         self._closing = False
         self._on_lost: list[Callable[[], None]] = []

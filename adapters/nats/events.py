@@ -55,6 +55,7 @@ class NatsEventStream:
     """EventStream over one connection. Its owner closes the connection."""
 
     def __init__(self, connection: Connection, settings: EventsSettings = EventsSettings()) -> None:
+        self._connection = connection
         self._settings = settings
         self._jetstream: JetStreamContext = connection.client.jetstream(timeout=API_TIMEOUT_S)
         self._publisher = Publisher(connection)
@@ -64,6 +65,7 @@ class NatsEventStream:
 
     async def ensure(self, log: UUID, head: Position) -> Position:
         self._log, self._source = log, cloud_event.source(log)
+        self._need_connection()
         try:
             await self._open()
             info = await self._info()
@@ -79,7 +81,8 @@ class NatsEventStream:
         except (*Unreachable, APIError) as error:
             raise StreamUnavailableError(repr(error)) from error
 
-    async def ends_with(self, row: StoredRow) -> bool:
+    async def holds(self, row: StoredRow) -> bool:
+        self._need_connection()
         try:
             message = await self._jetstream.get_msg(STREAM, seq=row.position, direct=True)
         except NotFoundError:
@@ -89,6 +92,7 @@ class NatsEventStream:
         return message.data == cloud_event.encode(row, self._source)
 
     async def forget(self) -> None:
+        self._need_connection()
         try:
             await self._jetstream.delete_stream(STREAM)
         except NotFoundError:
@@ -124,6 +128,10 @@ class NatsEventStream:
         if fenced:
             headers["Nats-Expected-Last-Sequence"] = str(row.position - 1)
         return Message(subject(row.topic, row.stream), cloud_event.encode(row, self._source), headers)
+
+    def _need_connection(self) -> None:
+        if not self._connection.connected:  # nats-py would keep the question for later
+            raise StreamUnavailableError("not connected")
 
     async def _open(self) -> None:
         if not self._opened:

@@ -33,38 +33,41 @@ class NatsFeed:
         connection.on_lost(self._lost)
 
     async def next(self, after: Position, timeout_s: float) -> list[AnyRecorded]:
-        try:
-            async with asyncio.timeout(timeout_s):
-                while True:
-                    pull = await self._pulling(after)
-                    await pull.arrival()
-                    if events := self._take(pull, after):
-                        return events
-        except TimeoutError:
-            return []
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout_s
+        while True:
+            pull = await self._pulling(after)
+            if pull is None:
+                await asyncio.sleep(max(0, min(PAUSE_S, deadline - loop.time())))
+            else:
+                await pull.arrival(deadline)
+                if events := self._take(pull, after):
+                    return events
+            if loop.time() >= deadline:
+                return []
 
     async def close(self) -> None:
         if self._pull is not None:
             await self._pull.close()
             self._pull = None
 
-    async def _pulling(self, after: Position) -> Pull:
-        """The consumer that goes on behind `after`: the one there is, or a new one as soon as NATS gives it."""
+    async def _pulling(self, after: Position) -> Pull | None:
+        """The consumer that goes on behind `after`: the one there is, or a new one if NATS gives it."""
         pull = self._pull
         if pull is not None and not pull.broken and self._given <= after <= pull.last + HELD:
             return pull
         await self.close()
-        while True:
-            pull = Pull(self._connection, STREAM, after)
-            try:
-                if self._connection.connected:
-                    await pull.open()
-                    self._pull, self._given = pull, after
-                    return pull
-            except (*Unreachable, JetStreamError) as error:
-                logger.info("no consumer", extra={"after": after, "reason": repr(error)})
-                await pull.close()
-            await asyncio.sleep(PAUSE_S)
+        if not self._connection.connected:
+            return None
+        pull = Pull(self._connection, STREAM, after)
+        try:
+            await pull.open()
+        except (*Unreachable, JetStreamError) as error:
+            logger.info("no consumer", extra={"after": after, "reason": repr(error)})
+            await pull.close()
+            return None
+        self._pull, self._given = pull, after
+        return pull
 
     def _take(self, pull: Pull, after: Position) -> list[AnyRecorded]:
         events: list[AnyRecorded] = []

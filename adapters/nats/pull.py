@@ -61,7 +61,6 @@ class Pull:
         self._consumer = made.name
         callback = never_raising(self._stream, self._message)
         self._subscription = await self._client.subscribe(self._inbox, cb=callback)
-        self._heard = asyncio.get_running_loop().time()
         await self._ask()
 
     async def close(self) -> None:
@@ -75,18 +74,19 @@ class Pull:
         except Unreachable:
             pass  # the server forgets it by itself
 
-    async def arrival(self) -> None:
-        """Return when a message waits, or when none will come any more."""
-        loop = asyncio.get_running_loop()
+    async def arrival(self, deadline: float) -> None:
+        """Return when a message waits, when none will come any more, or at that time of the loop."""
+        await self._ask()
         while not self.waiting and not self.broken:
-            await self._ask()
             self._arrived.clear()
-            deadline = self._heard + SILENCE_S
+            dead = self._heard + SILENCE_S
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout_at(min(deadline, dead)):
                     await self._arrived.wait()
             except TimeoutError:
-                self.broken = self._heard + SILENCE_S <= loop.time()
+                if dead >= deadline:
+                    return
+                self.broken = self._heard + SILENCE_S <= asyncio.get_running_loop().time()
 
     def drop(self) -> None:
         self.broken = True
@@ -97,6 +97,7 @@ class Pull:
         if self.broken or self._asked + len(self.waiting) > HELD - ASKED or self._asked > ASKED // 2:
             return
         self._asked += ASKED
+        self._heard = asyncio.get_running_loop().time()
         subject = f"$JS.API.CONSUMER.MSG.NEXT.{self._stream}.{self._consumer}"
         try:
             await self._client.publish(subject, _NEXT, reply=self._inbox)
