@@ -8,6 +8,7 @@ from typing import Any
 
 from msgspec import json
 
+from infra.sandbox.folders import MODEL_FOLDERS
 from infra.sandbox.http import Request, Response, ok
 from infra.sandbox.sockets import FEATURES
 from infra.sandbox.state import Sandbox
@@ -26,8 +27,6 @@ def get_object_info_of(sandbox: Sandbox, request: Request) -> Response:
 
 
 def get_models(sandbox: Sandbox, request: Request) -> Response:
-    from infra.sandbox.folders import MODEL_FOLDERS
-
     return ok(MODEL_FOLDERS)
 
 

@@ -4,16 +4,15 @@ import os
 import threading
 import time
 import traceback
-from collections.abc import Callable, Iterator
-from graphlib import TopologicalSorter
-from hashlib import sha1
+from collections.abc import Callable
 from typing import Any
 
-from msgspec import Struct, field, json, to_builtins
+from msgspec import Struct, field, to_builtins
 
 from infra.sandbox.call import RunningCall
 from infra.sandbox.folders import Folders
 from infra.sandbox.node import InterruptedRunError, NodeClass, Result
+from infra.sandbox.plan import is_link, order, signatures
 from infra.sandbox.settings import Faults
 from infra.sandbox.sockets import Sockets
 from workflows.protocol import messages as wire
@@ -83,17 +82,15 @@ class Engine:
             os._exit(1)
         self.interrupted.clear()
         client = prompt.extra_data.get("client_id")
-        signatures = _signatures(prompt, self._nodes, self._folders)
-        run = Run(prompt, None if client is None else str(client), signatures)
-        kept = set(signatures.values())
+        marks = signatures(prompt, self._nodes, self._folders)
+        run = Run(prompt, None if client is None else str(client), marks)
+        kept = set(marks.values())
         self._results = {key: result for key, result in self._results.items() if key in kept}
-        cached = tuple(node for node in prompt.graph if signatures.get(node) in self._results)
+        cached = tuple(node for node in prompt.graph if marks.get(node) in self._results)
         self._record(run, wire.ExecutionStart(wire.PromptBody(run.id, _now())))
         body = wire.CachedBody(nodes=cached, prompt_id=run.id, timestamp=_now())
         self._record(run, wire.ExecutionCached(body))
-        succeeded = all(
-            self._step(run, node) for node in _order(prompt, signatures, self._nodes, set(cached))
-        )
+        succeeded = all(self._step(run, node) for node in order(prompt, marks, self._nodes, set(cached)))
         if succeeded:
             self._record(run, wire.ExecutionSuccess(wire.PromptBody(run.id, _now())))
         self.now = None
@@ -134,7 +131,7 @@ class Engine:
         for name in (*node_class.required, *node_class.optional):
             if name in given:
                 value = given[name]
-                linked = _is_link(value)
+                linked = is_link(value)
                 inputs[name] = self._results[run.signatures[value[0]]].values[value[1]] if linked else value
         return inputs
 
@@ -245,73 +242,6 @@ def _now() -> int:
 def _type_name(error: Exception) -> str:
     kind = type(error)
     return kind.__qualname__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__qualname__}"
-
-
-def _is_link(value: Any) -> bool:
-    match value:
-        case [str(), int()]:
-            return True
-        case _:
-            return False
-
-
-def _links(graph: dict[str, Any], node: str) -> list[str]:
-    inputs = graph[node]["inputs"].values()
-    return [value[0] for value in inputs if _is_link(value) and value[0] in graph]
-
-
-def _signatures(prompt: QueuedPrompt, nodes: dict[str, NodeClass], folders: Folders) -> dict[str, bytes]:
-    """What decides a node's result, for every node the outputs need: its class, inputs, and what they come from."""
-    graph = prompt.graph
-    needed: dict[str, list[str]] = {}
-    waiting = list(prompt.outputs)
-    while waiting:
-        node = waiting.pop()
-        if node not in needed:
-            needed[node] = _links(graph, node)
-            waiting += needed[node]
-    signatures: dict[str, bytes] = {}
-    for node in TopologicalSorter(needed).static_order():
-        node_class = nodes[graph[node]["class_type"]]
-        inputs = {
-            name: [signatures[value[0]].hex(), value[1]] if _is_link(value) and value[0] in graph else [value]
-            for name, value in graph[node]["inputs"].items()
-        }
-        mark = _fingerprint(node_class, folders, graph[node]["inputs"])
-        signatures[node] = sha1(json.encode([node_class.name, mark, inputs], order="sorted")).digest()
-    return signatures
-
-
-def _fingerprint(node_class: NodeClass, folders: Folders, inputs: dict[str, Any]) -> str:
-    if node_class.fingerprint is None:
-        return ""
-    try:
-        return node_class.fingerprint(folders, inputs)
-    except OSError as error:
-        return f"unreadable: {error}"  # told when the node runs
-
-
-def _order(
-    prompt: QueuedPrompt, signatures: dict[str, bytes], nodes: dict[str, NodeClass], cached: set[str]
-) -> Iterator[str]:
-    """Outputs and what they need that is not at hand; outputs as early as they can be."""
-    wanted: dict[str, list[str]] = {}
-    waiting = list(prompt.outputs)
-    while waiting:
-        node = waiting.pop()
-        if node not in wanted:
-            sources = _links(prompt.graph, node) if node not in cached else []
-            wanted[node] = [source for source in sources if source in signatures and source not in cached]
-            waiting += wanted[node]
-    sorter = TopologicalSorter({node: wanted[node] for node in prompt.graph if node in wanted})
-    sorter.prepare()
-    ready: list[str] = []
-    while sorter.is_active():
-        ready += sorter.get_ready()
-        node = next((node for node in ready if nodes[prompt.graph[node]["class_type"]].shows), ready[0])
-        ready.remove(node)
-        yield node
-        sorter.done(node)
 
 
 def _entry(run: Run, succeeded: bool) -> HistoryEntry:

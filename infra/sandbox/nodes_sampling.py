@@ -3,15 +3,13 @@
 The picture is determined by the inputs: same seed, prompt and models, same pixels.
 """
 
-import struct
 from hashlib import sha256
-from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 from PIL import Image, ImageDraw
 
 from infra.sandbox.folders import Folders
+from infra.sandbox.model_file import check_model_file
 from infra.sandbox.node import Call, Images, Input, NodeClass, Result, Values
 
 SAMPLERS = [
@@ -65,13 +63,6 @@ SCHEDULERS = [
 SEED_MAX = 2**64 - 1
 
 
-class SafetensorError(Exception):
-    """A model file that is not a whole safetensors file."""
-
-
-SafetensorError.__module__ = "safetensors._safetensors_rust"  # the name that clients of the original see
-
-
 class Model(Struct, frozen=True):
     """MODEL, CLIP and VAE alike: which files went into it."""
 
@@ -111,30 +102,6 @@ def _lora(call: Call, inputs: Values) -> Result:
         return Model(model.checkpoint, (*model.loras, named))
 
     return Result((with_lora(inputs["model"]), with_lora(inputs["clip"])))
-
-
-def check_model_file(path: Path) -> None:
-    """The header of a safetensors file, and that the tensors it names are there. Raises SafetensorError."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(8)
-        if len(head) < 8:
-            raise SafetensorError("Error while deserializing header: header too small")
-        (length,) = struct.unpack("<Q", head)
-        if length > min(size, 100_000_000):
-            raise SafetensorError("Error while deserializing header: header too large")
-        tensors = msgspec.json.decode(file.read(length), type=dict[str, msgspec.Raw])
-    ends = [
-        msgspec.json.decode(raw, type=_Tensor).data_offsets[1]
-        for name, raw in tensors.items()
-        if name != "__metadata__"
-    ]
-    if size != 8 + length + max(ends, default=0):
-        raise SafetensorError("Error while deserializing header: incomplete metadata, file not fully covered")
-
-
-class _Tensor(Struct, frozen=True):
-    data_offsets: tuple[int, int]
 
 
 def _encode_text(call: Call, inputs: Values) -> Result:

@@ -8,6 +8,7 @@ import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import parse_qs
 from uuid import uuid4
 
 from msgspec import Struct
@@ -158,6 +159,4 @@ def cut(send: Send) -> None:
 
 
 def _client_id(query: bytes) -> str:
-    from urllib.parse import parse_qs
-
     return parse_qs(query.decode("latin-1")).get("clientId", [""])[0]
