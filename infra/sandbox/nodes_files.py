@@ -7,7 +7,7 @@ from typing import Any
 
 from PIL import Image, ImageChops, ImageOps, PngImagePlugin
 
-from infra.sandbox.folders import Folders
+from infra.sandbox.folders import Folders, OutsideError
 from infra.sandbox.node import Call, Images, Input, NodeClass, Result, Values, file_fingerprint
 
 
@@ -40,13 +40,14 @@ def _fill(prefix: str, image: Image.Image) -> str:
 
 def _write(call: Call, images: Images, kind: str, prefix: str, compression: int) -> Result:
     root = call.folders.root(kind)
-    place = (root / _fill(prefix, images[0])).parent
-    name = _fill(prefix, images[0]).rpartition("/")[2]
-    if place != root and root not in (root / place).resolve().parents:
-        raise UnsafePrefixError(
-            f"Saving image outside the output folder is not allowed. full_output_folder: {place}"
-        )
-    place.mkdir(parents=True, exist_ok=True)
+    filled = _fill(prefix, images[0])
+    name = filled.rpartition("/")[2]
+    try:
+        place = call.folders.inside(kind, filled.rpartition("/")[0])
+    except OutsideError as error:
+        raise UnsafePrefixError(f"Saving outside the output folder is not allowed: {error}") from error
+    if not place.is_dir():
+        place.mkdir(parents=True, exist_ok=True)
     subfolder = "" if place == root else str(place.relative_to(root))
     texts = PngImagePlugin.PngInfo()
     for key, value in ({"prompt": call.graph} | call.png_texts).items():

@@ -231,3 +231,10 @@ async def test_a_prompt_with_number_and_id_of_a_waiting_one_is_queued_despite_a_
         assert twin not in [entry[1] for entry in (await server.queue())["queue_pending"]]
         await server.post("/interrupt", {"prompt_id": blocker})
         await listener.until_over(blocker)
+
+
+async def test_a_prefix_that_leads_out_is_found_only_while_it_runs(server: Client) -> None:
+    async with server.listen() as listener:
+        _, said = await server.run(listener, changed("3", filename_prefix=f"../../evil-{uuid4().hex}"))
+        assert said[-2]["type"] == "execution_error"
+        assert said[-2]["data"]["node_type"] == "SaveImage"
