@@ -581,7 +581,7 @@ class Live(Protocol):
     def watch(self, account: AccountId, run: RunId) -> AbstractAsyncContextManager[Watcher]:
         """`account` is the run's owner: who may watch was decided before.
 
-        To join without a gap: watch, then ask for the last progress, then read the run itself.
+        What happens from its beginning on is seen: read the run itself, and its last progress, inside.
         """
 
     async def last_progress(self, account: AccountId, run: RunId) -> Progress | None:
