@@ -21,6 +21,7 @@ from infra.settings import PREFIX, Settings, SettingsError, derive, load_secret,
 from infra.supervisor import Supervisor
 
 SERVERS, PROGRAMS = 1, 2  # stages: the programs stop first
+RUNNING = "running.env"
 ROOT = Path(__file__).parent.parent
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where a server that listens everywhere is reached
 
@@ -58,11 +59,19 @@ def launched(
             settings, servers = _with_servers(settings, secret)
             owner_url = str(settings.database_url)
             settings = _with_addresses(_with_roles(settings, secret), say)
+            _tell_operators(settings)
             supervisor.start(PROGRAMS, *programs(settings))
             supervisor.start(SERVERS, *servers)
             _migrate(owner_url, secret, supervisor)
         supervisor.wait_until_ready(PROGRAMS)
         yield Launched(str(settings.public_url), settings, supervisor)
+
+
+def _tell_operators(settings: Settings) -> None:
+    """Where the whole runs, for commands such as `replay`. It opens doors, so only the owner may read it."""
+    path = settings.data / RUNNING
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.writelines(f"{name}={value}\n" for name, value in settings.to_environment().items())
 
 
 def _migrate(owner_url: str, secret: bytes, supervisor: Supervisor) -> None:

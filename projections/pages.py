@@ -39,7 +39,7 @@ _COLUMNS = {
 }
 _HEAD = b"SELECT coalesce(max(notification_id), 0) FROM log.events"
 _PAGE = """
-SELECT greatest(%(after)s, least(%(after)s + %(limit)s, (SELECT max(notification_id) FROM log.events))),
+SELECT greatest(%(after)s, least(%(after)s + %(limit)s, (SELECT coalesce(max(notification_id), 0) FROM log.events))),
     count(*), string_agg(state, ','), {columns}
 FROM (
     SELECT notification_id, originator_id, originator_version, state, recorded_at, owner, actor,

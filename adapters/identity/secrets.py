@@ -49,7 +49,7 @@ class ServerSecrets:
 
     def name_id(self, kind: str, canonical: str) -> UUID:
         mac = hmac.digest(self._names, f"{kind}:{canonical}".encode(), "sha256")
-        return UUID(bytes=mac[:16], version=8)
+        return UUID(bytes=mac[:16], version=4)
 
     def random_token(self) -> str:
         return secrets.token_urlsafe(32)

@@ -143,6 +143,7 @@ class PostgresQueue:
     async def claim(self, request: ClaimRequest, lease_until: datetime) -> Claimed | None:
         """Raises StaleStreamError when the log knows more of the run than the queue does."""
         async with self._pool.connection() as connection, connection.transaction():
+            arrays.register(connection)
             cursor = connection.cursor(row_factory=tuple_row)
             await cursor.execute(PICK, prepare=True)
             row = await cursor.fetchone()
@@ -156,7 +157,6 @@ class PostgresQueue:
                 actor=Actor("dispatch"),
                 correlation=run,
             )
-            arrays.register(connection)
             appending = append_parameters([entry], CATALOGUE)
             # the last statement: nobody else can append until this commits
             await cursor.execute(

@@ -1,0 +1,147 @@
+"""`comfyplus`: one command for each process, for all of them, and for who operates them."""
+
+import importlib
+import os
+import sys
+from typing import Annotated, NoReturn
+
+import typer
+
+from infra.settings import Settings, SettingsError
+
+app = typer.Typer(
+    help="The self-hosted platform in front of ComfyUI.", no_args_is_help=True, add_completion=False
+)
+
+
+@app.command()
+def api() -> None:
+    """Serve HTTP."""
+    _process("api")
+
+
+@app.command()
+def relay() -> None:
+    """Publish the log to NATS."""
+    _process("relay")
+
+
+@app.command()
+def project() -> None:
+    """Keep the read models up to date."""
+    _process("project")
+
+
+@app.command()
+def dispatch() -> None:
+    """Keep the queue and answer executors."""
+    _process("dispatch")
+
+
+@app.command()
+def execute() -> None:
+    """Drive a ComfyUI."""
+    _process("execute")
+
+
+@app.command()
+def sandbox(port: int = 8188, host: str = "127.0.0.1") -> None:
+    """Play a ComfyUI that needs no models and no GPU."""
+    from infra.sandbox.server import serve
+    from infra.sandbox.settings import SandboxSettings
+
+    serve(SandboxSettings(directory=_settings().data / "sandbox", host=host, port=port))
+
+
+@app.command()
+def up() -> None:
+    """Start everything, with embedded servers where the settings name none, and keep it running."""
+    from infra.embedded.child import ChildFailedError
+    from infra.embedded.lock import FolderTakenError
+    from infra.up import up as keep_up
+
+    try:
+        keep_up(_settings(), print)
+    except (SettingsError, FolderTakenError, ChildFailedError) as error:
+        _fail(str(error))
+
+
+@app.command()
+def migrate() -> None:
+    """Bring the database at COMFYPLUS_DATABASE_URL to this version's tables."""
+    from infra.migrate import ROLES
+    from infra.migrate import migrate as bring_up
+    from infra.settings import load_secret, role_password
+
+    settings = _settings()
+    if settings.database_url is None:
+        _fail("COMFYPLUS_DATABASE_URL is not set. `comfyplus up` migrates its embedded server by itself.")
+    secret = load_secret(settings)
+    applied = bring_up(str(settings.database_url), {role: role_password(secret, role) for role in ROLES})
+    print("\n".join(applied) or "Nothing to do.")
+
+
+@app.command()
+def replay(
+    name: Annotated[str, typer.Argument(help="The read model, for example `gallery`.")],
+) -> None:
+    """Build a read model anew from the log, beside the live one, and swap."""
+    from infra.replay import replay as build
+
+    raise typer.Exit(build(_running_settings(), name))
+
+
+@app.command()
+def demo() -> None:
+    """Tell the whole story in the terminal, from an empty folder to a picture with a history."""
+    from infra.demo import demo as tell
+
+    raise typer.Exit(tell(_settings()))
+
+
+def main() -> None:
+    app()
+
+
+def _process(name: str) -> None:
+    settings = _settings()
+    module = importlib.import_module(f"infra.processes.{name}")
+    import uvloop
+
+    from infra.embedded.lock import pass_gate
+    from infra.logs import configure
+
+    configure(settings.log_level, name)
+    pass_gate(settings.gate)
+    try:
+        uvloop.run(module.run(settings))
+    except SettingsError as error:
+        _fail(str(error))
+
+
+def _settings() -> Settings:
+    try:
+        return Settings.from_environment(os.environ)
+    except SettingsError as error:
+        _fail(str(error))
+
+
+def _running_settings() -> Settings:
+    """Our settings, completed by those of the whole that runs in the data folder."""
+    settings = _settings()
+    from infra.up import RUNNING
+
+    running = settings.data / RUNNING
+    if settings.project_database_url is not None or not running.exists():
+        return settings
+    lines = dict(line.split("=", 1) for line in running.read_text().splitlines())
+    return Settings.from_environment({**lines, **os.environ})
+
+
+def _fail(reason: str) -> NoReturn:
+    print(reason, file=sys.stderr)
+    raise SystemExit(2)
+
+
+if __name__ == "__main__":
+    main()

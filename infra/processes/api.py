@@ -1,0 +1,102 @@
+"""`comfyplus api`: the HTTP door."""
+
+import asyncio
+import contextlib
+
+import psycopg
+import uvicorn
+
+from adapters.http.app import create_app
+from adapters.http.parts import Parts
+from adapters.http.reads import Reads
+from adapters.identity.secrets import ServerSecrets
+from adapters.nats.connection import Connection
+from adapters.nats.live import NatsLive
+from adapters.postgres.tail import PostgresTail
+from adapters.storage.disk import DiskObjects
+from commands.dispatcher import Dispatcher
+from commands.needs import Needs
+from infra.settings import Settings, load_secret
+from infra.wiring import connect, nats, needed, needs, new_id, now, pool
+from projections.consistency import Positions
+from projections.reading import Reader
+
+BODY_SLACK_BYTES = (
+    1024 * 1024
+)  # two graphs of the largest size do not fit into one request, one and its form do
+GRACE_S = 3  # for requests under way when the process is told to stop
+
+_READ_MODELS = "SELECT name, position, parked_reason FROM work.projections WHERE state = 'live' ORDER BY name"
+
+
+async def run(settings: Settings) -> None:
+    app_url = needed(settings.app_database_url, "COMFYPLUS_APP_DATABASE_URL")
+    query_url = needed(settings.query_database_url, "COMFYPLUS_QUERY_DATABASE_URL")
+    secrets = ServerSecrets(load_secret(settings))
+    positions = Positions(connect(query_url))
+    async with (
+        nats("api", settings.nats_url) as connection,
+        pool(query_url) as queries,
+        PostgresTail(app_url) as tail,
+        needs(settings, secrets, app_url) as wants,
+    ):
+        live = NatsLive(connection)
+        await live.open()
+        parts = Parts(
+            commands=Dispatcher(wants),
+            log=wants.streams.log,
+            reads=Reads(Reader(queries), positions),
+            signatures=secrets,
+            objects=DiskObjects(settings.data / "objects"),
+            live=live,
+            now=now,
+            new_id=new_id,
+            checks=_checks(wants, connection, tail, query_url),
+            public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
+            max_body_bytes=settings.max_graph_bytes + BODY_SLACK_BYTES,
+            max_object_bytes=settings.max_object_bytes,
+        )
+        following = asyncio.create_task(positions.run())
+        try:
+            await _serve(parts, settings)
+        finally:
+            following.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await following
+
+
+async def _serve(parts: Parts, settings: Settings) -> None:
+    config = uvicorn.Config(
+        create_app(parts),
+        host=settings.host,
+        port=settings.port,
+        http="httptools",
+        ws="websockets-sansio",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=GRACE_S,
+    )
+    await uvicorn.Server(config).serve()
+
+
+def _checks(wants: Needs, connection: Connection, tail: PostgresTail, query_url: str):  # type: ignore[no-untyped-def]
+    async def log() -> str:
+        return f"at position {await tail.head()}"
+
+    async def nats_connected() -> str:
+        if not connection.connected:
+            raise ConnectionError("not connected")
+        return "connected"
+
+    async def read_models() -> str:
+        head = await tail.head()
+        async with await psycopg.AsyncConnection.connect(query_url, connect_timeout=2) as opened:
+            rows = await (await opened.execute(_READ_MODELS)).fetchall()
+        parked = [name for name, _, reason in rows if reason is not None]
+        if parked:
+            raise RuntimeError(f"parked: {', '.join(parked)}")
+        return ", ".join(f"{name} {head - position} behind" for name, position, _ in rows)
+
+    return {"log": log, "nats": nats_connected, "read models": read_models}

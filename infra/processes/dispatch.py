@@ -1,0 +1,36 @@
+"""`comfyplus dispatch`: the queue, and what executors ask of it."""
+
+from datetime import timedelta
+
+from adapters.identity.secrets import ServerSecrets
+from adapters.nats.dispatching import NatsDispatchServer
+from adapters.postgres.queue import PostgresQueue
+from adapters.postgres.tail import PostgresTail
+from commands.dispatcher import Dispatcher
+from infra.settings import Settings, load_secret
+from infra.wiring import nats, needed, needs, now, pool, until_told_to_stop
+from services.dispatch.answering import Answering, Leases
+from services.dispatch.folding import Folding
+from services.dispatch.service import dispatch
+from services.dispatch.sweeping import Sweeping
+
+
+async def run(settings: Settings) -> None:
+    url = needed(settings.dispatch_database_url, "COMFYPLUS_DISPATCH_DATABASE_URL")
+    secrets = ServerSecrets(load_secret(settings))
+    lease = timedelta(seconds=settings.lease_s)
+    async with (
+        nats("dispatch", settings.nats_url) as connection,
+        pool(url) as connections,
+        PostgresTail(url) as tail,
+        needs(settings, secrets, url) as wants,
+    ):
+        queue, server, dispatcher = (
+            PostgresQueue(connections),
+            NatsDispatchServer(connection),
+            Dispatcher(wants),
+        )
+        folding = Folding(tail, queue, server)
+        answering = Answering(queue, folding, dispatcher, wants.contents, secrets, now, Leases(lease))
+        sweeping = Sweeping(queue, dispatcher, server, now, every_s=settings.sweep_s, lease=lease)
+        await until_told_to_stop(lambda: dispatch(server, folding, answering, sweeping), connection)

@@ -1,0 +1,44 @@
+"""`comfyplus execute`: drives a ComfyUI. Needs NATS and the API's object routes, never Postgres."""
+
+import asyncio
+import signal
+
+import httpx
+
+from adapters.comfyui.backend import ComfyUIBackend
+from adapters.comfyui.client import Address
+from adapters.imaging.thumbnails import PillowImaging
+from adapters.nats.executor_link import NatsDispatchLink
+from adapters.objects.claim_objects import HttpClaimObjects
+from adapters.spool.disk import DiskSpool
+from infra.settings import Settings
+from infra.wiring import nats, needed
+from services.execution.executor import Executor
+from services.execution.settings import ExecutorSettings
+
+CONNECTIONS = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=60)
+
+
+async def run(settings: Settings) -> None:
+    name = settings.executor
+    comfyui = needed(settings.comfyui_url, "COMFYUI_URL")
+    api = needed(settings.api_url, "COMFYPLUS_API_URL")
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    async with (
+        nats(f"executor {name}", settings.nats_exec_url, inbox_prefix=f"_INBOX_{name}") as connection,
+        httpx.AsyncHTTPTransport(limits=CONNECTIONS) as transport,
+    ):
+        link = NatsDispatchLink(connection, name)
+        await link.listen()
+        executor = Executor(
+            name=name,
+            backends=[ComfyUIBackend(settings.backend, Address(comfyui), transport)],
+            link=link,
+            objects=HttpClaimObjects(api, transport),
+            imaging=PillowImaging(max_pixels=settings.max_image_pixels),
+            spool=DiskSpool(settings.data / "spool"),
+            settings=ExecutorSettings(beat_s=settings.beat_s, file_limit_bytes=settings.max_object_bytes),
+        )
+        await executor.run(stop)

@@ -1,0 +1,14 @@
+"""`comfyplus project`: keeps every read model up to date."""
+
+from adapters.nats.feed import NatsFeed
+from infra.settings import Settings
+from infra.wiring import connect, nats, needed, until_told_to_stop
+from projections.catalogue import PROJECTIONS
+from projections.runner import Runner
+
+
+async def run(settings: Settings) -> None:
+    url = needed(settings.project_database_url, "COMFYPLUS_PROJECT_DATABASE_URL")
+    async with nats("project", settings.nats_url) as connection:
+        runner = Runner(tuple(PROJECTIONS.values()), connect(url), NatsFeed(connection))
+        await until_told_to_stop(runner.run, connection)

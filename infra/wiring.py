@@ -1,0 +1,113 @@
+"""The composition root: which parts a process is made of. The one place that knows them all."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from psycopg import AsyncConnection
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.identity.passwords import Argon2Passwords
+from adapters.identity.secrets import ServerSecrets
+from adapters.nats.connection import Connection
+from adapters.postgres.accounts import PostgresAccounts
+from adapters.postgres.contents import PostgresContents
+from adapters.postgres.log import PostgresLog
+from commands.needs import Limits, Needs
+from commands.streams import Streams
+from domain.run import Retries
+from infra.settings import Settings, SettingsError
+
+logger = logging.getLogger(__name__)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
+
+
+def new_id() -> UUID:
+    return uuid4()
+
+
+@asynccontextmanager
+async def pool(url: str, *, size: int = 8) -> AsyncIterator[AsyncConnectionPool[Any]]:
+    """Connections in autocommit mode, opened as they are needed; a broken one is thrown away."""
+    options = {"autocommit": True, "connect_timeout": 5}
+    async with AsyncConnectionPool(
+        url, min_size=1, max_size=size, open=False, kwargs=options, timeout=5, max_idle=300
+    ) as opened:
+        yield opened
+
+
+@asynccontextmanager
+async def nats(name: str, url: str | None, **options: Any) -> AsyncIterator[Connection]:
+    async with Connection(name) as connection:
+        await connection.open(needed(url, "COMFYPLUS_NATS_URL"), **options)
+        yield connection
+
+
+@asynccontextmanager
+async def needs(settings: Settings, secrets: ServerSecrets, url: str) -> AsyncIterator[Needs]:
+    """What the commands need, on real parts, as the database role that the URL names."""
+    async with pool(url) as connections, PostgresLog(url, connections) as log:
+        yield Needs(
+            streams=Streams(log),
+            contents=PostgresContents(connections),
+            accounts=PostgresAccounts(connections),
+            passwords=Argon2Passwords(),
+            secrets=secrets,
+            now=now,
+            new_id=new_id,
+            limits=limits(settings),
+        )
+
+
+def limits(settings: Settings) -> Limits:
+    return Limits(
+        graph_bytes=settings.max_graph_bytes,
+        run_timeout_s=settings.run_timeout_s,
+        access_token=timedelta(seconds=settings.access_token_s),
+        refresh_token=timedelta(seconds=settings.refresh_token_s),
+        retries=Retries(settings.retries, timedelta(seconds=settings.retry_pause_s)),
+    )
+
+
+def connect(url: str) -> Callable[[], Awaitable[AsyncConnection[Any]]]:
+    """Opens one more connection in autocommit mode each time it is called."""
+
+    async def open_one() -> AsyncConnection[Any]:
+        return await AsyncConnection.connect(url, autocommit=True, connect_timeout=5)
+
+    return open_one
+
+
+def needed(url: str | None, variable: str) -> str:
+    if url is None:
+        raise SettingsError(f"{variable} is not set. `comfyplus up` sets it for its own processes.")
+    return url
+
+
+async def until_told_to_stop(
+    work: Callable[[], Awaitable[None]], connection: Connection | None = None
+) -> None:
+    """Run until SIGTERM or SIGINT cancels the work, or NATS refuses us for good."""
+    told = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, told.set)
+    waits = [asyncio.ensure_future(work()), asyncio.create_task(told.wait())]
+    if connection is not None:
+        waits.append(asyncio.create_task(connection.closed.wait()))
+    done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+    for task in pending:
+        task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await asyncio.gather(*pending)
+    for task in done:
+        task.result()
