@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 PENDING_BYTES = 32 * 1024 * 1024  # a publish that finds this full waits in a place that swallows cancellation
 RECONNECT_WAIT_S = 0.25
 WATCH_S = 1.0
+SETTLE_S = 2.0
 SAME_ERROR_S = 10.0  # a server that is away would otherwise fill the log
 
 
@@ -95,6 +96,18 @@ class Connection:
     @property
     def connected(self) -> bool:
         return bool(self.client.is_connected)
+
+    async def settle(self) -> None:
+        """Return when the server has worked through all that was sent before, such as subscriptions.
+
+        For users who may publish anywhere. nats-py's flush is no such barrier: it overtakes what waits.
+        """
+        try:
+            await self.client.request("settled", timeout=SETTLE_S)
+        except nats.errors.NoRespondersError:
+            return  # the server's answer
+        except Unreachable:
+            logger.warning("nats does not answer", extra={"connection": self.name})
 
     def on_lost(self, callback: Callable[[], None]) -> None:
         """Call when the connection is lost: answers that are awaited may never come."""

@@ -37,10 +37,11 @@ class NatsDispatchServer:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def serve(self, responders: dict[str, Responder]) -> None:
-        """Returns at once; requests are answered for as long as the connection is open."""
+        """Returns when requests would be heard; they are, for as long as the connection is open."""
         for verb, responder in responders.items():
             callback = never_raising(f"runs.{verb}", self._accepting(responder))
             await self._client.subscribe(f"runs.{verb}.*", queue=QUEUE, cb=callback)
+        await self._connection.settle()
 
     async def wake(self) -> None:
         await self._hint(WAKE, b"")

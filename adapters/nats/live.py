@@ -65,6 +65,7 @@ class NatsLive:
         channel.watchers.add(watcher)
         try:
             await channel.open(self._client, account, run)
+            await self._connection.settle()
             yield watcher
         finally:
             channel.watchers.discard(watcher)

@@ -1,0 +1,142 @@
+import asyncio
+from uuid import uuid4
+
+import pytest
+
+from adapters.nats.connection import Connection
+from adapters.nats.events import NatsEventStream
+from adapters.nats.executor_link import MAX_PREVIEW_BYTES, NatsDispatchLink
+from adapters.nats.live import NatsLive
+from adapters.nats.watcher import MAX_PROGRESS, QueueWatcher
+from domain.event import Recorded
+from domain.ids import AccountId, Actor, Position, RunId
+from domain.run import RunStarted
+from services.ports import FactSeen, GapFeared, PreviewSeen, Progress, Sighting, StepSeen, Watcher
+from tests.nats.conftest import Eventually, Open, Server
+from tests.nats.logs import START, ListLog
+
+ANN, BOB = AccountId(uuid4()), AccountId(uuid4())
+RUN, OTHER = RunId(uuid4()), RunId(uuid4())
+
+
+def step(percent: float, run: RunId = RUN) -> Progress:
+    return Progress(run=run, epoch=1, percent=percent)
+
+
+@pytest.fixture
+async def live(connection: Connection) -> NatsLive:
+    made = NatsLive(connection)
+    await made.open()
+    return made
+
+
+@pytest.fixture
+async def link(open_executor: Open) -> NatsDispatchLink:
+    return NatsDispatchLink(await open_executor("gpu-1"), "gpu-1")
+
+
+async def heard(watcher: Watcher) -> Sighting:
+    seen = await watcher.next(5)
+    assert seen is not None
+    return seen
+
+
+async def test_a_watcher_sees_the_progress_and_the_facts_of_its_run(
+    live: NatsLive, link: NatsDispatchLink, connection: Connection
+) -> None:
+    log = ListLog()
+    events = NatsEventStream(connection)
+    await events.ensure(await log.identity(), Position(0))
+    await log.append(RunStarted(epoch=1, backend="big"), stream=OTHER)
+    await log.append(RunStarted(epoch=1, backend="big"), stream=RUN)
+    async with live.watch(ANN, RUN) as watcher:
+        assert await live.last_progress(ANN, RUN) is None
+        await link.progress(ANN, step(99, OTHER))
+        await link.progress(ANN, step(10))
+        assert await heard(watcher) == StepSeen(step(10))
+        await link.preview(ANN, RUN, b"x" * (MAX_PREVIEW_BYTES + 1), "image/png")
+        await link.preview(ANN, RUN, b"picture", "image/png")
+        assert await heard(watcher) == PreviewSeen(b"picture", "image/png")
+        await events.publish(log.stored)
+        fact = await heard(watcher)
+        assert isinstance(fact, FactSeen)
+        assert (fact.recorded.stream, fact.recorded.position) == (RUN, 2)
+        assert await watcher.next(0.05) is None
+
+
+async def test_who_comes_late_is_told_the_last_progress(
+    live: NatsLive, link: NatsDispatchLink, eventually: Eventually
+) -> None:
+    for percent in (10, 20, 30):
+        await link.progress(ANN, step(percent))
+
+    async def kept() -> bool:
+        return await live.last_progress(ANN, RUN) == step(30)
+
+    await eventually(kept)
+    assert await live.last_progress(BOB, RUN) is None
+
+
+async def test_several_watchers_share_what_nats_sends(
+    live: NatsLive, link: NatsDispatchLink, connection: Connection
+) -> None:
+    before = len(connection.client._subs)
+    async with live.watch(ANN, RUN) as one:
+        shared = len(connection.client._subs)
+        async with live.watch(ANN, RUN) as two:
+            assert len(connection.client._subs) == shared
+            await live.last_progress(ANN, RUN)
+            await link.progress(ANN, step(10))
+            assert await heard(one) == await heard(two) == StepSeen(step(10))
+        await link.progress(ANN, step(20))
+        assert await heard(one) == StepSeen(step(20))
+    assert len(connection.client._subs) <= before + 1  # the answers' inbox stays
+
+
+async def test_after_an_outage_watchers_are_warned_and_progress_is_kept_again(
+    live: NatsLive, link: NatsDispatchLink, server: Server, eventually: Eventually
+) -> None:
+    async with live.watch(ANN, RUN) as watcher:
+        server.kill()
+        server.start()
+        assert await heard(watcher) == GapFeared()
+
+        async def kept() -> bool:
+            await link.progress(ANN, step(40))
+            return await live.last_progress(ANN, RUN) == step(40)
+
+        await eventually(kept)
+        assert await heard(watcher) == StepSeen(step(40))
+
+
+async def test_a_slow_watcher_loses_its_oldest_progress_but_no_fact() -> None:
+    watcher = QueueWatcher()
+    fact = FactSeen(
+        Recorded(
+            position=Position(7),
+            stream=RUN,
+            version=1,
+            at=START,
+            owner=ANN,
+            actor=Actor("tests"),
+            correlation=uuid4(),
+            causation=None,
+            event=RunStarted(epoch=1, backend="big"),
+        )
+    )
+    watcher.put(fact)
+    for percent in range(MAX_PROGRESS + 10):
+        watcher.put(StepSeen(step(percent)))
+    watcher.put(fact)  # said again
+    seen = [await watcher.next(0.01) for _ in range(MAX_PROGRESS + 2)]
+    assert seen[0] == fact
+    assert seen[1:-1] == [StepSeen(step(percent)) for percent in range(10, MAX_PROGRESS + 10)]
+    assert seen[-1] is None
+
+
+async def test_a_watcher_is_woken(live: NatsLive) -> None:
+    watcher = QueueWatcher()
+    waiting = asyncio.create_task(watcher.next(5))
+    await asyncio.sleep(0)
+    watcher.put(GapFeared())
+    assert await waiting == GapFeared()
