@@ -28,6 +28,7 @@ logger = logging.getLogger(__name__)
 BULK_PAGE = 5_000  # events; about 2 MB
 CAUGHT_UP_PAGE = 2_000
 MEMORY_ROWS = 1_500_000  # a bulk load that needs more goes on in batches, where rows are forgotten
+OVERTAKE_S = 60.0  # of trying to get in front of the live build, under any load
 GRACE_S = 60.0  # a replaced build is kept for readers that still hold it
 
 
@@ -157,13 +158,14 @@ async def _overtake(
     """Follow the log in batches until the views can be led here. Returns how long the swap took."""
     topics, deadline = projection.topics, None
     while True:
-        page = await pages.after(writer.position, CAUGHT_UP_PAGE, topics)
-        if page.upto > writer.position:
+        before = writer.position
+        page = await pages.after(before, CAUGHT_UP_PAGE, topics)
+        if page.upto > before:
             await writer.apply(page.events, page.upto)
             meter.tell(writer.position)
-        if page.upto < await pages.head():
+        if page.upto == before + CAUGHT_UP_PAGE:
             continue
-        deadline = deadline or time.monotonic() + 30.0
+        deadline = deadline or time.monotonic() + OVERTAKE_S
         begun = time.monotonic()
         try:
             if await generations.swap(writer.connection, projection, made):
@@ -172,7 +174,7 @@ async def _overtake(
             logger.info("readers hold the views; the swap is tried again", extra={"projection": made.name})
         if time.monotonic() > deadline:
             raise SwapFailedError(f"{projection.name} could not be swapped.")
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
 
 
 async def _lock(connection: AsyncConnection[Any], name: str) -> bool:

@@ -15,12 +15,15 @@ from psycopg_pool import AsyncConnectionPool
 from domain.catalogue import CATALOGUE
 from domain.event import AnyRecorded, Event, Recorded, topic
 from domain.ids import AccountId, Actor, Position
+from projections.catalogue import PROJECTIONS
 from projections.pages import Connect
 from projections.projection import Projection
 from projections.reading import Reader
+from projections.runner import Runner
 from projections.writer import empty
 from tests.servers import Database
 
+ALL = tuple(PROJECTIONS.values())
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
@@ -60,6 +63,10 @@ class Books:
         self.database = database
         self.events: list[AnyRecorded] = []
         self._versions: dict[UUID, int] = {}
+        self._connection = psycopg.connect(database.url, autocommit=True)
+
+    def close(self) -> None:
+        self._connection.close()
 
     def add(self, *events: tuple[UUID, AccountId | None, Event]) -> list[AnyRecorded]:
         """Append at the next positions; returns them as the feed would."""
@@ -80,7 +87,7 @@ class Books:
         return self.events[-1]
 
     def write(self, rows: Sequence[tuple[AnyRecorded, str, bytes]]) -> None:
-        with psycopg.connect(self.database.url) as connection, connection.cursor() as cursor:
+        with self._connection.cursor() as cursor:
             cursor.executemany(
                 """INSERT INTO log.events (originator_id, originator_version, topic, state, notification_id,
                     recorded_at, owner, actor, correlation, causation)
@@ -185,3 +192,19 @@ async def at_position(database: Database, name: str, position: int) -> None:
         return found is not None and found[0] >= position
 
     await eventually(there)
+
+
+@asynccontextmanager
+async def running(
+    database: Database, feed: Channel, projections: Sequence[Projection] = ALL
+) -> AsyncIterator[asyncio.Task[None]]:
+    task = asyncio.create_task(Runner(projections, connecting(database), feed).run())
+    try:
+        yield task
+    finally:
+        await stop(task)
+
+
+async def stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

@@ -32,8 +32,7 @@ async def follow_all(database: Database, name: str, books: Books, size: int) -> 
 
 
 @pytest.mark.parametrize("name", PROJECTIONS)
-async def test_replay_gives_the_same_rows(database: Database, name: str) -> None:
-    books = Books(database)
+async def test_replay_gives_the_same_rows(database: Database, books: Books, name: str) -> None:
     books.add(*everything())
     await follow_all(database, name, books, 3)
     followed = stored(database, PROJECTIONS[name])

@@ -1,0 +1,155 @@
+"""What each read model shows after some events."""
+
+from uuid import UUID, uuid4
+
+import pytest
+
+from domain.backend import BackendLost, BackendSeen
+from domain.event import Event
+from domain.ids import AccountId, backend_id
+from domain.run import (
+    Failure,
+    FailureKind,
+    OutputStored,
+    RunAttemptLost,
+    RunCancelled,
+    RunClaimed,
+    RunFailed,
+    RunRequeued,
+    RunStarted,
+    RunSucceeded,
+    Status,
+)
+from domain.workflow import (
+    WorkflowCreated,
+    WorkflowDeleted,
+    WorkflowDescribed,
+    WorkflowPublished,
+    WorkflowRenamed,
+    WorkflowTagged,
+    WorkflowVersionSaved,
+    WorkflowWithdrawn,
+)
+from projections.audit_trail import AUDIT_TRAIL
+from projections.gallery import GALLERY
+from projections.rows import NotLoadedError, Rows
+from projections.run_status import RUN_STATUS, RunRow
+from projections.workflow_shelf import WORKFLOW_SHELF, WORKFLOWS
+from tests.projections.ground import NOON, folded
+from tests.projections.stories import ANN, GRAPH, joined, output, submitted
+
+ID = uuid4()
+created = WorkflowCreated(owner=ANN, name="Cats", tags=("cat",))
+first, second = WorkflowVersionSaved(number=1, graph=GRAPH), WorkflowVersionSaved(number=2, graph=GRAPH)
+lost = Failure(FailureKind.LOST, "The machine went away.")
+claimed, started = RunClaimed(epoch=1, backend="gpu-1", executor="one"), RunStarted(epoch=1, backend="gpu-1")
+
+
+def run_row(*events: Event) -> RunRow:
+    (row,) = folded(RUN_STATUS, *((ID, event) for event in events))["runs"]
+    assert isinstance(row, RunRow)
+    return row
+
+
+def test_the_shelf_shows_a_workflow_as_it_was_last_changed() -> None:
+    changes = (
+        WorkflowRenamed(name="Dogs"),
+        WorkflowDescribed(description="woof"),
+        WorkflowTagged(tags=("d",)),
+    )
+    tables = folded(WORKFLOW_SHELF, *((ID, event) for event in (created, first, second, *changes)))
+    (row,) = tables["workflows"]
+    assert (row.name, row.description, row.tags, row.versions) == ("Dogs", "woof", ("d",), 2)
+    assert row.created_at < row.updated_at
+    assert [version.number for version in tables["workflow_versions"]] == [1, 2]
+
+
+def test_published_versions_are_public_and_withdrawn_ones_are_not() -> None:
+    story = (created, first, WorkflowPublished(), second)
+    tables = folded(WORKFLOW_SHELF, *((ID, event) for event in story))
+    assert [version.public for version in tables["workflow_versions"]] == [True, True]
+    tables = folded(WORKFLOW_SHELF, *((ID, event) for event in (*story, WorkflowWithdrawn())))
+    assert [version.public for version in tables["workflow_versions"]] == [False, False]
+
+
+def test_a_deleted_workflow_leaves_the_shelf_with_its_versions() -> None:
+    story = (created, first, WorkflowDeleted(), WorkflowRenamed(name="late"))
+    assert folded(WORKFLOW_SHELF, *((ID, event) for event in story)) == {
+        "workflows": [],
+        "workflow_versions": [],
+    }
+
+
+def test_the_gallery_shows_what_is_published_with_its_author() -> None:
+    account, _, registered = joined(ANN, "ann")
+    told = [(account, registered), (ID, created), (ID, first), (ID, WorkflowPublished())]
+    (row,) = folded(GALLERY, *told)["gallery"]
+    assert (row.author, row.name, row.versions) == ("ann", "Cats", 1)
+    assert row.published_at == NOON.replace(second=4)
+    (row,) = folded(GALLERY, *told, (ID, WorkflowWithdrawn()))["gallery"]
+    assert row.published_at is None
+    assert folded(GALLERY, *told, (ID, WorkflowDeleted()))["gallery"] == []
+
+
+def test_a_claimed_run_still_counts_as_queued() -> None:
+    row = run_row(submitted(ANN), claimed)
+    assert (row.status, row.backend, row.epoch) == (Status.QUEUED, "gpu-1", 1)
+
+
+def test_a_finished_run_knows_when_and_how_long() -> None:
+    row = run_row(submitted(ANN), claimed, started, RunSucceeded(epoch=1, execution_s=2.5, outputs=0))
+    assert (row.status, row.execution_s, row.position) == (Status.SUCCEEDED, 2.5, 4)
+    assert row.started_at == NOON.replace(second=3)
+    assert row.ended_at == NOON.replace(second=4)
+
+
+def test_a_failed_run_tells_why() -> None:
+    row = run_row(submitted(ANN), claimed, RunAttemptLost(epoch=1, failure=lost), RunFailed(failure=lost))
+    assert (row.status, row.failure, row.attempts_lost) == (Status.FAILED, lost, 1)
+
+
+def test_a_run_that_waits_for_another_attempt_says_until_when() -> None:
+    row = run_row(
+        submitted(ANN), claimed, started, RunAttemptLost(epoch=1, failure=lost), RunRequeued(not_before=NOON)
+    )
+    assert (row.status, row.not_before, row.backend, row.started_at) == (Status.QUEUED, NOON, None, None)
+
+
+def test_a_cancelled_run_has_ended() -> None:
+    row = run_row(submitted(ANN), RunCancelled(by=ANN))
+    assert (row.status, row.ended_at) == (Status.CANCELLED, NOON.replace(second=2))
+
+
+def test_outputs_of_a_lost_attempt_are_gone() -> None:
+    story = [submitted(ANN), claimed, started, OutputStored(epoch=1, output=output())]
+    tables = folded(RUN_STATUS, *((ID, event) for event in story))
+    assert [(row.node, row.owner) for row in tables["outputs"]] == [("9", ANN)]
+    story = [*story, RunAttemptLost(epoch=1, failure=lost), OutputStored(epoch=2, output=output("7"))]
+    tables = folded(RUN_STATUS, *((ID, event) for event in story))
+    assert [(row.node, row.epoch) for row in tables["outputs"]] == [("7", 2)]
+
+
+def test_a_lost_backend_says_why_and_since_when() -> None:
+    gpu = backend_id("gpu-1")
+    seen = BackendSeen(name="gpu-1", executor="one", device="A100")
+    (row,) = folded(RUN_STATUS, (gpu, seen), (gpu, BackendLost(name="gpu-1", reason="silent")))["backends"]
+    assert (row.live, row.reason, row.device, row.since) == (False, "silent", "A100", NOON.replace(second=2))
+
+
+def test_the_audit_trail_keeps_every_event_as_it_is() -> None:
+    rows = folded(AUDIT_TRAIL, (ID, created), (ID, WorkflowPublished()))["audit_trail"]
+    assert [(row.position, row.kind, row.topic) for row in rows] == [
+        (1, "workflow", "workflow.created.v1"),
+        (2, "workflow", "workflow.published.v1"),
+    ]
+    assert b'"name":"Cats"' in bytes(rows[0].data)
+
+
+def test_a_fold_that_looks_at_rows_not_loaded_is_refused() -> None:
+    with pytest.raises(NotLoadedError):
+        Rows(WORKFLOWS).get(UUID(int=1))
+
+
+def test_strangers_events_change_nothing() -> None:
+    account, _, registered = joined(AccountId(uuid4()), "eve")
+    assert folded(RUN_STATUS, (account, registered)) == {"runs": [], "outputs": [], "backends": []}
