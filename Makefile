@@ -1,0 +1,64 @@
+# Everything here works from a fresh clone with Python 3.11+ and make; `setup` comes by itself.
+PYTHON ?= python3
+RUN := .venv/bin/python
+PYTEST := $(RUN) -m pytest
+WORKERS ?= 2
+
+.PHONY: help demo up test check format bench soak golden lock setup clean
+
+help:
+	@echo "make demo    the whole story in the terminal, from nothing to a picture with a history"
+	@echo "make test    every test"
+	@echo "make up      start everything and keep it running"
+	@echo "make check   format, lint, strict types, import contracts"
+	@echo "make bench   the figures of docs/benchmarks.md, into bench/latest.json"
+	@echo "make soak    the long fault rounds"
+	@echo "make golden  write the stored form of every event anew; a diff is a decision"
+	@echo "make lock    resolve the dependencies anew (needs uv)"
+
+demo: setup
+	@COMFYPLUS_DATA="$${COMFYPLUS_DATA:-.data/demo}" $(RUN) -m infra.cli demo
+
+up: setup
+	@$(RUN) -m infra.cli up
+
+test: setup
+	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not soak"
+
+check: setup
+	.venv/bin/ruff format --check .
+	.venv/bin/ruff check .
+	.venv/bin/mypy
+	.venv/bin/lint-imports
+
+format: setup
+	.venv/bin/ruff format .
+	.venv/bin/ruff check --fix .
+
+bench: setup
+	$(RUN) -m bench
+
+soak: setup
+	$(PYTEST) -m soak --timeout 0
+
+golden: setup
+	$(RUN) -m tests.contract.regenerate
+
+setup: .venv/ready
+
+.venv/ready: requirements-dev.lock pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON to one.") if sys.version_info < (3, 11) else None'
+	@$(PYTHON) -m venv .venv
+	@echo "installing the locked dependencies into .venv"
+	@if command -v uv >/dev/null 2>&1; \
+	then uv pip sync --quiet --python .venv/bin/python --require-hashes requirements-dev.lock; \
+	else $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-dev.lock; fi
+	@$(RUN) infra/install.py
+	@touch .venv/ready
+
+lock:
+	uv pip compile --quiet pyproject.toml --generate-hashes --no-emit-index-url --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements.lock
+	uv pip compile --quiet pyproject.toml --extra dev --generate-hashes --no-emit-index-url --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements-dev.lock
+
+clean:
+	rm -rf .venv .data .mypy_cache .ruff_cache .pytest_cache .hypothesis
