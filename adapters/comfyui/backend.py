@@ -65,6 +65,7 @@ class ComfyUIBackend:
         return BackendSight(version=stats.system.comfyui_version, device=device)
 
     async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
+        await self._socket.tried()
         self._traces[str(attempt)] = Trace(_classes(graph), self._socket.line)
         self._socket.expect_status()
         await self._client.submit(

@@ -156,10 +156,14 @@ class Client:
     ) -> Answer:
         request = httpx.Request(
             method,
-            self._base.copy_with(raw_path=self._path + target.encode("ascii")),
+            self._base,
             headers=self._headers,
             content=body,
-            extensions={"timeout": {"connect": 10.0, "read": wait_s, "write": wait_s, "pool": wait_s}},
+            extensions={
+                "target": self._path
+                + target.encode("ascii"),  # a URL for each request would cost as much again
+                "timeout": {"connect": 10.0, "read": wait_s, "write": wait_s, "pool": wait_s},
+            },
         )
         response = await self._transport.handle_async_request(request)
         assert isinstance(response.stream, httpx.AsyncByteStream)

@@ -8,6 +8,7 @@ Nobody may keep the reader waiting: one unread socket stops the messages of ever
 import asyncio
 import logging
 from collections.abc import Callable
+from contextlib import suppress
 from urllib.parse import quote
 from uuid import uuid4
 
@@ -23,6 +24,7 @@ logger = logging.getLogger(__name__)
 MAX_FRAME = 64 << 20  # full-size pictures come through the preview frames
 PING_S, PONG_S = 20.0, 60.0  # ComfyUI never pings; while it loads a model its answers are late
 DEAF_S = 3.0  # every prompt that is queued is told to every socket at once
+OPENING_S = 1.0
 PAUSES_S = (0.1, 0.3, 1.0, 2.0)
 FLAGS = json.encode(FeatureFlags({FEATURE_PREVIEW_METADATA: True})).decode()
 
@@ -41,6 +43,13 @@ class Socket:
         self._receive = receive
         self._closed = closed
         self._expecting_since: float | None = None
+        self._tried = asyncio.Event()
+
+    async def tried(self) -> None:
+        """Give a connection that is being opened a moment: what is submitted before it is heard of by asking only."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(OPENING_S):
+                await self._tried.wait()
 
     def expect_status(self) -> None:
         """A prompt is queued now: if no status follows, the socket is deaf."""
@@ -61,6 +70,10 @@ class Socket:
             except (OSError, InvalidHandshake, InvalidURI, WebSocketException, TimeoutError):
                 deaf = False
                 failures += 1
+            if self.line is None:
+                self._tried.set()
+            else:
+                self._tried.clear()
             self.line = None
             self._expecting_since = None
             if not self._closed() or deaf:
@@ -83,6 +96,7 @@ class Socket:
         """Until the connection ends, or turns out to be deaf: then True."""
         await connection.send(FLAGS)  # must be the very first message
         self.line = connection
+        self._tried.set()
         guard = asyncio.create_task(self._listen_for_silence(connection))
         try:
             async for message in connection:

@@ -33,10 +33,13 @@ class HttpClaimObjects:
             headers.append((b"content-type", media_type.encode("ascii")))
         request = httpx.Request(
             method,
-            self._base.copy_with(raw_path=self._path + digest.encode("ascii")),
+            self._base,
             headers=headers,
             content=body,
-            extensions={"timeout": {"connect": 10.0, "read": ANSWER_S, "write": ANSWER_S, "pool": ANSWER_S}},
+            extensions={
+                "target": self._path + digest.encode("ascii"),
+                "timeout": {"connect": 10.0, "read": ANSWER_S, "write": ANSWER_S, "pool": ANSWER_S},
+            },
         )
         try:
             response = await self._transport.handle_async_request(request)

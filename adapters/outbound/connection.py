@@ -2,6 +2,7 @@
 
 import asyncio
 from collections import deque
+from typing import cast
 
 import httptools
 import httpx
@@ -52,10 +53,14 @@ class Connection(asyncio.Protocol):
 
     async def chunk(self) -> bytes:
         """The next piece of the body, b"" at its end."""
-        while not self._chunks and not self._complete:
+        while (chunk := self.chunk_at_hand()) is None:
             await self._wait()
+        return chunk
+
+    def chunk_at_hand(self) -> bytes | None:
+        """The same, None where it has yet to come."""
         if not self._chunks:
-            return b""
+            return b"" if self._complete else None
         chunk = self._chunks.popleft()
         self._unread -= len(chunk)
         if self._paused and self._unread < HIGH_WATER and self._transport is not None:
@@ -81,8 +86,7 @@ class Connection(asyncio.Protocol):
     # what the event loop calls
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's does not inherit from it
 
     def data_received(self, data: bytes) -> None:
         if self.reusable:  # nobody asked: an answer to nothing

@@ -34,11 +34,12 @@ class Body(httpx.AsyncByteStream):
 
     async def __aiter__(self) -> AsyncIterator[bytes]:
         while True:
-            try:
-                async with asyncio.timeout(self._wait_s):
-                    chunk = await self._connection.chunk()
-            except TimeoutError as error:
-                raise httpx.ReadTimeout("The answer did not go on.") from error
+            if (chunk := self._connection.chunk_at_hand()) is None:
+                try:
+                    async with asyncio.timeout(self._wait_s):
+                        chunk = await self._connection.chunk()
+                except TimeoutError as error:
+                    raise httpx.ReadTimeout("The answer did not go on.") from error
             if not chunk:
                 return
             yield chunk
@@ -48,7 +49,10 @@ class Body(httpx.AsyncByteStream):
 
 
 class KeptTransport(httpx.AsyncBaseTransport):
-    """Times out by `extensions={"timeout": {"read": seconds}}`, or after a minute of silence."""
+    """Times out by `extensions={"timeout": {"read": seconds}}`, or after a minute of silence.
+
+    As httpx's own it takes `extensions={"target": bytes}` for what stands after the host: one URL for many.
+    """
 
     def __init__(self, context: ssl.SSLContext | None = None) -> None:
         self._context = context
@@ -116,7 +120,8 @@ class KeptTransport(httpx.AsyncBaseTransport):
 
 
 def _head(request: httpx.Request, length: int) -> bytes:
-    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), request.url.raw_path)]
+    target = request.extensions.get("target") or request.url.raw_path
+    lines = [b"%b %b HTTP/1.1" % (request.method.encode("ascii"), target)]
     lines += [
         b"%b: %b" % (name, value)
         for name, value in request.headers.raw

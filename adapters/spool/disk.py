@@ -49,7 +49,7 @@ class DiskSpool:
             raise SpoolInUseError(f"Another executor uses {folder}.") from error
         self._encoder = json.Encoder()
         self._entries: dict[AttemptId, tuple[SpoolEntry, ...]] = self._read()
-        self._kept: dict[AttemptId, set[int]] = self._found()
+        self._kept = self._found()
         self._file = self._compacted()
 
     def close(self) -> None:
@@ -66,27 +66,23 @@ class DiskSpool:
     def forget(self, attempt: AttemptId) -> None:
         if self._entries.pop(attempt, None) is not None:
             self._write(Line(attempt))
-        for number in self._kept.pop(attempt, ()):
-            self._output(attempt, number).unlink(missing_ok=True)
+        for path in self._kept.pop(attempt, {}).values():
+            path.unlink(missing_ok=True)
         if self._size > COMPACT_BYTES:
             os.close(self._file)
             self._file = self._compacted()
 
     async def keep(self, attempt: AttemptId, number: int, body: bytes) -> None:
-        path = self._output(attempt, number)
-        self._kept.setdefault(attempt, set()).add(number)
+        path = self._outputs / f"{attempt}.{number}.{len(body)}"
+        self._kept.setdefault(attempt, {})[number] = path
         if len(body) <= SMALL_BYTES:
-            _replace(path, body)
+            _write(path, body)
         else:
-            await asyncio.to_thread(_replace, path, body)
+            await asyncio.to_thread(_write, path, body)
 
     async def kept(self, attempt: AttemptId, number: int) -> bytes | None:
-        if number not in self._kept.get(attempt, ()):
-            return None
-        return await asyncio.to_thread(self._output(attempt, number).read_bytes)
-
-    def _output(self, attempt: AttemptId, number: int) -> Path:
-        return self._outputs / f"{attempt}.{number}"
+        path = self._kept.get(attempt, {}).get(number)
+        return None if path is None else await asyncio.to_thread(path.read_bytes)
 
     def _write(self, line: Line) -> None:
         body = self._encoder.encode(line) + b"\n"
@@ -113,14 +109,15 @@ class DiskSpool:
                 entries[attempt] = (*entries.get(attempt, ()), line.entry)
         return entries
 
-    def _found(self) -> dict[AttemptId, set[int]]:
+    def _found(self) -> dict[AttemptId, dict[int, Path]]:
         """Outputs on the disk; those of no known attempt, and half written ones, go."""
-        kept: dict[AttemptId, set[int]] = {}
+        kept: dict[AttemptId, dict[int, Path]] = {}
         names = {str(attempt): attempt for attempt in self._entries}
         for path in self._outputs.iterdir():
-            attempt, _, number = path.name.partition(".")
-            if attempt in names and number.isdecimal():
-                kept.setdefault(names[attempt], set()).add(int(number))
+            attempt, _, rest = path.name.partition(".")
+            number, _, size = rest.partition(".")
+            if attempt in names and size == str(path.stat().st_size):
+                kept.setdefault(names[attempt], {})[int(number)] = path
             else:
                 path.unlink(missing_ok=True)
         return kept
@@ -133,13 +130,19 @@ class DiskSpool:
             for entry in entries
         ]
         body = b"".join(lines)
-        _replace(self._journal, body)
+        half = self._journal.with_suffix(".new")
+        half.write_bytes(body)
+        half.replace(self._journal)
         self._size = len(body)
         return os.open(self._journal, os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC)
 
 
-def _replace(path: Path, body: bytes) -> None:
-    """Whole or not at all."""
-    half = path.with_name(path.name + ".tmp")
-    half.write_bytes(body)
-    half.replace(path)
+def _write(path: Path, body: bytes) -> None:
+    """The name tells the size, so that a half written file is known. A rename would cost ten times as much."""
+    file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        view = memoryview(body)
+        while view:
+            view = view[os.write(file, view) :]
+    finally:
+        os.close(file)

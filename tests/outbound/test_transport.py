@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 
 import httpx
 import pytest
+import uvloop
 
 from adapters.outbound.transport import KeptTransport
 
@@ -116,3 +117,14 @@ async def test_nobody_listening_is_an_error_of_its_own() -> None:
     async with client() as http:
         with pytest.raises(httpx.ConnectError):
             await http.get("http://127.0.0.1:1/")
+
+
+def test_it_works_on_the_event_loop_of_production() -> None:
+    async def asked_twice() -> None:
+        serve, connections = answering(OK)
+        async with served(serve) as url, client() as http:
+            for _ in range(2):
+                assert (await http.put(url, content=bytes(1 << 20))).content == b"hi"
+        assert len(connections) == 1
+
+    uvloop.run(asked_twice())
