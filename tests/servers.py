@@ -75,6 +75,13 @@ def database_template(postgres_url: str) -> Iterator[str]:
 @pytest.fixture
 def database(postgres_url: str, database_template: str) -> Iterator[Database]:
     """A database of the test's own, with a log identity of its own."""
+    with copied(postgres_url, database_template) as made:
+        yield made
+
+
+@contextmanager
+def copied(postgres_url: str, database_template: str) -> Iterator[Database]:
+    """A new database like the template, dropped in the end."""
     name = f"test_{secrets.token_hex(6)}"
     made = Database(_with(postgres_url, database=name))
     with closing(psycopg.connect(postgres_url, autocommit=True)) as admin:
@@ -82,7 +89,9 @@ def database(postgres_url: str, database_template: str) -> Iterator[Database]:
         admin.execute(copy.format(sql.Identifier(name), sql.Identifier(database_template)))
         with closing(psycopg.connect(made.url, autocommit=True)) as owner:
             owner.execute("UPDATE log.identity SET id = gen_random_uuid()")
-            grant = sql.SQL("GRANT CREATE ON DATABASE {} TO comfyplus_project")  # not copied with the template
+            grant = sql.SQL(
+                "GRANT CREATE ON DATABASE {} TO comfyplus_project"
+            )  # not copied with the template
             owner.execute(grant.format(sql.Identifier(name)))
         yield made
         _drop(admin, name)
@@ -91,14 +100,14 @@ def database(postgres_url: str, database_template: str) -> Iterator[Database]:
 @pytest.fixture(scope="session")
 def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     """One server for the whole session; its streams are shared by all tests that use it."""
-    with _nats(tmp_path_factory.mktemp("nats")) as server:
+    with running_nats(tmp_path_factory.mktemp("nats")) as server:
         yield server
 
 
 @pytest.fixture
-def fresh_nats(tmp_path: Path) -> Iterator[NatsServer]:
+def freshrunning_nats(tmp_path: Path) -> Iterator[NatsServer]:
     """A server of the test's own, with no stream yet."""
-    with _nats(tmp_path / "nats-server") as server:
+    with running_nats(tmp_path / "nats-server") as server:
         yield server
 
 
@@ -113,7 +122,7 @@ def running(child: Child) -> Iterator[None]:
 
 
 @contextmanager
-def _nats(folder: Path) -> Iterator[NatsServer]:
+def running_nats(folder: Path) -> Iterator[NatsServer]:
     prepared = prepare_nats(
         folder, folder / "nats.log", app_password=PASSWORD, executors=dict.fromkeys(EXECUTORS, PASSWORD)
     )

@@ -2,6 +2,9 @@
 
 import asyncio
 import contextlib
+from collections.abc import AsyncIterator, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any
 
 import psycopg
 import uvicorn
@@ -21,15 +24,20 @@ from infra.wiring import connect, nats, needed, needs, new_id, now, pool
 from projections.consistency import Positions
 from projections.reading import Reader
 
-BODY_SLACK_BYTES = (
-    1024 * 1024
-)  # two graphs of the largest size do not fit into one request, one and its form do
+BODY_SLACK_BYTES = 1024 * 1024  # one graph of the largest size and its form fit into a request, two do not
 GRACE_S = 3  # for requests under way when the process is told to stop
 
 _READ_MODELS = "SELECT name, position, parked_reason FROM work.projections WHERE state = 'live' ORDER BY name"
 
 
 async def run(settings: Settings) -> None:
+    async with opened(settings) as parts:
+        await server(parts, settings).serve()
+
+
+@asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[Parts]:
+    """Everything the handlers need, on the real parts."""
     app_url = needed(settings.app_database_url, "COMFYPLUS_APP_DATABASE_URL")
     query_url = needed(settings.query_database_url, "COMFYPLUS_QUERY_DATABASE_URL")
     secrets = ServerSecrets(load_secret(settings))
@@ -39,10 +47,11 @@ async def run(settings: Settings) -> None:
         pool(query_url) as queries,
         PostgresTail(app_url) as tail,
         needs(settings, secrets, app_url) as wants,
+        _beside(positions.run()),
     ):
         live = NatsLive(connection)
         await live.open()
-        parts = Parts(
+        yield Parts(
             commands=Dispatcher(wants),
             log=wants.streams.log,
             reads=Reads(Reader(queries), positions),
@@ -56,29 +65,34 @@ async def run(settings: Settings) -> None:
             max_body_bytes=settings.max_graph_bytes + BODY_SLACK_BYTES,
             max_object_bytes=settings.max_object_bytes,
         )
-        following = asyncio.create_task(positions.run())
-        try:
-            await _serve(parts, settings)
-        finally:
-            following.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await following
 
 
-async def _serve(parts: Parts, settings: Settings) -> None:
-    config = uvicorn.Config(
-        create_app(parts),
-        host=settings.host,
-        port=settings.port,
-        http="httptools",
-        ws="websockets-sansio",
-        lifespan="off",
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=GRACE_S,
+def server(parts: Parts, settings: Settings) -> uvicorn.Server:
+    return uvicorn.Server(
+        uvicorn.Config(
+            create_app(parts),
+            host=settings.host,
+            port=settings.port,
+            http="httptools",
+            ws="websockets-sansio",
+            lifespan="off",
+            access_log=False,
+            log_config=None,
+            server_header=False,
+            timeout_graceful_shutdown=GRACE_S,
+        )
     )
-    await uvicorn.Server(config).serve()
+
+
+@asynccontextmanager
+async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    task = asyncio.create_task(work)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
 
 
 def _checks(wants: Needs, connection: Connection, tail: PostgresTail, query_url: str):  # type: ignore[no-untyped-def]
