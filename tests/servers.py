@@ -105,7 +105,7 @@ def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer
 
 
 @pytest.fixture
-def freshrunning_nats(tmp_path: Path) -> Iterator[NatsServer]:
+def fresh_nats(tmp_path: Path) -> Iterator[NatsServer]:
     """A server of the test's own, with no stream yet."""
     with running_nats(tmp_path / "nats-server") as server:
         yield server
