@@ -6,6 +6,12 @@ from commands.names import canonical_email, canonical_username
 from commands.ports import Credentials, RefreshToken
 from domain.ids import AccountId, SessionId
 
+# Registering writes credentials first, then the events: a registration that died between the two left an orphan.
+FORGET_ORPHANS = """
+DELETE FROM work.credentials AS c
+WHERE (c.username_key = %s OR c.email_key = %s) AND c.created_at < now() - interval '1 hour'
+    AND NOT EXISTS (SELECT FROM log.events AS e WHERE e.originator_id = c.account)
+"""
 ADD = """
 INSERT INTO work.credentials (account, username, username_key, email, email_key, password_hash)
 VALUES (%s, %s, %s, %s, %s, %s)
@@ -48,6 +54,7 @@ class PostgresAccounts:
             credentials.password_hash,
         )
         async with self._pool.connection() as connection:
+            await connection.execute(FORGET_ORPHANS, (values[2], values[4]))
             await connection.execute(ADD, values)
 
     async def remove(self, account: AccountId) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeAlias
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,7 +20,6 @@ from adapters.nats.live import NatsLive
 from adapters.postgres.tail import PostgresTail
 from adapters.storage.disk import DiskObjects
 from commands.dispatcher import Dispatcher
-from commands.needs import Needs
 from infra.settings import Settings, load_secret
 from infra.wiring import connect, nats, needed, needs, new_id, now, pool
 from projections.consistency import Positions
@@ -26,6 +27,8 @@ from projections.reading import Reader
 
 BODY_SLACK_BYTES = 1024 * 1024  # one graph of the largest size and its form fit into a request, two do not
 GRACE_S = 3  # for requests under way when the process is told to stop
+
+Check: TypeAlias = Callable[[], Awaitable[str]]
 
 _READ_MODELS = "SELECT name, position, parked_reason FROM work.projections WHERE state = 'live' ORDER BY name"
 
@@ -60,7 +63,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             live=live,
             now=now,
             new_id=new_id,
-            checks=_checks(wants, connection, tail, query_url),
+            checks=_checks(connection, tail, query_url),
             public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
             max_body_bytes=settings.max_graph_bytes + BODY_SLACK_BYTES,
             max_object_bytes=settings.max_object_bytes,
@@ -95,7 +98,7 @@ async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             await task
 
 
-def _checks(wants: Needs, connection: Connection, tail: PostgresTail, query_url: str):  # type: ignore[no-untyped-def]
+def _checks(connection: Connection, tail: PostgresTail, query_url: str) -> Mapping[str, Check]:
     async def log() -> str:
         return f"at position {await tail.head()}"
 
