@@ -36,6 +36,15 @@ class _Client(Client):
         except TimeoutError as error:
             raise nats.errors.TimeoutError from error
 
+    @staticmethod
+    def _parse_header_lines(raw: bytes) -> dict[str, str]:
+        """As nats-py's, without looking at each character of each name: half of what a message cost."""
+        lines = [line.partition(b":") for line in raw.split(b"\r\n") if line]
+        return {
+            name.decode("ascii", "replace"): value.strip().decode("utf-8", "replace")
+            for name, _, value in lines
+        }
+
 
 class Connection:
     """One connection to the NATS server, kept up for as long as it is open.
@@ -97,11 +106,25 @@ class Connection:
     def connected(self) -> bool:
         return bool(self.client.is_connected)
 
+    async def write(self, commands: list[bytes]) -> None:
+        """Send protocol commands as they are: a third of what nats-py's `publish` costs with headers.
+
+        Raises OSError when not connected: what nats-py would keep now could be stored long afterwards.
+        """
+        client = self.client
+        if not client.is_connected or client._flush_queue is None:
+            raise OSError("not connected")
+        await client._send_command(b"".join(commands))
+        if client._flush_queue.empty():
+            await client._flush_pending()
+
     async def settle(self) -> None:
         """Return when the server has worked through all that was sent before, such as subscriptions.
 
         For users who may publish anywhere. nats-py's flush is no such barrier: it overtakes what waits.
         """
+        if not self.connected:
+            return
         try:
             await self.client.request("settled", timeout=SETTLE_S)
         except nats.errors.NoRespondersError:

@@ -62,9 +62,11 @@ class NatsEventStream:
         self._opened = False
         self._log = UUID(int=0)
         self._source = ""
+        self._headers = ""
 
     async def ensure(self, log: UUID, head: Position) -> Position:
         self._log, self._source = log, cloud_event.source(log)
+        self._headers = f"Content-Type: {cloud_event.CONTENT_TYPE}\r\nNats-Msg-Id: {log}:"
         self._need_connection()
         try:
             await self._open()
@@ -121,12 +123,8 @@ class NatsEventStream:
         await self._publisher.send_batch(messages, batch=uuid4().hex)
 
     def _message(self, row: StoredRow, *, fenced: bool) -> Message:
-        headers = {
-            "Content-Type": cloud_event.CONTENT_TYPE,
-            "Nats-Msg-Id": f"{self._log}:{row.position}",
-        }
-        if fenced:
-            headers["Nats-Expected-Last-Sequence"] = str(row.position - 1)
+        fence = f"Nats-Expected-Last-Sequence: {row.position - 1}\r\n" if fenced else ""
+        headers = f"{self._headers}{row.position}\r\n{fence}".encode()
         return Message(subject(row.topic, row.stream), cloud_event.encode(row, self._source), headers)
 
     def _need_connection(self) -> None:

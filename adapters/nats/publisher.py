@@ -21,9 +21,11 @@ NO_RESPONDERS = 503
 
 
 class Message(Struct, frozen=True):
+    """`headers` are whole lines, each with its end."""
+
     subject: str
     body: bytes
-    headers: dict[str, str]
+    headers: bytes = b""
 
 
 class PublishError(Exception):
@@ -84,21 +86,8 @@ class Publisher:
         It raises PublishError, UnacknowledgedError; so does `send` itself while there is no connection.
         """
         await self._window.acquire()
-        number = next(self._numbers)
-        loop = asyncio.get_running_loop()
-        future: asyncio.Future[int] = loop.create_future()
-        future.add_done_callback(self._settled)
-        self._pending[number] = (future, loop.time() + self._timeout_s)
-        if self._reaper is None:
-            self._reaper = loop.call_later(self._timeout_s / 4, self._reap)
-        try:
-            await self._write(message, reply=f"{self._inbox}.{number}")
-        except BaseException as error:
-            self._pending.pop(number, None)
-            future.cancel()
-            if isinstance(error, Unreachable):
-                raise UnacknowledgedError(repr(error)) from error
-            raise
+        number, future = self._expect()
+        await self._write(number, [_command(message, reply=f"{self._inbox}.{number}")])
         return future
 
     async def send_all(self, messages: Sequence[Message]) -> None:
@@ -116,27 +105,37 @@ class Publisher:
     async def send_batch(self, messages: Sequence[Message], batch: str) -> int:
         """Store at most MAX_BATCH messages, all or none, under a name that is new. Returns the last one's sequence."""
         *others, last = messages
-        try:
-            for number, message in enumerate(others, start=1):
-                await self._write(message, batch=(batch, number))
-        except Unreachable as error:
-            raise UnacknowledgedError(repr(error)) from error
-        headers = last.headers | {
-            "Nats-Batch-Id": batch,
-            "Nats-Batch-Sequence": str(len(messages)),
-            "Nats-Batch-Commit": "1",
-        }
-        return await (await self.send(Message(last.subject, last.body, headers)))
+        name = f"Nats-Batch-Id: {batch}\r\nNats-Batch-Sequence: "
+        commands = [
+            _command(message, lines=f"{name}{number}\r\n".encode())
+            for number, message in enumerate(others, start=1)
+        ]
+        await self._window.acquire()
+        number, future = self._expect()
+        commit = f"{name}{len(messages)}\r\nNats-Batch-Commit: 1\r\n".encode()
+        commands.append(_command(last, lines=commit, reply=f"{self._inbox}.{number}"))
+        await self._write(number, commands)
+        return await future
 
-    async def _write(
-        self, message: Message, *, reply: str = "", batch: tuple[str, int] | None = None
-    ) -> None:
-        if not self._connection.connected:
-            raise OSError("not connected")  # what nats-py would buffer now could be stored long afterwards
-        headers = message.headers
-        if batch is not None:
-            headers = headers | {"Nats-Batch-Id": batch[0], "Nats-Batch-Sequence": str(batch[1])}
-        await self._client.publish(message.subject, message.body, reply=reply, headers=headers)
+    def _expect(self) -> tuple[int, asyncio.Future[int]]:
+        """A place for the answer to the next message. It gives its place in the window back when it is settled."""
+        loop = asyncio.get_running_loop()
+        number, future = next(self._numbers), loop.create_future()
+        future.add_done_callback(self._settled)
+        self._pending[number] = (future, loop.time() + self._timeout_s)
+        if self._reaper is None:
+            self._reaper = loop.call_later(self._timeout_s / 4, self._reap)
+        return number, future
+
+    async def _write(self, number: int, commands: list[bytes]) -> None:
+        try:
+            await self._connection.write(commands)
+        except BaseException as error:
+            future, _ = self._pending.pop(number)
+            future.cancel()
+            if isinstance(error, Unreachable):
+                raise UnacknowledgedError(repr(error)) from error
+            raise
 
     async def _answered(self, answer: Msg) -> None:
         number = answer.subject.rpartition(".")[2]
@@ -178,3 +177,11 @@ class Publisher:
             if not future.done():
                 future.set_exception(UnacknowledgedError(f"no answer in {self._timeout_s} s"))
         self._reaper = loop.call_later(self._timeout_s / 4, self._reap) if self._pending else None
+
+
+def _command(message: Message, *, lines: bytes = b"", reply: str = "") -> bytes:
+    """HPUB of NATS's client protocol."""
+    headers = b"NATS/1.0\r\n%b%b\r\n" % (message.headers, lines)
+    size = len(headers)
+    line = f"HPUB {message.subject} {reply} {size} {size + len(message.body)}\r\n"
+    return b"%b%b%b\r\n" % (line.encode(), headers, message.body)
