@@ -4,7 +4,6 @@ The transport is asked directly: httpx.AsyncClient around it would double the co
 Source: ComfyUI server.py.
 """
 
-from base64 import b64encode
 from collections.abc import Callable
 from typing import TypeVar
 from urllib.parse import quote, urlencode
@@ -42,11 +41,6 @@ class Address(Struct, frozen=True):
     @property
     def headers(self) -> dict[str, str]:
         return {"authorization": self.authorization} if self.authorization else {}
-
-
-def basic(username: str, password: str) -> str:
-    """The authorization header for a ComfyUI behind a password."""
-    return "Basic " + b64encode(f"{username}:{password}".encode()).decode("ascii")
 
 
 class Answer(Struct, frozen=True):

@@ -1,7 +1,5 @@
 """What goes wrong around an executor, and what it makes of it: nothing lost, nothing doubled, nobody disturbed."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from uuid import uuid4
 
@@ -13,18 +11,11 @@ from domain.run import Failure, FailureKind, RunAttemptLost, RunClaimed, Status
 from services.ports import Lost
 from tests.execution.dispatch import MemoryDispatch
 from tests.execution.store import ObjectServer
-from tests.execution.workshop import executor, picture, sleeping
+from tests.execution.workshop import SharedSandbox, eventually, executor, picture, sleeping
 from tests.sandbox.process import SandboxProcess
 
 
-async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait for something that only asking can tell."""
-    async with asyncio.timeout(20):
-        while not await condition():
-            await asyncio.sleep(0.02)
-
-
-async def queue_ids(comfyui: SandboxProcess) -> dict[str, list[str]]:
+async def queue_ids(comfyui: SharedSandbox) -> dict[str, list[str]]:
     async with httpx.AsyncClient() as client:
         queue = (await client.get(f"{comfyui.url}/queue")).json()
     return {name: [entry[1] for entry in entries] for name, entries in queue.items()}
@@ -34,13 +25,9 @@ def attempts(dispatch: MemoryDispatch, run: object) -> int:
     return sum(isinstance(event, RunClaimed) for event in dispatch.events[run])  # type: ignore[index]
 
 
-def files(comfyui: SandboxProcess) -> int:
-    return len(list((comfyui.directory / "base" / "output").rglob("*.png")))
-
-
 @pytest.mark.parametrize("hint", [True, False])
 async def test_a_running_run_is_stopped_when_cancelled(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path, hint: bool
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path, hint: bool
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
         run = dispatch.submit(sleeping(60))
@@ -54,10 +41,12 @@ async def test_a_running_run_is_stopped_when_cancelled(
 
 
 async def test_a_run_that_waits_in_the_backend_is_taken_out_and_the_running_one_goes_on(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
-        first, second = dispatch.submit(sleeping(2)), dispatch.submit(sleeping(60))
+        first = dispatch.submit(sleeping(3))
+        await dispatch.until(lambda: dispatch.state(first).status is Status.RUNNING)
+        second = dispatch.submit(sleeping(60))
         waiting = str(attempt_id(second, 1))
 
         async def ahead() -> bool:
@@ -70,7 +59,7 @@ async def test_a_run_that_waits_in_the_backend_is_taken_out_and_the_running_one_
 
 
 async def test_somebody_elses_prompt_is_never_touched(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     foreign = str(uuid4())
     async with httpx.AsyncClient() as client:
@@ -92,7 +81,7 @@ async def test_somebody_elses_prompt_is_never_touched(
 
 
 async def test_a_run_that_takes_too_long_is_stopped(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     dispatch.timeout_s = 1
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
@@ -106,7 +95,7 @@ async def test_a_run_that_takes_too_long_is_stopped(
 
 
 async def test_a_node_that_says_nothing_for_too_long_is_stopped(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url], silence_s=0.6):
         run = dispatch.submit(sleeping(60, steps=1))
@@ -117,13 +106,13 @@ async def test_a_node_that_says_nothing_for_too_long_is_stopped(
 
 
 async def test_a_run_survives_the_death_of_its_backend(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, mortal: SandboxProcess, tmp_path: Path
 ) -> None:
-    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+    async with executor(dispatch, store, tmp_path, [mortal.url]):
         run = dispatch.submit(sleeping(1.5))
         await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
-        await comfyui.kill()
-        await comfyui.start()
+        await mortal.kill()
+        await mortal.start()
         await dispatch.ends(run)
 
     lost = [event for event in dispatch.events[run] if isinstance(event, RunAttemptLost)]
@@ -132,12 +121,12 @@ async def test_a_run_survives_the_death_of_its_backend(
 
 
 async def test_a_backend_that_stays_away_loses_its_runs(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, mortal: SandboxProcess, tmp_path: Path
 ) -> None:
-    async with executor(dispatch, store, tmp_path, [comfyui.url], backend_patience_s=0.5):
+    async with executor(dispatch, store, tmp_path, [mortal.url], backend_patience_s=0.5):
         run = dispatch.submit(sleeping(60))
         await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
-        await comfyui.kill()
+        await mortal.kill()
         await dispatch.until(lambda: dispatch.state(run).lost_attempts == 1)
         await dispatch.until(lambda: dispatch.beats[-1].backends[0].sight is None)
         assert dispatch.beats[-1].backends[0].reason == "The backend cannot be reached."
@@ -145,21 +134,21 @@ async def test_a_backend_that_stays_away_loses_its_runs(
 
 
 async def test_a_run_waits_for_a_backend_that_is_not_there_yet(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, mortal: SandboxProcess, tmp_path: Path
 ) -> None:
-    await comfyui.kill()
-    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+    await mortal.kill()
+    async with executor(dispatch, store, tmp_path, [mortal.url]):
         run = dispatch.submit(picture())
         await dispatch.until(lambda: bool(dispatch.beats))
         assert dispatch.state(run).status is Status.QUEUED
-        await comfyui.start()
+        await mortal.start()
         await dispatch.ends(run)
     assert attempts(dispatch, run) == 1
 
 
 @pytest.mark.parametrize("moment", ["execution_start", "executing", "executed", "execution_success"])
 async def test_a_cut_socket_costs_nothing(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path, moment: str
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path, moment: str
 ) -> None:
     await comfyui.misbehave(drop_sockets_at=moment, drop_sockets_times=2)
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
@@ -170,7 +159,7 @@ async def test_a_cut_socket_costs_nothing(
 
 
 async def test_a_deaf_socket_costs_nothing_but_time(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     await comfyui.misbehave(deaf=True)
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
@@ -183,7 +172,7 @@ async def test_a_deaf_socket_costs_nothing_but_time(
 
 
 async def test_messages_that_come_twice_count_once(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     await comfyui.misbehave(send_twice=True)
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
@@ -194,7 +183,7 @@ async def test_messages_that_come_twice_count_once(
 
 
 async def test_a_late_history_is_waited_for(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     await comfyui.misbehave(history_delay_s=0.5, deaf=True)
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
@@ -218,7 +207,7 @@ async def test_a_late_history_is_waited_for(
 async def test_an_answer_that_makes_no_sense_does_not_run_it_twice(
     dispatch: MemoryDispatch,
     store: ObjectServer,
-    comfyui: SandboxProcess,
+    comfyui: SharedSandbox,
     tmp_path: Path,
     faults: dict[str, list[str]],
 ) -> None:
@@ -226,11 +215,11 @@ async def test_an_answer_that_makes_no_sense_does_not_run_it_twice(
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
         run = dispatch.submit(picture())
         await dispatch.ends(run)
-    assert (attempts(dispatch, run), files(comfyui)) == (1, 1)
+    assert (attempts(dispatch, run), len(comfyui.saved(attempt_id(run, 1)))) == (1, 1)
 
 
 async def test_a_prompt_that_never_arrived_is_tried_again_as_another_attempt(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     await comfyui.misbehave(refuse_paths=["POST /prompt"])
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
@@ -238,22 +227,24 @@ async def test_a_prompt_that_never_arrived_is_tried_again_as_another_attempt(
         await dispatch.until(lambda: dispatch.state(run).lost_attempts == 1)
         await comfyui.misbehave()
         await dispatch.ends(run)
-    assert files(comfyui) == 1
+    saved = [len(comfyui.saved(attempt_id(run, epoch))) for epoch in range(1, attempts(dispatch, run) + 1)]
+    assert saved == [0] * (len(saved) - 1) + [1]
 
 
 async def test_an_executor_killed_in_a_run_goes_on_with_it(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url], farewell_s=0):
         run = dispatch.submit(sleeping(2))
         await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
         await dispatch.ends(run)
-    assert (attempts(dispatch, run), len(dispatch.outputs(run)), files(comfyui)) == (1, 1, 1)
+    assert (attempts(dispatch, run), len(dispatch.outputs(run))) == (1, 1)
+    assert len(comfyui.saved(attempt_id(run, 1))) == 1
 
 
 async def test_an_executor_killed_in_a_run_finds_it_ended(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url], farewell_s=0):
         run = dispatch.submit(sleeping(0.5))
@@ -269,21 +260,21 @@ async def test_an_executor_killed_in_a_run_finds_it_ended(
 
 
 async def test_executor_and_backend_killed_together_lose_the_attempt_and_not_the_run(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, mortal: SandboxProcess, tmp_path: Path
 ) -> None:
-    async with executor(dispatch, store, tmp_path, [comfyui.url], farewell_s=0):
+    async with executor(dispatch, store, tmp_path, [mortal.url], farewell_s=0):
         run = dispatch.submit(sleeping(1))
         await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
-    await comfyui.kill()
-    await comfyui.start()
-    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+    await mortal.kill()
+    await mortal.start()
+    async with executor(dispatch, store, tmp_path, [mortal.url]):
         await dispatch.ends(run)
     lost = [event for event in dispatch.events[run] if isinstance(event, RunAttemptLost)]
     assert [event.failure.kind for event in lost] == [FailureKind.LOST]
 
 
 async def test_an_attempt_that_was_never_submitted_is_submitted_after_a_restart(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     dispatch.lose_answers = 1
     async with executor(dispatch, store, tmp_path, [comfyui.url], retry_s=30.0, farewell_s=0):
@@ -295,7 +286,7 @@ async def test_an_attempt_that_was_never_submitted_is_submitted_after_a_restart(
 
 
 async def test_a_claim_whose_answer_was_lost_is_found_among_the_open_ones(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     dispatch.lose_answers = 1
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
@@ -305,7 +296,7 @@ async def test_a_claim_whose_answer_was_lost_is_found_among_the_open_ones(
 
 
 async def test_a_run_that_was_taken_away_while_the_executor_was_dead_is_stopped(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url], farewell_s=0):
         run = dispatch.submit(sleeping(60))
@@ -320,9 +311,9 @@ async def test_a_run_that_was_taken_away_while_the_executor_was_dead_is_stopped(
 
 
 async def test_outputs_and_reports_outlive_an_outage_of_everything(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, mortal: SandboxProcess, tmp_path: Path
 ) -> None:
-    async with executor(dispatch, store, tmp_path, [comfyui.url], farewell_s=0):
+    async with executor(dispatch, store, tmp_path, [mortal.url], farewell_s=0):
         run = dispatch.submit(sleeping(0.5))
         await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
         store.away = dispatch.away = True
@@ -331,18 +322,18 @@ async def test_outputs_and_reports_outlive_an_outage_of_everything(
             return len(list((tmp_path / "spool" / "outputs").iterdir())) == 1
 
         await eventually(spooled)
-    await comfyui.kill()  # the picture is nowhere but in the spool
-    for path in (comfyui.directory / "base" / "output").rglob("*.png"):
+    await mortal.kill()  # the picture is nowhere but in the spool
+    for path in (mortal.directory / "base" / "output").rglob("*.png"):
         path.unlink()
     store.away = dispatch.away = False
-    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+    async with executor(dispatch, store, tmp_path, [mortal.url]):
         await dispatch.ends(run)
     assert (attempts(dispatch, run), len(dispatch.outputs(run))) == (1, 1)
     assert list((tmp_path / "spool" / "outputs").iterdir()) == []
 
 
 async def test_a_report_whose_answer_was_lost_is_said_again_and_counts_once(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
         run = dispatch.submit(sleeping(0.6))
@@ -353,7 +344,7 @@ async def test_a_report_whose_answer_was_lost_is_said_again_and_counts_once(
 
 
 async def test_the_object_store_comes_back_and_the_output_is_stored_once(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     store.away = True
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
@@ -371,7 +362,7 @@ async def test_the_object_store_comes_back_and_the_output_is_stored_once(
 
 
 async def test_an_expired_token_is_replaced_by_the_next_beat(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
         run = dispatch.submit(sleeping(0.5))
@@ -382,7 +373,7 @@ async def test_an_expired_token_is_replaced_by_the_next_beat(
 
 
 async def test_an_attempt_that_was_given_to_somebody_else_is_dropped(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     dispatch.retries = dispatch.retries.__class__(limit=0)
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
@@ -395,7 +386,7 @@ async def test_an_attempt_that_was_given_to_somebody_else_is_dropped(
 
 
 async def test_told_to_stop_it_leaves_the_running_run_to_its_next_start(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url]) as running:
         run = dispatch.submit(sleeping(1.5))

@@ -14,12 +14,11 @@ from domain.run import FailureKind, RunClaimed, Status
 from services.ports import Started, Stored, Succeeded
 from tests.execution.dispatch import MemoryDispatch
 from tests.execution.store import ObjectServer
-from tests.execution.workshop import executor, failing, picture, sleeping
-from tests.sandbox.process import SandboxProcess
+from tests.execution.workshop import SharedSandbox, executor, failing, picture, sleeping
 
 
 async def test_a_run_brings_its_picture_home(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
         run = dispatch.submit(picture(prefix="deep/ly/cat", width=900, height=300))
@@ -37,7 +36,7 @@ async def test_a_run_brings_its_picture_home(
 
 
 async def test_a_short_run_is_one_report(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url], started_after_s=5):
         run = dispatch.submit(picture())
@@ -48,7 +47,7 @@ async def test_a_short_run_is_one_report(
 
 
 async def test_a_long_run_is_reported_started_while_it_runs(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
         run = dispatch.submit(sleeping(1.0))
@@ -64,7 +63,7 @@ async def test_a_long_run_is_reported_started_while_it_runs(
 
 
 async def test_progress_grows_and_is_not_told_too_often(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
         run = dispatch.submit(sleeping(1.0, steps=200))
@@ -80,7 +79,7 @@ async def test_progress_grows_and_is_not_told_too_often(
 
 
 async def test_previews_reach_the_watchers(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
         await comfyui.misbehave(node_time_s=0.5, slow_nodes=["VAEDecode"])
@@ -94,7 +93,7 @@ async def test_previews_reach_the_watchers(
 
 
 async def test_every_picture_of_a_batch_is_stored_in_order(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
         run = dispatch.submit(picture(batch_size=7))
@@ -106,7 +105,7 @@ async def test_every_picture_of_a_batch_is_stored_in_order(
 
 
 async def test_what_is_only_shown_is_kept_too_even_when_shown_before(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     graph = picture()
     graph["2"] = {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}
@@ -120,22 +119,22 @@ async def test_what_is_only_shown_is_kept_too_even_when_shown_before(
 
 
 async def test_the_same_graph_twice_gives_two_accounts_two_files(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
-        runs = [dispatch.submit(picture()) for _ in range(2)]
+        graph = picture()
+        runs = [dispatch.submit(graph) for _ in range(2)]
         for run in runs:
             await dispatch.ends(run)
 
-    saved = {path.parent.name for path in (comfyui.directory / "base" / "output").rglob("*.png")}
-    assert saved == {str(attempt_id(run, 1)) for run in runs}
+    assert [len(comfyui.saved(attempt_id(run, 1))) for run in runs] == [1, 1]
 
 
 async def test_many_runs_all_end_once(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
-        runs = [dispatch.submit(picture(color=number)) for number in range(60)]
+        runs = [dispatch.submit(picture()) for _ in range(60)]
         for run in runs:
             await dispatch.ends(run)
             assert len(dispatch.outputs(run)) == 1
@@ -143,7 +142,7 @@ async def test_many_runs_all_end_once(
 
 
 async def test_a_large_graph_is_fetched_from_the_store(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     dispatch.inline_graphs = False
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
@@ -153,7 +152,7 @@ async def test_a_large_graph_is_fetched_from_the_store(
 
 
 async def test_a_broken_node_is_named_without_server_paths(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
         run = dispatch.submit(failing("cannot read /srv/models/user-0123456789ab/face.safetensors today"))
@@ -176,7 +175,7 @@ async def test_a_broken_node_is_named_without_server_paths(
 async def test_a_refused_graph_fails_and_says_why(
     dispatch: MemoryDispatch,
     store: ObjectServer,
-    comfyui: SandboxProcess,
+    comfyui: SharedSandbox,
     tmp_path: Path,
     change: dict[str, object],
     node: str,
@@ -191,7 +190,7 @@ async def test_a_refused_graph_fails_and_says_why(
 
 
 async def test_a_missing_model_is_named_and_nobody_elses_is(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     graph = sampling(steps=1)
     graph["1"] = {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "mine.safetensors"}}
@@ -205,7 +204,7 @@ async def test_a_missing_model_is_named_and_nobody_elses_is(
 
 
 async def test_a_graph_of_which_a_part_would_be_left_out_is_not_run(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     graph = sleeping(30) | {"9": {"class_type": "SaveImage", "inputs": {"filename_prefix": "x"}}}
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
@@ -218,7 +217,7 @@ async def test_a_graph_of_which_a_part_would_be_left_out_is_not_run(
 
 
 async def test_out_of_memory_is_tried_once_more(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     await comfyui.misbehave(out_of_memory_at="EmptyImage")
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
@@ -230,7 +229,7 @@ async def test_out_of_memory_is_tried_once_more(
 
 
 async def test_a_file_that_has_vanished_fails_the_run(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     async with executor(dispatch, store, tmp_path, [comfyui.url], file_limit_bytes=50):
         run = dispatch.submit(picture())
@@ -240,11 +239,11 @@ async def test_a_file_that_has_vanished_fails_the_run(
 
 
 async def test_two_backends_share_the_work(
-    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SandboxProcess, tmp_path: Path
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     await comfyui.misbehave(node_time_s=0.2)
     async with executor(dispatch, store, tmp_path, [comfyui.url, comfyui.url]):
-        runs = [dispatch.submit(picture(color=number)) for number in range(6)]
+        runs = [dispatch.submit(picture()) for _ in range(6)]
         await asyncio.gather(*(dispatch.ends(run) for run in runs))
 
     assert {dispatch.state(run).backend for run in runs} == {"backend-0", "backend-1"}

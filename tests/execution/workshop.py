@@ -1,11 +1,14 @@
 """Everything around an executor: dispatch in memory, a real object server, a real sandbox, and graphs to run."""
 
 import asyncio
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from typing import Any
 
+import httpx
+from msgspec import Struct
 from msgspec.structs import replace
 
 from adapters.comfyui.backend import ComfyUIBackend
@@ -14,6 +17,7 @@ from adapters.imaging.thumbnails import PillowImaging
 from adapters.objects.claim_objects import HttpClaimObjects
 from adapters.outbound.transport import KeptTransport
 from adapters.spool.disk import DiskSpool
+from domain.ids import AttemptId
 from services.execution.executor import Executor
 from services.execution.settings import ExecutorSettings
 from tests.execution.dispatch import MemoryDispatch
@@ -30,10 +34,12 @@ QUICK = ExecutorSettings(
 )
 
 Graph = dict[str, Any]
+COLORS = count(1000)
 
 
 def picture(prefix: str = "ComfyUI", **changes: Any) -> Graph:
-    image = {"width": 64, "height": 64, "batch_size": 1, "color": 255} | changes
+    """Unlike every other, so that the backend's cache does not answer, but for what is changed."""
+    image = {"width": 64, "height": 64, "batch_size": 1, "color": next(COLORS)} | changes
     return {
         "1": {"class_type": "EmptyImage", "inputs": image},
         "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": prefix}},
@@ -55,6 +61,29 @@ def failing(message: str = "failed on purpose") -> Graph:
     graph["3"] = {"class_type": "SandboxFail", "inputs": {"message": message, "image": ["1", 0]}}
     graph["2"]["inputs"]["images"] = ["3", 0]
     return graph
+
+
+class SharedSandbox(Struct, frozen=True):
+    """A sandbox that outlives the test."""
+
+    url: str
+    directory: Path
+
+    async def misbehave(self, **faults: Any) -> None:
+        """Exchange all switches; without arguments it behaves."""
+        async with httpx.AsyncClient() as client:
+            answer = await client.post(f"{self.url}/sandbox/faults", json=faults)
+            answer.raise_for_status()
+
+    def saved(self, attempt: AttemptId) -> list[Path]:
+        return list((self.directory / "base" / "output" / "comfyplus" / str(attempt)).glob("*.png"))
+
+
+async def eventually(condition: Callable[[], Awaitable[bool]]) -> None:
+    """Wait for something that only asking can tell."""
+    async with asyncio.timeout(20):
+        while not await condition():
+            await asyncio.sleep(0.02)
 
 
 class Running:
