@@ -10,8 +10,8 @@ from commands.needs import Command, Needs
 from commands.ports import Credentials, RefreshToken
 from commands.streams import Accepted, Change, Context
 from domain import account, reservation
-from domain.account import ACCOUNT
-from domain.ids import AccountId, SessionId, account_actor
+from domain.account import ACCOUNT, AccountRegistered
+from domain.ids import AccountId, Position, SessionId, account_actor
 from domain.refusals import Conflict, NotAuthenticated
 from domain.reservation import RESERVATION
 
@@ -55,7 +55,9 @@ class Tokens(Struct, frozen=True):
 
 
 async def register_account(command: RegisterAccount, context: Context, needs: Needs) -> Registered:
-    """Raises Invalid, Conflict when a name is taken."""
+    """Raises Invalid, Conflict when a name is taken, KeyReused."""
+    if context.key is not None and (first := await needs.streams.log.answered(context.key)) is not None:
+        return await _registered(first, needs)
     username, email = command.username.strip(), command.email.strip()
     check_registration(username, email, command.password)
     id = AccountId(needs.new_id())
@@ -70,13 +72,16 @@ async def register_account(command: RegisterAccount, context: Context, needs: Ne
     await needs.accounts.add(Credentials(id, username, email, password_hash))
     try:
         accepted = await needs.streams.transact(
-            Context(actor=account_actor(id), correlation=context.correlation),
+            Context(actor=account_actor(id), correlation=context.correlation, key=context.key),
             *[_reservation(stream, id, what) for stream, what in names],
             Change(ACCOUNT, id, lambda state: account.register(state, id=id, username=username), new=True),
         )
     except Conflict:
         await needs.accounts.remove(id)
         raise
+    if accepted.repeated:  # the same request, sent twice at once
+        await needs.accounts.remove(id)
+        return await _registered(accepted.first, needs)
     return Registered(id, username, accepted)
 
 
@@ -115,6 +120,15 @@ async def log_out(command: LogOut, context: Context, needs: Needs) -> Accepted:
         context,
         Change(ACCOUNT, command.account, lambda state: account.log_out(state, session=command.session)),
     )
+
+
+async def _registered(first: Position, needs: Needs) -> Registered:
+    """What a registration was answered whose events begin at a position: two names, then the account."""
+    last = Position(first + 2)
+    recorded = await needs.streams.log.at(last)
+    assert recorded is not None
+    assert isinstance(recorded.event, AccountRegistered)
+    return Registered(recorded.event.account, recorded.event.username, Accepted(last, first, repeated=True))
 
 
 def _reservation(

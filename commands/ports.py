@@ -82,6 +82,10 @@ class KeyReused(Conflict):
     """The same Idempotency-Key came with another request."""
 
 
+class Outdated(Conflict):
+    """The thing has changed since the one who asks has looked at it."""
+
+
 class EventLog(Protocol):
     async def append(self, entry: Entry) -> Appended:
         """Raises StaleStreamError, KeyReused, OutcomeUnknownError, LogUnavailableError."""

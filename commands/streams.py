@@ -10,9 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from commands.ports import Appended, Entry, EventLog, RequestKey, Snapshot, StaleStreamError, Write
-from domain.event import AnyDecider, Decider, Event
+from domain.event import AnyDecider, Decider, Event, kind, topic
 from domain.ids import Actor, Position, StreamId
-from domain.refusals import Conflict, DomainError
+from domain.refusals import Conflict, DomainError, NotFound
 
 logger = logging.getLogger(__name__)
 
@@ -101,8 +101,8 @@ class Streams:
 
     async def transact(self, context: Context, *changes: Change[Any, Any]) -> Accepted:
         """Append what the decisions say, all or nothing. Raises what they refuse, KeyReused, the log's faults."""
-        if context.key is not None and (first := await self.log.answered(context.key)) is not None:
-            return Accepted(first, first, repeated=True)
+        if (answer := await self._answered(context)) is not None:
+            return answer
         fresh = False
         for _ in range(ATTEMPTS):
             plans = [await self._plan(change, fresh=fresh) for change in changes]
@@ -110,9 +110,11 @@ class Streams:
             try:
                 decided = [tuple(plan.change.decide(*plan.states)) for plan in plans]
             except DomainError:
-                if fresh_already:
-                    raise
-                continue  # the refusal may rest on an old state
+                if not fresh_already:
+                    continue  # the refusal may rest on an old state
+                if (answer := await self._answered(context)) is not None:
+                    return answer  # it was granted while we were deciding
+                raise
             if not any(decided):
                 if fresh_already:
                     return NOTHING
@@ -156,13 +158,30 @@ class Streams:
         for stream, _ in outcomes:
             self._states.pop(stream, None)  # until the outcome is known, the log alone knows the state
         appended: Appended = await self.log.append(entry)
-        if not appended.repeated:
-            for stream, outcome in outcomes:
-                self._keep(stream, outcome)
-        return Accepted(appended.last, appended.first, appended.repeated)
+        if appended.repeated:
+            return await self._repeated(appended.first)
+        for stream, outcome in outcomes:
+            self._keep(stream, outcome)
+        return Accepted(appended.last, appended.first)
+
+    async def _answered(self, context: Context) -> Accepted | None:
+        if context.key is None or (first := await self.log.answered(context.key)) is None:
+            return None
+        return await self._repeated(first)
+
+    async def _repeated(self, first: Position) -> Accepted:
+        """What was answered then: a request's events are consecutive and share their correlation."""
+        granted, last = await self.log.at(first), first
+        while granted is not None:
+            following = await self.log.at(Position(last + 1))
+            if following is None or following.correlation != granted.correlation:
+                break
+            last = following.position
+        return Accepted(last, first, repeated=True)
 
     async def _held(self, decider: AnyDecider, stream: StreamId, *, fresh: bool) -> Held:
-        if not fresh and (held := self._states.get(stream)) is not None:
+        held = self._states.get(stream)
+        if not fresh and held is not None and isinstance(held.state, type(decider.initial)):
             self._states.move_to_end(stream)
             return held
         return await self._fresh(decider, stream)
@@ -175,6 +194,8 @@ class Streams:
             version = snapshot.version
         elif snapshot is not None:
             events = await self.log.read(stream)
+        if any(kind(topic(recorded.event)) != decider.kind for recorded in events):
+            raise NotFound(f"There is no such {decider.kind}.")  # an id of something else
         state = decider.fold(state, [recorded.event for recorded in events])
         version += len(events)
         if len(events) >= SNAPSHOT_EVERY:

@@ -6,13 +6,14 @@ import msgspec
 from msgspec import Struct
 
 from commands.needs import Command, Needs
+from commands.ports import ObjectTooLarge
 from commands.streams import Accepted, Change, Context
 from domain import workflow
 from domain.event import Event
 from domain.ids import AccountId, Position, WorkflowId
 from domain.refusals import FieldError, Invalid
 from domain.workflow import WORKFLOW, Content, Workflow, WorkflowEvent, WorkflowVersionSaved
-from workflows.graph import read_graph
+from workflows.graph import read_graph, unusable
 
 
 class CreateWorkflow(Command, frozen=True, kw_only=True):
@@ -138,6 +139,8 @@ async def _version(graph: Any, editor_graph: Any, needs: Needs) -> dict[str, Any
     if editor_graph is not None:
         if not isinstance(editor_graph, dict):
             raise Invalid("The editor graph is not an object.", FieldError("editor_graph", "Not an object."))
+        if (fault := unusable(editor_graph)) is not None:
+            raise Invalid("The editor graph cannot be kept.", FieldError("editor_graph", fault))
         body = msgspec.json.encode(editor_graph)
         _fits("editor_graph", body, needs)
         stored_editor_graph = Content(await needs.contents.put(body), len(body))
@@ -150,9 +153,7 @@ async def _version(graph: Any, editor_graph: Any, needs: Needs) -> dict[str, Any
 
 def _fits(field: str, body: bytes, needs: Needs) -> None:
     if len(body) > needs.limits.graph_bytes:
-        raise Invalid(
-            "The graph is too large.", FieldError(field, f"At most {needs.limits.graph_bytes} bytes.")
-        )
+        raise ObjectTooLarge(f"The {field} has more than {needs.limits.graph_bytes} bytes.")
 
 
 async def _event_at(position: Position, needs: Needs) -> Event | None:

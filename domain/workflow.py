@@ -151,6 +151,7 @@ def save_version(
         raise Invalid(
             "The note is too long.", FieldError("note", f"It may have {MAX_NOTE} characters at most.")
         )
+    _printable("note", note)
     if workflow.versions and workflow.versions[-1] == SavedVersion(graph, editor_graph):
         return []
     return [
@@ -221,8 +222,15 @@ def owned(workflow: Workflow, *, by: AccountId) -> None:
         raise NotFound("There is no such workflow.")
 
 
+def _printable(field: str, text: str) -> str:
+    """Control characters but tabs and ends of lines show nothing, and grow sixfold where they are stored."""
+    if any(ord(letter) < 32 and letter not in "\t\r\n" for letter in text):
+        raise Invalid(f"The {field} holds control characters.", FieldError(field, "Control characters."))
+    return text
+
+
 def _name(name: str) -> str:
-    stripped = name.strip()
+    stripped = _printable("name", name).strip()
     if not 1 <= len(stripped) <= MAX_NAME:
         raise Invalid(
             "The name is missing or too long.",
@@ -237,11 +245,11 @@ def _description(description: str) -> str:
             "The description is too long.",
             FieldError("description", f"It may have {MAX_DESCRIPTION} characters at most."),
         )
-    return description
+    return _printable("description", description)
 
 
 def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
-    canonical = tuple(dict.fromkeys(" ".join(tag.lower().split()) for tag in tags))
+    canonical = tuple(dict.fromkeys(" ".join(_printable("tags", tag).lower().split()) for tag in tags))
     if len(canonical) > MAX_TAGS or any(not 1 <= len(tag) <= MAX_TAG for tag in canonical):
         raise Invalid(
             "The tags are not usable.",

@@ -173,4 +173,6 @@ async def versions(cursor: Cursor, workflow: WorkflowId, limit: int, after: str 
 
 
 async def version(cursor: Cursor, workflow: WorkflowId, number: int) -> bytes | None:
+    if not 0 < number < _BEHIND_ALL:
+        return None
     return await one(cursor, _NUMBERED, {"workflow": workflow, "number": number})

@@ -20,7 +20,7 @@ MAX_NODES = 5_000
 MAX_ERRORS = 20
 MAX_DEPTH = 64
 MAX_CLASS_NAME = 200
-MAX_NAMED_REQUIREMENTS = 200  # keeps the event under 64 KiB
+REQUIREMENTS_BYTES = 20 * 1024  # of classes, and as many of models: keeps the event under 64 KiB
 MAX_MODEL_NAME = 120
 MODEL_INPUTS = {
     "ckpt_name": "checkpoints",
@@ -85,16 +85,29 @@ def links(node: Node) -> Iterator[tuple[str, str, int]]:
 
 def requirements(nodes: Graph) -> Requirements:
     """The node classes and model files that a backend must have, in alphabetical order."""
-    classes = sorted({node.class_type for node in nodes.values()})
+    classes = {node.class_type for node in nodes.values()}
     models = {
         f"{MODEL_INPUTS[name]}/{value[:MAX_MODEL_NAME]}"
         for node in nodes.values()
         for name, value in node.inputs.items()
         if name in MODEL_INPUTS and isinstance(value, str) and value
     }
-    return Requirements(
-        tuple(classes[:MAX_NAMED_REQUIREMENTS]), tuple(sorted(models)[:MAX_NAMED_REQUIREMENTS])
-    )
+    return Requirements(_named(classes), _named(models))
+
+
+def _named(names: set[str]) -> tuple[str, ...]:
+    """In order, as many as an event has room for."""
+    room, kept = REQUIREMENTS_BYTES, []
+    for name in sorted(names):
+        room -= len(msgspec.json.encode(name)) + 1
+        if room < 0:
+            break
+        kept.append(name)
+    return tuple(kept)
+
+
+def _fits(number: float) -> bool:
+    return -(2**63) <= number < 2**64 if isinstance(number, int) else math.isfinite(number)
 
 
 def _first(errors: Iterator[FieldError]) -> Iterator[FieldError]:
@@ -121,13 +134,32 @@ def _shape_errors(graph: dict[str, Any]) -> Iterator[FieldError]:
             yield FieldError(f"graph.{id}.inputs", "The node's inputs are missing.")
         else:
             yield from _value_errors(f"graph.{id}.inputs", node["inputs"])
+            others = {name: value for name, value in node.items() if name not in ("class_type", "inputs")}
+            yield from _value_errors(f"graph.{id}", others)
 
 
-def _value_errors(path: str, inputs: dict[str, Any]) -> Iterator[FieldError]:
-    for name, value in inputs.items():
-        endless = isinstance(value, float) and not math.isfinite(value)
-        if endless or (isinstance(value, int) and not -(2**63) <= value < 2**64):
-            yield FieldError(f"{path}.{name}", "The number is too large.")
+def _value_errors(path: str, values: dict[str, Any]) -> Iterator[FieldError]:
+    for name, value in values.items():
+        if (fault := unusable(value)) is not None:
+            yield FieldError(f"{path}.{name}", fault)
+
+
+def unusable(value: Any) -> str | None:
+    """What JSON allows and the programs behind us do not follow: deep nesting, numbers beyond 64 bits."""
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        deeper: list[Any] = []
+        for each in level:
+            if isinstance(each, dict):
+                deeper.extend(each.values())
+            elif isinstance(each, list):
+                deeper.extend(each)
+            elif isinstance(each, int | float) and not _fits(each):
+                return "The number is too large."
+        if not deeper:
+            return None
+        level = deeper
+    return f"It is nested more than {MAX_DEPTH} levels deep."
 
 
 def _link_errors(graph: dict[str, Any]) -> Iterator[FieldError]:

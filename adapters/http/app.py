@@ -8,6 +8,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from adapters.http import auth, health, live, objects, outputs, runs, workflows
 from adapters.http.callers import DEPENDENCIES
+from adapters.http.door import Door
 from adapters.http.parts import Parts
 from adapters.http.problems import HANDLERS
 
@@ -25,7 +26,12 @@ OPENAPI = OpenAPIConfig(
 )
 
 
-def create_app(parts: Parts) -> Litestar:
+def create_app(parts: Parts) -> Door:
+    """What the server is given."""
+    return Door(routes(parts))
+
+
+def routes(parts: Parts) -> Litestar:
     api = Router(
         "/api/v1",
         route_handlers=[

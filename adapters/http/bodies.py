@@ -7,11 +7,12 @@ import msgspec
 from litestar.dto import AbstractDTO
 from litestar.typing import FieldDefinition
 
-from adapters.http.problems import Malformed
+from adapters.http.problems import Malformed, WrongMediaType
 from domain.refusals import FieldError, Invalid
 
 T = TypeVar("T")
 
+JSON = "application/json"
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
 PATH = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
 UNKNOWN = re.compile(r"unknown field `(.*?)`")
@@ -38,6 +39,9 @@ class StrictBody(AbstractDTO[T]):
     """Lets Litestar read a body with `read_json` and describe it in OpenAPI by its Struct."""
 
     def decode_bytes(self, value: bytes) -> Any:
+        kind = self.asgi_connection.headers.get("content-type", JSON).partition(";")[0].strip().lower()
+        if kind != JSON and not kind.endswith("+json"):
+            raise WrongMediaType(f"The body must be JSON, sent with 'Content-Type: {JSON}'.")
         return read_json(value, self.model_type)
 
     @classmethod

@@ -1,6 +1,5 @@
 """Who is asking, and with what: access token, idempotency key, the position they have seen."""
 
-import hashlib
 from typing import Any
 from uuid import UUID
 
@@ -12,9 +11,10 @@ from adapters.http.problems import Malformed
 from adapters.http.reads import Reader
 from commands.ports import RequestKey
 from commands.streams import Context
-from domain.ids import AccountId, SessionId, account_actor
+from domain.ids import AccountId, Actor, SessionId, account_actor
 from domain.refusals import NotAuthenticated
 
+ANONYMOUS = account_actor(AccountId(UUID(int=0)))
 MAX_KEY = 255
 PLEASE_LOG_IN = "Please log in and send the access token as 'Authorization: Bearer ...'."
 
@@ -49,8 +49,9 @@ async def context(request: Request[Any, Any, Any], caller: Caller) -> Context:
     return Context(actor=actor, correlation=parts(request).new_id(), key=await _request_key(request, actor))
 
 
-def anonymous_context(request: Request[Any, Any, Any]) -> Context:
-    return Context(actor=account_actor(AccountId(UUID(int=0))), correlation=parts(request).new_id())
+async def anonymous_context(request: Request[Any, Any, Any]) -> Context:
+    key = await _request_key(request, ANONYMOUS)
+    return Context(actor=ANONYMOUS, correlation=parts(request).new_id(), key=key)
 
 
 async def reader(request: Request[Any, Any, Any]) -> Reader:
@@ -59,15 +60,15 @@ async def reader(request: Request[Any, Any, Any]) -> Reader:
     return Reader(parts(request).reads, who, _consistent_with(request))
 
 
-async def _request_key(request: Request[Any, Any, Any], actor: Any) -> RequestKey | None:
+async def _request_key(request: Request[Any, Any, Any], actor: Actor) -> RequestKey | None:
     key = request.headers.get("idempotency-key")
     if key is None:
         return None
     if not 1 <= len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
         raise Malformed(f"An Idempotency-Key has 1 to {MAX_KEY} printable ASCII characters.")
     body = await request.body()
-    asked = hashlib.sha256(f"{request.method} {request.scope['path']}\n".encode() + body)
-    return RequestKey(actor, key, asked.digest())
+    asked = f"{request.method} {request.scope['path']}\n".encode() + body
+    return RequestKey(actor, key, parts(request).signatures.request_hash(asked))
 
 
 def _consistent_with(request: Request[Any, Any, Any]) -> int:
@@ -81,6 +82,6 @@ DEPENDENCIES = {
     "parts": Provide(parts, sync_to_thread=False),
     "caller": Provide(caller, sync_to_thread=False),
     "context": Provide(context),
-    "anonymous_context": Provide(anonymous_context, sync_to_thread=False),
+    "anonymous_context": Provide(anonymous_context),
     "reader": Provide(reader),
 }

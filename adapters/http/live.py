@@ -34,8 +34,7 @@ async def live(
     caller: NamedDependency[Caller],
 ) -> ServerSentEvent:
     """Follow a run until it is over. Events: `state` (id = position), `progress`, `preview`."""
-    _, events = await parts.log.load(run)
-    state = RUN.fold(Run(), [recorded.event for recorded in events])
+    state, _ = await parts.commands.needs.streams.load(RUN, run)
     if state.owner != caller.account:
         raise NotFound("There is no such run.")
     last = request.headers.get("last-event-id", "")

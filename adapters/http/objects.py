@@ -7,6 +7,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 
 from adapters.http.parts import Parts
+from commands.ports import ObjectTooLarge
 from domain.ids import Digest
 from domain.refusals import NotAuthenticated, NotFound
 
@@ -33,6 +34,8 @@ async def store(
     _claim(request, parts)
     if len(digest) != 64 or not set(digest) <= HEX:
         raise NotFound("An object is named by its SHA-256 in 64 lower-case hexadecimal digits.")
+    if int(request.headers.get("content-length", "0")) > parts.max_object_bytes:
+        raise ObjectTooLarge(f"An object may have {parts.max_object_bytes} bytes at most.")
     await parts.objects.put(Digest(digest), request.stream(), parts.max_object_bytes)
     return Response(None, status_code=204)
 

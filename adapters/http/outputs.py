@@ -2,6 +2,7 @@
 
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from uuid import UUID
 
 from litestar import Router, get
@@ -68,7 +69,7 @@ def _url(run: str, file: dict[str, Any], name: str, expires: int, parts: Parts) 
     safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name) or "output"
     return (
         f"{parts.public_url}/api/v1/outputs/{run}/{file['digest']}/{safe}"
-        f"?expires={expires}&signature={signature}&media_type={file['media_type']}"
+        f"?expires={expires}&signature={signature}&media_type={quote(file['media_type'], safe='/')}"
     )
 
 

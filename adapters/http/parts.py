@@ -21,6 +21,9 @@ class Signatures(Protocol):
 
     def read_claim_token(self, token: str, now: Any) -> Any: ...
 
+    def request_hash(self, request: bytes) -> bytes:
+        """Keyed: a request may hold a password."""
+
     def object_signature(self, run: RunId, digest: Digest, expires: int) -> str: ...
 
     def check_object_signature(

@@ -7,7 +7,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from msgspec import Struct
 
-from commands.ports import LogUnavailableError, ObjectTooLarge, OutcomeUnknownError, WrongDigest
+from commands.ports import LogUnavailableError, ObjectTooLarge, OutcomeUnknownError, Outdated, WrongDigest
 from domain.refusals import (
     Conflict,
     DomainError,
@@ -32,6 +32,10 @@ class TooLarge(DomainError):
     """The request has more bytes than may be sent here."""
 
 
+class WrongMediaType(DomainError):
+    """The body is of a kind that is not read here."""
+
+
 class NotYet(DomainError):
     """The answer is not there yet; asking again soon makes sense."""
 
@@ -44,7 +48,9 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     NotFound: (404, "Not found"),
     ObjectTooLarge: (413, "Too large"),
     TooLarge: (413, "Too large"),
+    WrongMediaType: (415, "Wrong media type"),
     WrongDigest: (422, "Wrong digest"),
+    Outdated: (412, "Outdated"),
     Conflict: (409, "Conflict"),
     TooMany: (429, "Too many"),
     NotYet: (503, "Not yet"),
@@ -52,6 +58,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     OutcomeUnknownError: (503, "Temporarily unavailable"),
 }
 RETRY_AFTER_S = "1"
+LONGEST = 500
 UNAVAILABLE = "The service cannot reach its database at the moment. Please try again."
 OUTCOME_UNKNOWN = (
     "The connection was lost while this was being stored; it may have happened. "
@@ -70,10 +77,16 @@ class Problem(Struct, frozen=True, omit_defaults=True):
     errors: tuple[FieldError, ...] = ()
 
 
+def described(status: int, title: str, detail: str, errors: tuple[FieldError, ...] = ()) -> Problem:
+    """What was sent comes back shortened: an answer must not grow with the request."""
+    kind = f"urn:comfyplus:problem:{title.lower().replace(' ', '-')}"
+    short = tuple(FieldError(each.field[:LONGEST], each.reason[:LONGEST]) for each in errors)
+    return Problem(type=kind, title=title, status=status, detail=detail[:LONGEST], errors=short)
+
+
 def problem(status: int, title: str, detail: str, errors: tuple[FieldError, ...] = ()) -> Response[Problem]:
-    kind = f"https://comfyplus.dev/problems/{title.lower().replace(' ', '-')}"
     return Response(
-        Problem(type=kind, title=title, status=status, detail=detail, errors=errors),
+        described(status, title, detail, errors),
         status_code=status,
         media_type=MEDIA_TYPE,
     )

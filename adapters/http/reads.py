@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any, TypeAlias
 from uuid import UUID
 
+import msgspec
 import psycopg
 import psycopg_pool
 from litestar import MediaType, Response
@@ -22,6 +23,13 @@ BEHIND = "The view has not caught up with that position yet. Please ask again."
 
 Query: TypeAlias = Callable[..., Awaitable[Any]]
 """A query of a read model: its first argument is a cursor; its module is named after the read model."""
+
+
+class Page(Struct):
+    items: list[msgspec.Raw]
+
+
+_decode_page = msgspec.json.Decoder(Page).decode
 
 
 class Reads(Struct, frozen=True):
@@ -66,8 +74,10 @@ class Reader:
     async def history(self, stream: UUID, *, limit: int, cursor: str | None, missing: str) -> Response[bytes]:
         """Raises NotFound: a thing without history does not exist for this caller."""
         found: bytes = await self.ask(audit_trail.history, stream, limit=limit, after=cursor)
-        if cursor is None and found.startswith(b'{"items" : []'):
-            raise NotFound(missing)
+        if not _decode_page(found).items:
+            first = await self.ask(audit_trail.history, stream, limit=1) if cursor else found
+            if not _decode_page(first).items:
+                raise NotFound(missing)
         return json_response(found)
 
 

@@ -46,6 +46,7 @@ class ServerSecrets:
         self._access = derive(secret, "access tokens")
         self._claims = derive(secret, "claim tokens")
         self._urls = derive(secret, "object urls")
+        self._requests = derive(secret, "requests")
 
     def name_id(self, kind: str, canonical: str) -> UUID:
         mac = hmac.digest(self._names, f"{kind}:{canonical}".encode(), "sha256")
@@ -57,6 +58,10 @@ class ServerSecrets:
     def hash_token(self, token: str) -> bytes:
         return hmac.digest(self._refresh, token.encode(), "sha256")
 
+    def request_hash(self, request: bytes) -> bytes:
+        """Tells a request from others. Keyed, as a request may hold a password."""
+        return hmac.digest(self._requests, request, "sha256")
+
     def access_token(self, account: AccountId, session: SessionId, expires_at: datetime) -> str:
         claims = {"sub": str(account), "sid": str(session), "exp": int(expires_at.timestamp())}
         return jwt.encode(claims, self._access, ALGORITHM)
@@ -66,7 +71,7 @@ class ServerSecrets:
         try:
             claims = jwt.decode(token, self._access, [ALGORITHM], options={"require": ["sub", "sid", "exp"]})
             return Access(AccountId(UUID(claims["sub"])), SessionId(UUID(claims["sid"])))
-        except (jwt.InvalidTokenError, ValueError) as error:
+        except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError) as error:
             raise NotAuthenticated(NOT_LOGGED_IN) from error
 
     def claim_token(self, run: RunId, epoch: int, graph: Digest, expires_at: datetime) -> str:
@@ -81,7 +86,7 @@ class ServerSecrets:
                 claim = msgspec.json.decode(body, type=ClaimToken)
                 if claim.expires > now.timestamp():
                     return claim
-        except (ValueError, msgspec.DecodeError) as error:
+        except (ValueError, msgspec.DecodeError, RecursionError) as error:
             raise NotAuthenticated("The claim's token is not valid.") from error
         raise NotAuthenticated("The claim's token has expired or is not ours.")
 

@@ -1,9 +1,14 @@
 """Credentials and refresh tokens: what must never be in the log."""
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import psycopg
+from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
 from commands.names import canonical_email, canonical_username
-from commands.ports import Credentials, RefreshToken
+from commands.ports import Credentials, LogUnavailableError, RefreshToken
 from domain.ids import AccountId, SessionId
 
 # Registering writes credentials first, then the events: a registration that died between the two left an orphan.
@@ -39,10 +44,18 @@ FORGET_EXPIRED = "DELETE FROM work.refresh_tokens WHERE expires_at < now()"
 
 
 class PostgresAccounts:
-    """The Accounts port. Raises psycopg.OperationalError while Postgres is away."""
+    """The Accounts port. Every method raises LogUnavailableError while Postgres is away."""
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
         self._pool = pool
+
+    @asynccontextmanager
+    async def _connection(self) -> AsyncIterator[AsyncConnection]:
+        try:
+            async with self._pool.connection() as connection:
+                yield connection
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise LogUnavailableError("The accounts cannot be reached at the moment.") from error
 
     async def add(self, credentials: Credentials) -> None:
         values = (
@@ -53,37 +66,37 @@ class PostgresAccounts:
             canonical_email(credentials.email),
             credentials.password_hash,
         )
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             await connection.execute(FORGET_ORPHANS, (values[2], values[4]))
             await connection.execute(ADD, values)
 
     async def remove(self, account: AccountId) -> None:
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             await connection.execute(REMOVE, (account,))
 
     async def by_login(self, login: str) -> list[Credentials]:
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             cursor = await connection.execute(BY_LOGIN, (canonical_username(login), canonical_email(login)))
             return [Credentials(*row) for row in await cursor.fetchall()]
 
     async def by_id(self, account: AccountId) -> Credentials | None:
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             cursor = await connection.execute(BY_ID, (account,))
             row = await cursor.fetchone()
         return Credentials(*row) if row else None
 
     async def add_refresh_token(self, token: RefreshToken) -> None:
         values = (token.token_hash, token.session, token.account, token.expires_at)
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             await connection.execute(ADD_TOKEN, values)
 
     async def use_refresh_token(self, token_hash: bytes) -> RefreshToken | None:
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             cursor = await connection.execute(USE_TOKEN, (token_hash,))
             row = await cursor.fetchone()
         return RefreshToken(*row) if row else None
 
     async def end_session(self, session: SessionId) -> None:
-        async with self._pool.connection() as connection:
+        async with self._connection() as connection:
             await connection.execute(END_SESSION, (session,))
             await connection.execute(FORGET_EXPIRED)

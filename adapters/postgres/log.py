@@ -137,8 +137,11 @@ class PostgresLog:
             "shape": snapshot.shape,
             "state": snapshot.state,
         }
-        async with self._pool.connection() as connection:
-            await connection.execute(KEEP_SNAPSHOT, values)
+        try:
+            async with self._pool.connection() as connection:
+                await connection.execute(KEEP_SNAPSHOT, values)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise LogUnavailableError("The snapshot cannot be kept at the moment.") from error
 
     async def _fetch(self, query: str, values: Sequence[Any] | Mapping[str, Any]) -> list[EventRow]:
         try:

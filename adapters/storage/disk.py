@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import hashlib
 import os
+import secrets
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -20,15 +21,15 @@ class DiskObjects:
         self._folder = folder
         self._incoming = folder / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
-        self._count = 0
 
     async def put(self, digest: Digest, chunks: AsyncIterator[bytes], limit_bytes: int) -> int:
         """Returns the size in bytes. Raises WrongDigest, ObjectTooLarge, OSError; then nothing is kept."""
-        self._count += 1
-        temporary = self._incoming / f"{digest[:16]}.{os.getpid()}.{self._count}"
+        temporary = (
+            self._incoming / f"{digest[:16]}.{secrets.token_hex(8)}"
+        )  # others may write the same object
         sha, size = hashlib.sha256(), 0
         try:
-            with temporary.open("wb") as file:
+            with temporary.open("xb") as file:
                 async for chunk in chunks:
                     size += len(chunk)
                     if size > limit_bytes:

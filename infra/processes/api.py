@@ -11,6 +11,7 @@ import uvicorn
 
 from adapters.http.app import create_app
 from adapters.http.parts import Parts
+from adapters.http.protocol import PatientProtocol
 from adapters.http.reads import Reads
 from adapters.identity.secrets import ServerSecrets
 from adapters.nats.connection import Connection
@@ -33,7 +34,7 @@ _READ_MODELS = "SELECT name, position, parked_reason FROM work.projections WHERE
 
 async def run(settings: Settings) -> None:
     async with opened(settings) as parts:
-        await server(parts, settings).serve()
+        await server(create_app(parts), settings).serve()
 
 
 @asynccontextmanager
@@ -68,13 +69,13 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
         )
 
 
-def server(parts: Parts, settings: Settings) -> uvicorn.Server:
+def server(app: Any, settings: Settings) -> uvicorn.Server:
     return uvicorn.Server(
         uvicorn.Config(
-            create_app(parts),
+            app,
             host=settings.host,
             port=settings.port,
-            http="httptools",
+            http=PatientProtocol,
             ws="websockets-sansio",
             lifespan="off",
             access_log=False,
