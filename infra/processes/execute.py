@@ -2,6 +2,7 @@
 
 import asyncio
 import signal
+from contextlib import closing
 
 import httpx
 
@@ -30,15 +31,19 @@ async def run(settings: Settings) -> None:
         nats(f"executor {name}", settings.nats_exec_url, inbox_prefix=f"_INBOX_{name}") as connection,
         httpx.AsyncHTTPTransport(limits=CONNECTIONS) as transport,
     ):
-        link = NatsDispatchLink(connection, name)
-        await link.listen()
-        executor = Executor(
-            name=name,
-            backends=[ComfyUIBackend(settings.backend, Address(comfyui), transport)],
-            link=link,
-            objects=HttpClaimObjects(api, transport),
-            imaging=PillowImaging(max_pixels=settings.max_image_pixels),
-            spool=DiskSpool(settings.data / "spool"),
-            settings=ExecutorSettings(beat_s=settings.beat_s, file_limit_bytes=settings.max_object_bytes),
-        )
-        await executor.run(stop)
+        with (
+            closing(DiskSpool(settings.data / "spool" / name)) as spool,
+            closing(PillowImaging(max_pixels=settings.max_image_pixels)) as imaging,
+        ):
+            link = NatsDispatchLink(connection, name)
+            await link.listen()
+            executor = Executor(
+                name=name,
+                backends=[ComfyUIBackend(settings.backend, Address(comfyui), transport)],
+                link=link,
+                objects=HttpClaimObjects(api, transport),
+                imaging=imaging,
+                spool=spool,
+                settings=ExecutorSettings(beat_s=settings.beat_s, file_limit_bytes=settings.max_object_bytes),
+            )
+            await executor.run(stop)
