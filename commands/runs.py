@@ -55,6 +55,7 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
             workflow=command.workflow,
             workflow_version=number,
             graph=version.graph,
+            requirements=version.requirements,
             priority=command.priority,
             timeout_s=needs.limits.run_timeout_s,
         )

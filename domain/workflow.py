@@ -86,6 +86,7 @@ MAX_TAG = 50
 class SavedVersion(Struct, frozen=True):
     graph: Content
     editor_graph: Content | None
+    requirements: Requirements
 
 
 class Workflow(Struct, frozen=True):
@@ -102,8 +103,9 @@ def evolve(workflow: Workflow, event: WorkflowEvent) -> Workflow:
     match event:
         case WorkflowCreated(owner=owner, name=name, description=description, tags=tags):
             return Workflow(owner=owner, name=name, description=description, tags=tags)
-        case WorkflowVersionSaved(graph=graph, editor_graph=editor_graph):
-            return replace(workflow, versions=(*workflow.versions, SavedVersion(graph, editor_graph)))
+        case WorkflowVersionSaved(graph=graph, editor_graph=editor_graph, requirements=requirements):
+            saved = SavedVersion(graph, editor_graph, requirements)
+            return replace(workflow, versions=(*workflow.versions, saved))
         case WorkflowRenamed(name=name):
             return replace(workflow, name=name)
         case WorkflowDescribed(description=description):
@@ -152,7 +154,7 @@ def save_version(
             "The note is too long.", FieldError("note", f"It may have {MAX_NOTE} characters at most.")
         )
     _printable("note", note)
-    if workflow.versions and workflow.versions[-1] == SavedVersion(graph, editor_graph):
+    if workflow.versions and workflow.versions[-1] == SavedVersion(graph, editor_graph, requirements):
         return []
     return [
         WorkflowVersionSaved(
