@@ -12,6 +12,9 @@ from domain.ids import AccountId, Actor, Digest, Position, SessionId, StreamId
 from domain.refusals import Conflict
 
 
+MAX_EVENT_BYTES = 65_536
+
+
 class RequestKey(Struct, frozen=True):
     """A client's Idempotency-Key and the hash of the request it came with: one answer for all repeats."""
 
@@ -78,6 +81,10 @@ class ObjectTooLarge(Conflict):
     """More bytes than an object of this kind may have."""
 
 
+class EventTooLarge(Conflict):
+    """An event must be smaller than MAX_EVENT_BYTES: what is large is kept beside the log."""
+
+
 class KeyReused(Conflict):
     """The same Idempotency-Key came with another request."""
 
@@ -88,7 +95,10 @@ class Outdated(Conflict):
 
 class EventLog(Protocol):
     async def append(self, entry: Entry) -> Appended:
-        """Raises StaleStreamError, KeyReused, OutcomeUnknownError, LogUnavailableError."""
+        """Raises StaleStreamError, KeyReused, EventTooLarge, OutcomeUnknownError, LogUnavailableError.
+
+        An entry without events is a ValueError.
+        """
 
     async def answered(self, key: RequestKey) -> Position | None:
         """The first position of what this key wrote. Raises KeyReused."""

@@ -1,79 +1,94 @@
-"""Parameters as PostgreSQL arrays in binary form, several times faster than psycopg's general list dumper.
+"""PostgreSQL arrays in binary form, built from elements that are encoded one by one.
 
+psycopg's general list dumper takes several times as long, and at each array again.
 Wire format: PostgreSQL source, src/backend/utils/adt/arrayfuncs.c, array_recv.
 """
 
 from collections.abc import Sequence
-from struct import pack
-from typing import Any
+from struct import Struct
+from typing import Any, ClassVar
 from uuid import UUID
 
 from psycopg import AsyncConnection, Connection
 from psycopg.abc import Buffer
-from psycopg.adapt import Dumper, PyFormat
+from psycopg.adapt import Dumper
 from psycopg.pq import Format
 
-_NULL = b"\xff\xff\xff\xff"
-_INT4, _INT8, _TEXT, _BYTEA, _UUID = 23, 20, 25, 17, 2950
-_ARRAY_OF = {_INT4: 1007, _INT8: 1016, _TEXT: 1009, _BYTEA: 1001, _UUID: 2951}
+NULL = b"\xff\xff\xff\xff"
+_HEADER = Struct("!iiIii")  # dimensions, whether there may be nulls, element type, size, first index
+_LENGTH = Struct("!i")
+_INT4 = Struct("!ii")
+_INT8 = Struct("!iq")
 
 
-class Array:
-    """An encoded array and the type oid it is sent as."""
+class Array(bytes):
+    """An encoded array. `ELEMENT` and `OID` are the types of an element and of the whole."""
 
-    __slots__ = ("body", "oid")
+    ELEMENT: ClassVar[int]
+    OID: ClassVar[int]
 
-    def __init__(self, element: int, elements: list[bytes]) -> None:
-        self.oid = _ARRAY_OF[element]
-        if not elements:
-            self.body = pack("!iii", 0, 0, element)
-            return
-        header = pack("!iiiii", 1, int(_NULL in elements), element, len(elements), 1)
-        self.body = header + b"".join(elements)
-
-
-def integers(values: Sequence[int]) -> Array:
-    return Array(_INT4, [pack("!ii", 4, value) for value in values])
+    @classmethod
+    def of(cls, count: int, elements: Sequence[bytes]) -> "Array":
+        """`elements` are encoded; one of them may be several already put together."""
+        if not count:
+            return cls(_HEADER.pack(0, 0, cls.ELEMENT, 0, 0)[:12])
+        return cls(_HEADER.pack(1, 1, cls.ELEMENT, count, 1) + b"".join(elements))
 
 
-def bigints(values: Sequence[int | None]) -> Array:
-    return Array(_INT8, [_NULL if value is None else pack("!iq", 8, value) for value in values])
+class Integers(Array):
+    ELEMENT, OID = 23, 1007
 
 
-def texts(values: Sequence[str]) -> Array:
-    return Array(_TEXT, [_sized(value.encode()) for value in values])
+class Bigints(Array):
+    ELEMENT, OID = 20, 1016
 
 
-def byteas(values: Sequence[bytes]) -> Array:
-    return Array(_BYTEA, [_sized(value) for value in values])
+class Texts(Array):
+    ELEMENT, OID = 25, 1009
 
 
-def uuids(values: Sequence[UUID | None]) -> Array:
-    return Array(_UUID, [_NULL if value is None else b"\0\0\0\x10" + value.bytes for value in values])
+class Byteas(Array):
+    ELEMENT, OID = 17, 1001
 
 
-def _sized(value: bytes) -> bytes:
-    return pack("!i", len(value)) + value
+class Uuids(Array):
+    ELEMENT, OID = 2950, 2951
+
+
+def integer(value: int) -> bytes:
+    return _INT4.pack(4, value)
+
+
+def bigint(value: int | None) -> bytes:
+    return NULL if value is None else _INT8.pack(8, value)
+
+
+def text(value: str) -> bytes:
+    return bytea(value.encode())
+
+
+def bytea(value: bytes) -> bytes:
+    return _LENGTH.pack(len(value)) + value
+
+
+def uuid(value: UUID | None) -> bytes:
+    return NULL if value is None else b"\0\0\0\x10" + value.bytes
 
 
 class _Dumper(Dumper):
     format = Format.BINARY
 
     def dump(self, obj: Array) -> Buffer | None:
-        return obj.body
-
-    def get_key(self, obj: Array, format: PyFormat) -> tuple[type, ...]:
-        return (_DUMPERS[obj.oid],)
-
-    def upgrade(self, obj: Array, format: PyFormat) -> Dumper:
-        return _DUMPERS[obj.oid](Array)
+        return obj
 
 
-_DUMPERS: dict[int, type[_Dumper]] = {
-    oid: type(f"_Dumper{oid}", (_Dumper,), {"oid": oid}) for oid in _ARRAY_OF.values()
+_DUMPERS = {
+    array: type(f"{array.__name__}Dumper", (_Dumper,), {"oid": array.OID})
+    for array in (Integers, Bigints, Texts, Byteas, Uuids)
 }
 
 
 def register(connection: AsyncConnection[Any] | Connection[Any]) -> None:
     """Let a connection send arrays."""
-    connection.adapters.register_dumper(Array, _Dumper)
+    for array, dumper in _DUMPERS.items():
+        connection.adapters.register_dumper(array, dumper)

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import psycopg
@@ -16,19 +16,27 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres import arrays
+from adapters.postgres.append import (
+    APPEND,
+    Answer,
+    Encoded,
+    Touched,
+    encode,
+    key_reused,
+    parameters,
+    touched,
+)
 from adapters.postgres.rows import COLUMNS, EventRow, recorded
 from commands.ports import (
     Appended,
     Entry,
-    KeyReused,
     LogUnavailableError,
     OutcomeUnknownError,
     RequestKey,
     Snapshot,
-    StaleStreamError,
 )
 from domain.catalogue import CATALOGUE, Catalogue
-from domain.event import AnyRecorded, topic
+from domain.event import AnyRecorded
 from domain.ids import Position, StreamId
 
 logger = logging.getLogger(__name__)
@@ -37,10 +45,6 @@ BATCH = 256  # commands; larger batches gain little and make the last one wait
 WAITING = 20_000  # commands; beyond that the caller is told to come back
 RECONNECT_PAUSE_S = 0.2
 
-APPEND = """
-SELECT base, stale, repeated, repeated_positions, reused
-FROM log.append(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
-"""
 READ = f"""
 SELECT {COLUMNS} FROM log.events
 WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version
@@ -68,8 +72,17 @@ VALUES (%(stream)s, %(version)s, %(shape)s, %(state)s) ON CONFLICT DO NOTHING
 
 
 class _Waiting(Struct):
-    entry: Entry
+    command: Encoded
+    touched: Touched
     answer: asyncio.Future[Appended]
+
+    def settle(self, outcome: Appended | Exception) -> None:
+        if self.answer.done():
+            return  # the caller has left; what is on its way is not undone by that
+        if isinstance(outcome, Exception):
+            self.answer.set_exception(outcome)
+        else:
+            self.answer.set_result(outcome)
 
 
 class PostgresLog:
@@ -93,18 +106,19 @@ class PostgresLog:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
-        while self._queue:
-            self._queue.popleft().answer.set_exception(LogUnavailableError("The log is closing."))
+        _fail(self._queue, LogUnavailableError("The log is closing."))
         if self._connection is not None:
             await self._connection.close()
 
     async def append(self, entry: Entry) -> Appended:
         if len(self._queue) >= WAITING:
             raise LogUnavailableError("Too many commands are waiting to be written.")
-        waiting = _Waiting(entry, asyncio.get_running_loop().create_future())
+        waiting = _Waiting(
+            encode(entry, self._catalogue), touched(entry), asyncio.get_running_loop().create_future()
+        )
         self._queue.append(waiting)
         self._filled.set()
-        return await asyncio.shield(waiting.answer)  # a caller who leaves must not undo what is on its way
+        return await waiting.answer
 
     async def answered(self, key: RequestKey) -> Position | None:
         rows = await self._fetch(ANSWERED, (key.actor, key.key))
@@ -112,7 +126,7 @@ class PostgresLog:
             return None
         request_hash, position = rows[0]
         if bytes(request_hash) != key.request_hash:
-            raise _key_reused()
+            raise key_reused()
         return Position(position)
 
     async def read(self, stream: StreamId, after: int = 0) -> Sequence[AnyRecorded]:
@@ -162,9 +176,11 @@ class PostgresLog:
                 await self._append(batch)
             except BaseException as error:
                 _fail(batch, OutcomeUnknownError("The connection to the log was lost."))
-                if not isinstance(error, psycopg.Error):
+                if not isinstance(error, Exception):
                     raise
-                logger.warning("the connection to the log was lost", extra={"commands": len(batch)})
+                logger.warning(
+                    "a batch may not have been written", extra={"commands": len(batch)}, exc_info=error
+                )
 
     def _take(self) -> list[_Waiting]:
         """The next commands that do not touch one another: a second one on a stream or key waits its turn."""
@@ -174,42 +190,44 @@ class PostgresLog:
         guarded: set[object] = set()
         while self._queue and len(batch) < BATCH and len(later) < BATCH:
             waiting = self._queue.popleft()
-            entry = waiting.entry
-            writes: set[object] = {write.stream for write in entry.writes if write.events}
-            guards: set[object] = {write.stream for write in entry.writes if not write.events}
-            if entry.key is not None:
-                writes.add((entry.key.actor, entry.key.key))
-            touching = writes & written or writes & guarded or guards & written
-            (later if touching else batch).append(waiting)
+            writes, guards = waiting.touched.written, waiting.touched.guarded
+            apart = written.isdisjoint(writes) and guarded.isdisjoint(writes) and written.isdisjoint(guards)
+            (batch if apart else later).append(waiting)
             written |= writes
             guarded |= guards
         self._queue.extendleft(reversed(later))
         return batch
 
-    async def _append(self, batch: list[_Waiting]) -> None:
-        try:
-            connection = await self._connected()
-        except psycopg.OperationalError:
-            _fail(batch, LogUnavailableError("The log cannot be written at the moment."))
-            await asyncio.sleep(RECONNECT_PAUSE_S)
-            return
-        try:
-            cursor = await connection.execute(
-                APPEND, append_parameters([each.entry for each in batch], self._catalogue), prepare=True
-            )
-            answer = await cursor.fetchone()
-        except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
-            if len(batch) == 1:
-                batch[0].answer.set_exception(error)
+    async def _append(self, batch: Sequence[_Waiting]) -> None:
+        """Write them together; those that are refused are told so, and the others are written without them."""
+        remaining = list(batch)
+        while remaining:
+            try:
+                connection = await self._connected()
+            except psycopg.OperationalError:
+                _fail(remaining, LogUnavailableError("The log cannot be written at the moment."))
+                await asyncio.sleep(RECONNECT_PAUSE_S)
                 return
-            for waiting in batch:  # one bad command must not fail the others
-                await self._append([waiting])
-            return
-        assert answer is not None
-        _settle(batch, *answer)
+            try:
+                answer = await self._call(connection, remaining)
+            except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
+                if len(remaining) == 1:
+                    remaining[0].settle(error)
+                    return
+                for waiting in remaining:  # one bad command must not fail the others
+                    await self._append([waiting])
+                return
+            remaining = _settle(remaining, answer)
+
+    async def _call(self, connection: psycopg.AsyncConnection, batch: Sequence[_Waiting]) -> Answer:
+        cursor = connection.cursor(row_factory=tuple_row, binary=True)
+        await cursor.execute(APPEND, parameters([each.command for each in batch]), prepare=True)
+        row = await cursor.fetchone()
+        assert row is not None
+        return Answer(*row)
 
     async def _connected(self) -> psycopg.AsyncConnection:
-        if self._connection is None or self._connection.closed or self._connection.broken:
+        if self._connection is None or _is_lost(self._connection):
             self._connection = await psycopg.AsyncConnection.connect(
                 self._url,
                 autocommit=True,
@@ -221,81 +239,33 @@ class PostgresLog:
         return self._connection
 
 
-def append_parameters(entries: Sequence[Entry], catalogue: Catalogue) -> tuple[arrays.Array, ...]:
-    """The arguments of log.append for some commands, numbered 1, 2, 3 ..."""
-    commands, streams, versions, topics, states = [], [], [], [], []
-    owners, actors, correlations, causations = [], [], [], []
-    for number, entry in enumerate(entries, 1):
-        for write in entry.writes:
-            for version, event in enumerate(write.events, write.expected + 1):
-                commands.append(number)
-                streams.append(write.stream)
-                versions.append(version)
-                topics.append(topic(event))
-                states.append(catalogue.encode(event))
-                owners.append(write.owner)
-                actors.append(entry.actor)
-                correlations.append(entry.correlation)
-                causations.append(entry.causation)
-    checks = [
-        (number, write.stream, write.expected)
-        for number, entry in enumerate(entries, 1)
-        for write in entry.writes
-    ]
-    keyed = [(number, entry.key) for number, entry in enumerate(entries, 1) if entry.key is not None]
-    return (
-        arrays.integers(commands),
-        arrays.uuids(streams),
-        arrays.bigints(versions),
-        arrays.texts(topics),
-        arrays.byteas(states),
-        arrays.uuids(owners),
-        arrays.texts(actors),
-        arrays.uuids(correlations),
-        arrays.bigints(causations),
-        arrays.integers([number for number, _, _ in checks]),
-        arrays.uuids([stream for _, stream, _ in checks]),
-        arrays.bigints([version for _, _, version in checks]),
-        arrays.integers([number for number, _ in keyed]),
-        arrays.texts([key.actor for _, key in keyed]),
-        arrays.texts([key.key for _, key in keyed]),
-        arrays.byteas([key.request_hash for _, key in keyed]),
-    )
+def _is_lost(connection: psycopg.AsyncConnection) -> bool:
+    """Found out before anything is sent on it, so that nobody has to wonder whether it arrived."""
+    try:
+        connection.pgconn.consume_input()  # the server's last words ...
+        connection.pgconn.consume_input()  # ... and the end behind them
+    except psycopg.OperationalError:
+        return True
+    return connection.closed or connection.broken
 
 
-def _settle(
-    batch: Sequence[_Waiting],
-    base: int,
-    stale: list[int] | None,
-    repeated: list[int] | None,
-    repeated_positions: list[int] | None,
-    reused: list[int] | None,
-) -> None:
-    """Tell each command how it ended, from what log.append returned."""
-    known = dict(zip(repeated or (), repeated_positions or (), strict=True))
-    refused = set(stale or ())
-    position = base
-    for number, waiting in enumerate(batch, 1):
-        answer = waiting.answer
-        if number in known:
-            first = Position(known[number])
-            answer.set_result(Appended(first, first, repeated=True))
-        elif number in (reused or ()):
-            answer.set_exception(_key_reused())
-        elif number in refused:
-            answer.set_exception(StaleStreamError())
-        else:
-            events = sum(len(write.events) for write in waiting.entry.writes)
-            answer.set_result(Appended(Position(position + 1), Position(position + events)))
-            position += events
-
-
-def _fail(batch: Sequence[_Waiting], error: Exception) -> None:
+def _settle(batch: Sequence[_Waiting], answer: Answer) -> list[_Waiting]:
+    """Tell those refused, or, when none was, each where it stands. Returns those who have no answer yet."""
+    refused = answer.refused()
+    remaining: list[_Waiting] = []
+    place = 1
     for waiting in batch:
-        if not waiting.answer.done():
-            waiting.answer.set_exception(error)
-            waiting.answer.exception()  # a caller who left must not be warned of
+        if place in refused:
+            waiting.settle(refused[place])
+        elif refused:
+            remaining.append(waiting)
+        else:
+            first = answer.base + place
+            waiting.settle(Appended(Position(first), Position(first + waiting.command.events - 1)))
+        place += waiting.command.events
+    return remaining
 
 
-def _key_reused() -> KeyReused:
-    return KeyReused("This Idempotency-Key was used for another request before.")
+def _fail(batch: Iterable[_Waiting], error: Exception) -> None:
+    for waiting in batch:
+        waiting.settle(error)

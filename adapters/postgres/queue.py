@@ -13,7 +13,7 @@ from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres import arrays
-from adapters.postgres.log import append_parameters
+from adapters.postgres.append import CALL, encode, parameters
 from commands.ports import Entry, StaleStreamError, Write
 from domain import run as run_rules
 from domain.catalogue import CATALOGUE
@@ -63,9 +63,9 @@ WHERE state = 'waiting' AND not_before <= now()
 ORDER BY rank, run LIMIT 1
 FOR UPDATE SKIP LOCKED
 """
-CLAIM = """
+CLAIM = f"""
 WITH appended AS MATERIALIZED (
-    SELECT base, stale FROM log.append(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)
+    SELECT base, stale FROM {CALL}
 )
 UPDATE work.queue AS q
 SET state = 'held', version = q.version + 1, epoch = %s, backend = %s, executor = %s, lease_until = %s,
@@ -157,7 +157,7 @@ class PostgresQueue:
                 actor=Actor("dispatch"),
                 correlation=run,
             )
-            appending = append_parameters([entry], CATALOGUE)
+            appending = parameters([encode(entry, CATALOGUE)])
             # the last statement: nobody else can append until this commits
             await cursor.execute(
                 CLAIM,

@@ -73,19 +73,20 @@ CREATE TRIGGER events_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON log.eve
 CREATE TRIGGER contents_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON log.contents
     FOR EACH STATEMENT EXECUTE FUNCTION log.refuse_change();
 
--- Append the events of one or more commands. Each command is written whole or not at all, and fails alone.
+-- Append the events of one or more commands, all of them or none.
 --
--- event_commands ... causations: one element an event, in the order they are to have in the log; a command's
--- events are consecutive; `event_commands` numbers the commands 1, 2, 3 ...
+-- streams ... causations: one element an event, in the order they are to have in the log. A command's events are
+-- consecutive; a command is named by the place of its first event: 1, 2, 3 ...
 -- check_commands ... check_versions: the streams that a command writes, or that its decision rests on, and the
 -- version each is expected to have (0 = no events). A stream that is written may stand in one command only.
 -- key_commands ... request_hashes: one element for each command that carries an idempotency key.
 --
--- Returns the position before the first new event and, by command number: those that expected another version
--- (`stale`), those whose key was known (`repeated`, with the first position of what it wrote then),
--- and those whose key was known with another request (`reused`). All others are written, in order, without gaps.
+-- Returns the position before the first new event. If commands cannot be written, nothing is, and they are named:
+-- those that expected another version (`stale`), those whose key was known (`repeated`, with the first position
+-- of what it wrote then), and those whose key was known with another request (`reused`). The caller comes again
+-- with the others: that costs a second call where it is rare, and every call less where it is not.
 CREATE FUNCTION log.append(
-    event_commands int[], streams uuid[], versions bigint[], topics text[], states bytea[], owners uuid[],
+    streams uuid[], versions bigint[], topics text[], states bytea[], owners uuid[],
     actors text[], correlations uuid[], causations bigint[],
     check_commands int[], check_streams uuid[], check_versions bigint[],
     key_commands int[], key_actors text[], keys text[], request_hashes bytea[],
@@ -93,9 +94,9 @@ CREATE FUNCTION log.append(
 ) LANGUAGE plpgsql SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $$
 DECLARE
     now_at timestamptz;
-    left_out int[];
+    nothing text;  -- assigned, as PERFORM would go through the executor
 BEGIN
-    PERFORM pg_advisory_xact_lock(7262431);  -- commit order is position order: one appender at a time
+    nothing := pg_advisory_xact_lock(7262431);  -- commit order is position order: one appender at a time
 
     SELECT e.notification_id, e.recorded_at INTO base, now_at
     FROM log.events AS e ORDER BY e.notification_id DESC LIMIT 1;
@@ -123,35 +124,27 @@ BEGIN
     ) AS newest ON true
     WHERE coalesce(newest.version, least(c.version, 0)) <> c.version;
 
-    left_out := coalesce(stale, '{}') || coalesce(repeated, '{}') || coalesce(reused, '{}');
+    IF stale IS NOT NULL OR repeated IS NOT NULL OR reused IS NOT NULL THEN
+        RETURN;
+    END IF;
 
     INSERT INTO log.events (
         originator_id, originator_version, topic, state, notification_id, recorded_at,
         owner, actor, correlation, causation
     )
-    SELECT n.stream, n.version, n.topic, n.state, base + row_number() OVER (ORDER BY n.place), now_at,
+    SELECT n.stream, n.version, n.topic, n.state, base + n.place, now_at,
         n.owner, n.actor, n.correlation, n.causation
     FROM unnest(
-        event_commands, streams, versions, topics, states, owners, actors, correlations, causations
+        streams, versions, topics, states, owners, actors, correlations, causations
     ) WITH ORDINALITY AS n (
-        command, stream, version, topic, state, owner, actor, correlation, causation, place
-    )
-    WHERE n.command <> ALL (left_out);
+        stream, version, topic, state, owner, actor, correlation, causation, place
+    );
 
     IF cardinality(key_commands) > 0 THEN
         INSERT INTO log.idempotency (actor, key, request_hash, position, at)
-        SELECT k.actor, k.key, k.request_hash, base + f.place, now_at
-        FROM unnest(key_commands, key_actors, keys, request_hashes) AS k (command, actor, key, request_hash)
-        JOIN (
-            SELECT n.command, min(n.place) AS place
-            FROM (
-                SELECT c.command, row_number() OVER (ORDER BY c.place) AS place
-                FROM unnest(event_commands) WITH ORDINALITY AS c (command, place)
-                WHERE c.command <> ALL (left_out)
-            ) AS n
-            GROUP BY n.command
-        ) AS f ON f.command = k.command;
+        SELECT k.actor, k.key, k.request_hash, base + k.command, now_at
+        FROM unnest(key_commands, key_actors, keys, request_hashes) AS k (command, actor, key, request_hash);
     END IF;
 
-    PERFORM pg_notify('log_events', '');
+    nothing := pg_notify('log_events', '');
 END $$;
