@@ -68,7 +68,8 @@ def _binary() -> str:
 def _is_healthy(monitor_port: int) -> bool:
     connection = HTTPConnection(LOOPBACK, monitor_port, timeout=1)
     try:
-        connection.request("GET", "/healthz")
+        # Not its streams: one whose making was cut short by a kill is never ready, but the relay makes it anew.
+        connection.request("GET", "/healthz?js-server-only=true")
         return connection.getresponse().status == 200
     except (OSError, HTTPException):
         return False
