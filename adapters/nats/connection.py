@@ -24,17 +24,28 @@ SAME_ERROR_S = 10.0  # a server that is away would otherwise fill the log
 
 
 class _Client(Client):
-    """nats-py's requests wait by asyncio.wait_for, which on Python 3.11 can swallow a cancellation."""
+    """nats-py with requests that end as soon as they can.
+
+    Its own wait by asyncio.wait_for, which on Python 3.11 can swallow a cancellation, are sent long after a
+    reconnect, and wait for answers that a lost connection cannot bring.
+    """
 
     async def _request_new_style(
         self, subject: str, payload: bytes, timeout: float = 1, headers: dict[str, Any] | None = None
     ) -> Msg:
+        if not self.is_connected:
+            raise nats.errors.ConnectionReconnectingError
         patient: Any = None  # typed float, but handed on to wait_for, which then only awaits
         try:
             async with asyncio.timeout(timeout):
                 return await super()._request_new_style(subject, payload, timeout=patient, headers=headers)
         except TimeoutError as error:
             raise nats.errors.TimeoutError from error
+
+    def fail_requests(self) -> None:
+        for answer in list(self._resp_map.values()):
+            if not answer.done():
+                answer.set_exception(nats.errors.ConnectionReconnectingError())
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
@@ -54,7 +65,7 @@ class Connection:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.client: Client = _Client()
+        self.client = _Client()
         self.closed = asyncio.Event()
         self._closing = False
         self._on_lost: list[Callable[[], None]] = []
@@ -123,8 +134,6 @@ class Connection:
 
         For users who may publish anywhere. nats-py's flush is no such barrier: it overtakes what waits.
         """
-        if not self.connected:
-            return
         try:
             await self.client.request("settled", timeout=SETTLE_S)
         except nats.errors.NoRespondersError:
@@ -149,6 +158,7 @@ class Connection:
     async def _disconnected(self) -> None:
         if not self._closing:
             logger.warning("nats connection lost", extra={"connection": self.name})
+        self.client.fail_requests()
         self._tell(self._on_lost)
 
     async def _reconnected(self) -> None:

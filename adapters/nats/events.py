@@ -55,7 +55,6 @@ class NatsEventStream:
     """EventStream over one connection. Its owner closes the connection."""
 
     def __init__(self, connection: Connection, settings: EventsSettings = EventsSettings()) -> None:
-        self._connection = connection
         self._settings = settings
         self._jetstream: JetStreamContext = connection.client.jetstream(timeout=API_TIMEOUT_S)
         self._publisher = Publisher(connection)
@@ -67,7 +66,6 @@ class NatsEventStream:
     async def ensure(self, log: UUID, head: Position) -> Position:
         self._log, self._source = log, cloud_event.source(log)
         self._headers = f"Content-Type: {cloud_event.CONTENT_TYPE}\r\nNats-Msg-Id: {log}:"
-        self._need_connection()
         try:
             await self._open()
             info = await self._info()
@@ -84,7 +82,6 @@ class NatsEventStream:
             raise StreamUnavailableError(repr(error)) from error
 
     async def holds(self, row: StoredRow) -> bool:
-        self._need_connection()
         try:
             message = await self._jetstream.get_msg(STREAM, seq=row.position, direct=True)
         except NotFoundError:
@@ -94,7 +91,6 @@ class NatsEventStream:
         return message.data == cloud_event.encode(row, self._source)
 
     async def forget(self) -> None:
-        self._need_connection()
         try:
             await self._jetstream.delete_stream(STREAM)
         except NotFoundError:
@@ -126,10 +122,6 @@ class NatsEventStream:
         fence = f"Nats-Expected-Last-Sequence: {row.position - 1}\r\n" if fenced else ""
         headers = f"{self._headers}{row.position}\r\n{fence}".encode()
         return Message(subject(row.topic, row.stream), cloud_event.encode(row, self._source), headers)
-
-    def _need_connection(self) -> None:
-        if not self._connection.connected:  # nats-py would keep the question for later
-            raise StreamUnavailableError("not connected")
 
     async def _open(self) -> None:
         if not self._opened:

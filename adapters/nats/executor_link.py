@@ -82,8 +82,6 @@ class NatsDispatchLink:
         self._on_cancel.append(callback)
 
     async def _ask(self, verb: str, body: bytes, answer: msgspec.json.Decoder[A]) -> A:
-        if not self._connection.connected:  # nats-py would keep the question and send it much later
-            raise DispatchUnavailableError("not connected")
         subject = f"runs.{verb}.{self._executor}"
         try:
             message = await self._client.request(subject, body, timeout=self._answer_s)

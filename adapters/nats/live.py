@@ -74,8 +74,6 @@ class NatsLive:
                 await channel.close()
 
     async def last_progress(self, account: AccountId, run: RunId) -> Progress | None:
-        if not self._connection.connected:
-            return None
         jetstream = self._client.jetstream(timeout=1)
         try:
             subject = f"progress.{account}.{run}.step"

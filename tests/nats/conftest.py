@@ -42,6 +42,13 @@ class Server:
         self._process = start(self._child)
         wait_until_ready((self._child, self._process))
 
+    def leave_half_made(self, stream: str) -> None:
+        """What a kill in the middle of making a stream leaves behind."""
+        folder = self._store / "jetstream" / "APP" / "streams" / stream
+        (folder / "msgs").mkdir(parents=True)
+        (folder / "obs").mkdir()
+        (folder / "meta.inf.tmp").write_text("{")
+
     def lose_everything(self) -> None:
         shutil.rmtree(self._store)
 

@@ -3,14 +3,16 @@ import contextlib
 from pathlib import Path
 
 import pytest
+from nats.errors import ConnectionReconnectingError
+from nats.js.errors import APIError
 
-from adapters.nats.connection import Connection, connect
+from adapters.nats.connection import Connection, Unreachable, connect
 from adapters.nats.server_config import APP_USER, server_config
 from tests.nats.conftest import PASSWORD, Eventually, Server
 
 
 async def answers(connection: Connection) -> bool:
-    with contextlib.suppress(OSError):
+    with contextlib.suppress(*Unreachable, APIError):
         return bool(await connection.client.jetstream(timeout=0.5).account_info())
     return False
 
@@ -58,6 +60,22 @@ async def test_a_failing_callback_does_not_stop_the_reconnecting(
     await eventually(healed)
     assert told == ["lost", "restored"]
     assert not connection.closed.is_set()
+
+
+async def test_a_request_ends_with_its_connection(connection: Connection, server: Server) -> None:
+    async def say_nothing(_: object) -> None:
+        asked.set()
+
+    asked = asyncio.Event()
+    await connection.client.subscribe("silent", cb=say_nothing)
+    asking = asyncio.create_task(connection.client.request("silent", timeout=60))
+    await asked.wait()
+    server.kill()
+    async with asyncio.timeout(5):
+        with pytest.raises(ConnectionReconnectingError):
+            await asking
+        with pytest.raises(ConnectionReconnectingError):
+            await connection.client.request("silent", timeout=60)
 
 
 async def test_its_end_is_told(connection: Connection) -> None:

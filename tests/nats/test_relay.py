@@ -3,11 +3,10 @@ from collections.abc import Awaitable, Callable
 from uuid import UUID
 
 import pytest
-from nats.errors import NoRespondersError
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError, NotFoundError
 
 from adapters.nats.cloud_event import decode
-from adapters.nats.connection import Connection
+from adapters.nats.connection import Connection, Unreachable
 from adapters.nats.events import STREAM, EventsSettings, NatsEventStream
 from domain.ids import Position
 from domain.run import RunStarted
@@ -40,7 +39,7 @@ def filled(connection: Connection, log: ListLog) -> Callable[[], Awaitable[bool]
     async def ask() -> bool:
         try:
             info = await connection.client.jetstream(timeout=1).stream_info(STREAM)
-        except (NotFoundError, OSError):
+        except (*Unreachable, APIError):
             return False
         return bool(info.state.last_seq == len(log.stored))
 
@@ -170,6 +169,19 @@ async def test_a_server_that_lost_its_folder_is_refilled(
     await assert_same(connection, log)
 
 
+async def test_a_stream_whose_making_was_cut_short_is_made_again(
+    connection: Connection, server: Server, eventually: Eventually
+) -> None:
+    server.kill()
+    server.leave_half_made(STREAM)
+    server.start()
+    log = ListLog()
+    await log.append(*started(150))
+    async with working(Relay(log, NatsEventStream(connection), SOON).run()):
+        await eventually(filled(connection, log))
+    await assert_same(connection, log)
+
+
 async def test_a_new_stream_may_begin_near_the_end_of_the_log(
     connection: Connection, eventually: Eventually
 ) -> None:
@@ -214,7 +226,7 @@ async def test_a_foreign_message_in_the_stream_is_put_right(
         async def put_right() -> bool:
             try:
                 return await stored(connection) == complete(log)
-            except (NotFoundError, NoRespondersError):
+            except (*Unreachable, APIError):
                 return False  # it is being made anew
 
         await eventually(put_right)
