@@ -13,7 +13,7 @@ from msgspec import Struct
 from domain.ids import AccountId, Actor, Position, StreamId
 
 
-class Event(Struct, frozen=True, kw_only=True, tag_field="topic"):
+class Event(Struct, frozen=True, kw_only=True, tag_field="topic", gc=False):
     """What has happened to one aggregate. Small, without secrets, never edited once stored."""
 
 
@@ -22,7 +22,7 @@ E_co = TypeVar("E_co", bound=Event, covariant=True)
 S = TypeVar("S")
 
 
-class Recorded(Struct, Generic[E_co], frozen=True, kw_only=True):
+class Recorded(Struct, Generic[E_co], frozen=True, kw_only=True, gc=False):
     """An event with its place in the log and its envelope: whose thing, by whom, as part and because of what."""
 
     position: Position

@@ -6,8 +6,8 @@ statements of their own: a long-lived snapshot would halve the rate of the upser
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Iterator
+from datetime import datetime
 from functools import reduce
 from itertools import repeat
 from operator import or_
@@ -31,7 +31,7 @@ _COLUMNS = {
     "position": r"'\xd3'::bytea || int8send(notification_id)",
     "stream": r"'\xc410'::bytea || uuid_send(originator_id)",
     "version": r"'\xd3'::bytea || int8send(originator_version)",
-    "at": r"'\xd3'::bytea || timestamptz_send(recorded_at)",
+    "at": r"'\xd7ff'::bytea || int8send(mod(microseconds, 1000000) * 1000 << 34 | microseconds / 1000000)",
     "owner": r"coalesce('\xc410'::bytea || uuid_send(owner), '\xc0'::bytea)",
     "actor": r"'\xdb'::bytea || int4send(octet_length(actor)) || convert_to(actor, 'UTF8')",
     "correlation": r"'\xc410'::bytea || uuid_send(correlation)",
@@ -39,13 +39,19 @@ _COLUMNS = {
 }
 _HEAD = b"SELECT coalesce(max(notification_id), 0) FROM log.events"
 _PAGE = """
-SELECT greatest(%(after)s, least(%(after)s + %(limit)s, (SELECT coalesce(max(notification_id), 0) FROM log.events))),
+SELECT greatest(
+        %(after)s::bigint,
+        least(
+            %(after)s::bigint + %(limit)s::bigint,
+            (SELECT coalesce(max(notification_id), 0) FROM log.events)
+        )
+    ),
     count(*), string_agg(state, ','), {columns}
 FROM (
-    SELECT notification_id, originator_id, originator_version, state, recorded_at, owner, actor,
-        correlation, causation
+    SELECT notification_id, originator_id, originator_version, state, owner, actor, correlation, causation,
+        (extract(epoch FROM recorded_at) * 1000000)::bigint AS microseconds
     FROM log.events
-    WHERE notification_id > %(after)s AND notification_id <= %(after)s + %(limit)s
+    WHERE notification_id > %(after)s::bigint AND notification_id <= %(after)s::bigint + %(limit)s::bigint
         AND (%(topics)s::text[] IS NULL OR topic = ANY (%(topics)s::text[]))
     ORDER BY notification_id
 ) AS page
@@ -54,14 +60,14 @@ _ROWS = b"""
 SELECT notification_id, originator_id, originator_version, recorded_at, owner, actor, correlation, causation,
     topic, state
 FROM log.events
-WHERE notification_id > %(after)s AND notification_id <= %(upto)s
+WHERE notification_id > %(after)s::bigint AND notification_id <= %(upto)s::bigint
     AND (%(topics)s::text[] IS NULL OR topic = ANY (%(topics)s::text[]))
 ORDER BY notification_id
 """
 
-_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _uuids = msgspec.msgpack.Decoder(list[UUID | None]).decode
 _integers = msgspec.msgpack.Decoder(list[int | None]).decode
+_times = msgspec.msgpack.Decoder(list[datetime]).decode
 _strings = msgspec.msgpack.Decoder(list[str]).decode
 
 
@@ -121,9 +127,7 @@ class LogPages:
         packed = {name: head + body for name, body in page.columns.items()}
         unread = repeat(UNSET)
         integers = {
-            name: _integers(packed[name])
-            for name in ("position", "version", "at", "causation")
-            if name in packed
+            name: _integers(packed[name]) for name in ("position", "version", "causation") if name in packed
         }
         uuids = {name: _uuids(packed[name]) for name in ("stream", "owner", "correlation") if name in packed}
         actors = _strings(packed["actor"]) if "actor" in packed else unread
@@ -131,7 +135,7 @@ class LogPages:
             integers["position"],
             uuids["stream"],
             integers.get("version", unread),
-            _times(integers["at"]) if "at" in integers else unread,
+            _times(packed["at"]) if "at" in packed else unread,
             uuids.get("owner", unread),
             actors,
             uuids.get("correlation", unread),
@@ -187,7 +191,3 @@ class LogPages:
             cursor = self._connection.cursor(binary=True)
             await cursor.execute(query, parameters, prepare=True)
             return await cursor.fetchall()
-
-
-def _times(microseconds: Iterable[int | None]) -> Iterator[datetime]:
-    return (_EPOCH + timedelta(0, 0, since or 0) for since in microseconds)

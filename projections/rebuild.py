@@ -5,6 +5,7 @@ live builder does, until it is not behind. Readers of the live build notice noth
 """
 
 import asyncio
+import gc
 import logging
 import time
 from collections.abc import Callable
@@ -18,15 +19,14 @@ from domain.event import AnyRecorded
 from domain.ids import Position
 from projections import generations
 from projections.generations import Generation
-from projections.pages import Connect, LogPages, PackedPage
-from projections.projection import Projection, Undecodable
+from projections.pages import Connect, LogPages
+from projections.projection import Page, Projection, Undecodable
 from projections.tables import StoredTable, prepare
 from projections.writer import PoisonError, Writer, empty
 
 logger = logging.getLogger(__name__)
 
 BULK_PAGE = 5_000  # events; about 2 MB
-CAUGHT_UP_PAGE = 2_000
 MEMORY_ROWS = 1_500_000  # a bulk load that needs more goes on in batches, where rows are forgotten
 OVERTAKE_S = 60.0  # of trying to get in front of the live build, under any load
 GRACE_S = 60.0  # a replaced build is kept for readers that still hold it
@@ -116,28 +116,23 @@ async def _load(
     try:
         while (page := await fetching).upto > position and sum(map(len, rows.values())) < MEMORY_ROWS:
             fetching = asyncio.create_task(pages.fetch(page.upto, BULK_PAGE, topics))
-            events = await _unpacked(pages, page, position, topics)
-            await asyncio.to_thread(_fold, projection, events, rows)
+            try:
+                await asyncio.to_thread(lambda: _fold(projection, pages.unpack(page), rows))
+            except msgspec.DecodeError:
+                _fold(projection, await pages.one_by_one(position, page.upto, topics), rows)
             for table in growing:
-                added, _ = rows[table.table.name].take()
-                await table.copy(connection, added)
+                added = rows[table.table.name]
+                await table.copy(connection, added.everything())
+                added.forget()
             position = page.upto
             meter.tell(position)
+            gc.freeze()  # what is kept is kept to the end: no collector need walk through it again
     finally:
-        fetching.cancel()
-        await asyncio.gather(fetching, return_exceptions=True)
+        gc.unfreeze()
+        await _cancelled(fetching)
     for table in stored:
         await table.copy(connection, rows.pop(table.table.name).everything())
     return position
-
-
-async def _unpacked(
-    pages: LogPages, page: PackedPage, after: Position, topics: frozenset[str] | None
-) -> list[AnyRecorded]:
-    try:
-        return await asyncio.to_thread(pages.unpack, page)
-    except msgspec.DecodeError:
-        return await pages.one_by_one(after, page.upto, topics)
 
 
 def _fold(projection: Projection, events: list[AnyRecorded], rows: dict[str, Any]) -> None:
@@ -147,7 +142,7 @@ def _fold(projection: Projection, events: list[AnyRecorded], rows: dict[str, Any
             fold(recorded, rows)
             if type(recorded.event) is Undecodable:
                 raise ValueError(recorded.event.reason)
-    except Exception as error:
+    except Exception as error:  # whatever a fold may raise
         assert recorded is not None
         raise PoisonError(recorded.position, f"{type(error).__name__}: {error}") from error
 
@@ -157,13 +152,20 @@ async def _overtake(
 ) -> float:
     """Follow the log in batches until the views can be led here. Returns how long the swap took."""
     topics, deadline = projection.topics, None
+    fetching: asyncio.Task[Page] | None = None
     while True:
         before = writer.position
-        page = await pages.after(before, CAUGHT_UP_PAGE, topics)
+        page = await (fetching or pages.after(before, BULK_PAGE, topics))
+        far = page.upto == before + BULK_PAGE
+        fetching = asyncio.create_task(pages.after(page.upto, BULK_PAGE, topics)) if far else None
         if page.upto > before:
-            await writer.apply(page.events, page.upto)
+            try:
+                await writer.apply(page.events, page.upto)
+            except BaseException:
+                await _cancelled(fetching)
+                raise
             meter.tell(writer.position)
-        if page.upto == before + CAUGHT_UP_PAGE:
+        if far:
             continue
         deadline = deadline or time.monotonic() + OVERTAKE_S
         begun = time.monotonic()
@@ -175,6 +177,12 @@ async def _overtake(
         if time.monotonic() > deadline:
             raise SwapFailedError(f"{projection.name} could not be swapped.")
         await asyncio.sleep(0)
+
+
+async def _cancelled(task: asyncio.Task[Any] | None) -> None:
+    if task is not None:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 async def _lock(connection: AsyncConnection[Any], name: str) -> bool:

@@ -1,6 +1,8 @@
 """The rows of one table that a fold works on."""
 
-from collections.abc import Iterable, Iterator
+from collections import defaultdict
+from collections.abc import Iterable
+from operator import attrgetter
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from msgspec import Struct
@@ -17,7 +19,10 @@ class NotLoadedError(Exception):
 
 
 class Rows(Generic[R]):
-    """Complete rows by key; None where there is none. `whole`: nothing is stored yet, all there is is here."""
+    """Complete rows by key; None where there is none.
+
+    `whole`: nothing is stored yet, all there is is here, and all of it will be copied: changes are not noted.
+    """
 
     def __init__(self, table: "Table[R]", *, whole: bool = False) -> None:
         self.table = table
@@ -25,9 +30,10 @@ class Rows(Generic[R]):
         self._whole = whole
         self._rows: dict[Key, R | None] = {}
         self._known: set[Any] = set()
-        self._members: dict[Any, set[Key]] = {}
-        self._single = table.key[0] if len(table.key) == 1 else None
-        self._grouped = self._single is None and not table.grows_only
+        self._members: defaultdict[Any, set[Key]] = defaultdict(set)
+        self._key = attrgetter(*table.key)
+        self._single = len(table.key) == 1
+        self._grouped = not self._single and not table.grows_only
 
     def __len__(self) -> int:
         return len(self._rows)
@@ -50,23 +56,27 @@ class Rows(Generic[R]):
         """Insert or replace."""
         key = self._key(row)
         self._rows[key] = row
-        self.changed.add(key)
+        if not self._whole:
+            self.changed.add(key)
         if self._grouped:
-            self._members.setdefault(key[0], set()).add(key)
+            self._members[key[0]].add(key)
 
     def change(self, key: Key, **fields: Any) -> None:
-        """Set some fields of a row; a row that is gone stays gone."""
-        row = self.get(key)
+        """Set some fields of a row; a row that is gone stays gone. Raises NotLoadedError."""
+        row = self._rows.get(key)
         if row is None:
+            self.get(key)  # gone, or not loaded
             return
         for name, value in fields.items():
             setattr(row, name, value)
-        self.changed.add(key)
+        if not self._whole:
+            self.changed.add(key)
 
     def remove(self, key: Key) -> None:
         if self.get(key) is not None:
             self._rows[key] = None
-            self.changed.add(key)
+            if not self._whole:
+                self.changed.add(key)
 
     def remove_of(self, group: Any) -> None:
         for row in self.of(group):
@@ -87,7 +97,7 @@ class Rows(Generic[R]):
             key = self._key(row)
             self._rows[key] = row
             if self._grouped:
-                self._members.setdefault(key[0], set()).add(key)
+                self._members[key[0]].add(key)
 
     def take(self) -> tuple[list[R], list[Key]]:
         """What has to be stored: rows to insert or replace, and keys to delete. Forgets that it was changed."""
@@ -103,13 +113,11 @@ class Rows(Generic[R]):
             self._rows.clear()
         return rows, gone
 
-    def everything(self) -> Iterator[R]:
-        return (row for row in self._rows.values() if row is not None)
+    def everything(self) -> list[R]:
+        return [row for row in self._rows.values() if row is not None]
 
-    def _key(self, row: R) -> Key:
-        if self._single:
-            return getattr(row, self._single)
-        return tuple([getattr(row, name) for name in self.table.key])
+    def forget(self) -> None:
+        self._rows.clear()
 
     def _ensure_known(self, group: Any) -> None:
         if not self._whole and group not in self._known:

@@ -1,6 +1,6 @@
 """The statements of one table of one generation: load by key, upsert, delete, COPY."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from operator import attrgetter
 from typing import Any, Generic, TypeVar
 
@@ -63,13 +63,12 @@ class StoredTable(Generic[R]):
         arrays = [array(kind, values) for kind, values in zip(self._key_types, columns, strict=True)]
         await connection.execute(self._delete, arrays)
 
-    async def copy(self, connection: AsyncConnection[Any], rows: Iterable[R]) -> None:
+    async def copy(self, connection: AsyncConnection[Any], rows: Sequence[R]) -> None:
         """Add rows that are not there yet, fast."""
-        waiting = list(rows)
         async with connection.cursor().copy(self._copy) as copy:
             await copy.write(COPY_HEAD)
-            for start in range(0, len(waiting), COPIED_AT_ONCE):
-                await copy.write(self._packed(waiting[start : start + COPIED_AT_ONCE]))
+            for start in range(0, len(rows), COPIED_AT_ONCE):
+                await copy.write(self._packed(rows[start : start + COPIED_AT_ONCE]))
             await copy.write(COPY_END)
 
     def _packed(self, rows: Sequence[R]) -> bytes:

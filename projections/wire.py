@@ -7,7 +7,7 @@ An element is its length as int32 (-1: NULL) and its bytes, in both. Source: Pos
 import struct
 import types
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from typing import Any, Union, get_args, get_origin
 from uuid import UUID
@@ -24,6 +24,7 @@ COPY_HEAD = b"PGCOPY\n\xff\r\n\0" + b"\0" * 8
 COPY_END = b"\xff\xff"
 
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
 _length = struct.Struct("!i").pack
 _bigint = struct.Struct("!iq").pack
 _double = struct.Struct("!id").pack
@@ -45,8 +46,18 @@ def _uuids(values: Sequence[UUID | None]) -> Elements:
 
 
 def _texts(values: Sequence[str | None]) -> Elements:
-    encoded = [None if v is None else v.encode() for v in values]
-    return [NULL if e is None else _length(len(e)) + e for e in encoded]
+    distinct = set(values)
+    if len(distinct) < len(values) // 2:  # most columns of words repeat a few
+        elements = {v: _text(v) for v in distinct}
+        return [elements[v] for v in values]
+    return [_text(v) for v in values]
+
+
+def _text(value: str | None) -> bytes:
+    if value is None:
+        return NULL
+    encoded = value.encode()
+    return _length(len(encoded)) + encoded
 
 
 def _bigints(values: Sequence[int | None]) -> Elements:
@@ -62,17 +73,12 @@ def _booleans(values: Sequence[bool | None]) -> Elements:
 
 
 def _times(values: Sequence[datetime | None]) -> Elements:
-    return [NULL if v is None else _bigint(8, _microseconds(v)) for v in values]
+    return [NULL if v is None else _bigint(8, (v - _EPOCH) // _MICROSECOND) for v in values]
 
 
 def _documents(values: Sequence[Any]) -> Elements:
     encoded = [None if v is None else _json(v) for v in values]
     return [NULL if e is None else _length(len(e) + 1) + b"\1" + e for e in encoded]
-
-
-def _microseconds(at: datetime) -> int:
-    since = at - _EPOCH
-    return (since.days * 86_400 + since.seconds) * 1_000_000 + since.microseconds
 
 
 UUIDS = Type("uuid", 2950, _uuids)

@@ -2,6 +2,7 @@
 
 import asyncio
 
+import psycopg
 import pytest
 
 from domain.ids import Position
@@ -42,8 +43,23 @@ async def test_replay_gives_the_same_rows(database: Database, books: Books, name
     assert all(followed.values())
     assert (rebuilt.position, rebuilt.generation) == (len(books.events), 2)
     assert (told[-1].done, told[-1].total) == (len(books.events), len(books.events))
-    assert checkpoint(database, name) == (len(books.events), None, 2, 1)
+    assert checkpoint(database, name) == (len(books.events), None, 2, PROJECTIONS[name].version)
     in_batches = await rebuild(PROJECTIONS[name], connecting(database), bulk=False, grace_s=0)
     assert in_batches.generation == 3
     assert stored(database, PROJECTIONS[name]) == followed
     await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("bulk", [True, False])
+async def test_a_long_log_is_read_page_by_page(database: Database, books: Books, bulk: bool) -> None:
+    with psycopg.connect(database.url) as owner:
+        owner.execute(
+            """INSERT INTO log.events (originator_id, originator_version, topic, state, notification_id,
+                recorded_at, owner, actor, correlation)
+            SELECT gen_random_uuid(), 1, 'account.registered.v1', convert_to(json_build_object(
+                'topic', 'account.registered.v1', 'account', gen_random_uuid(), 'username', 'u' || n
+            )::text, 'UTF8'), n, now(), NULL, 'tests', gen_random_uuid() FROM generate_series(1, 36000) AS n"""
+        )
+    gallery = PROJECTIONS["gallery"]
+    assert (await rebuild(gallery, connecting(database), bulk=bulk)).position == 36_000
+    assert len(stored(database, gallery)["gallery_authors"]) == 36_000

@@ -146,14 +146,14 @@ async def test_poison_parks_one_read_model_and_the_others_go_on(
         await at_position(database, "gallery", len(books.events))
 
         async def parked() -> bool:
-            return checkpoint(database, "workflow_shelf") == (3, 4, 1, 1)
+            return checkpoint(database, "workflow_shelf") == (3, 4, 1, SHELF.version)
 
         await eventually(parked)
     assert [row[2] for row in stored(database, SHELF)["workflows"]] == ["first é \\ 2"]
     assert "read model parked" in caplog.text
     async with running(database, Channel(), (SHELF,)):  # the fault is mended
         await at_position(database, "workflow_shelf", len(books.events))
-    assert checkpoint(database, "workflow_shelf") == (len(books.events), None, 1, 1)
+    assert checkpoint(database, "workflow_shelf") == (len(books.events), None, 1, SHELF.version)
     await rebuilt_is_the_same(database, SHELF)
 
 
@@ -189,18 +189,18 @@ async def test_a_newer_version_is_built_beside_and_takes_over(database: Database
     books.add(*everything())
     async with running(database, Channel(), (SHELF,)):
         await at_position(database, "workflow_shelf", len(books.events))
-    newer = replace(SHELF, version=2)
+    newer = replace(SHELF, version=SHELF.version + 1)
     async with running(database, Channel(), (newer,)):
 
         async def taken_over() -> bool:
-            return (checkpoint(database, "workflow_shelf") or ())[3:] == (2,)
+            return (checkpoint(database, "workflow_shelf") or ())[3:] == (SHELF.version + 1,)
 
         await eventually(taken_over)
         books.add(*workflow(ANN, "later"))
         await at_position(database, "workflow_shelf", len(books.events))
     async with running(database, Channel(), (SHELF, RUNS)):  # an older program leaves it alone
         await at_position(database, "run_status", len(books.events))
-    assert (checkpoint(database, "workflow_shelf") or ())[3:] == (2,)
+    assert (checkpoint(database, "workflow_shelf") or ())[3:] == (SHELF.version + 1,)
 
 
 async def test_one_reads_ones_own_write(database: Database, books: Books) -> None:

@@ -73,6 +73,8 @@ async def test_tables_of_another_shape_can_take_over(database: Database, books: 
         owner.execute("DROP VIEW read.workflows")
         owner.execute("CREATE VIEW read.workflows AS SELECT 1 AS one, 2 AS two")
         owner.execute("ALTER VIEW read.workflows OWNER TO comfyplus_project")
-    await rebuild(replace(WORKFLOW_SHELF, version=2), connecting(database), grace_s=0)
+    await rebuild(
+        replace(WORKFLOW_SHELF, version=WORKFLOW_SHELF.version + 1), connecting(database), grace_s=0
+    )
     async with reading(database) as reader, reader.for_account(ANN) as cursor:
         assert await workflow(cursor, WorkflowId(UUID(int=1))) is None
