@@ -9,7 +9,16 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from commands.ports import Appended, Entry, EventLog, RequestKey, Snapshot, StaleStreamError, Write
+from commands.ports import (
+    Appended,
+    Entry,
+    EventLog,
+    Outdated,
+    RequestKey,
+    Snapshot,
+    StaleStreamError,
+    Write,
+)
 from domain.event import AnyDecider, Decider, Event, kind, topic
 from domain.ids import Actor, Position, StreamId
 from domain.refusals import Conflict, DomainError, NotFound
@@ -21,6 +30,7 @@ E = TypeVar("E", bound=Event)
 
 ATTEMPTS = 6  # two writers meet rarely; six in a row mean that the stream is too coarse
 CACHED_STATES = 20_000  # about 1 kB each
+OUTDATED = "It has changed since you looked at it. Look again, then decide."
 SNAPSHOT_EVERY = 100  # events; reading a hundred costs about as much as reading a snapshot
 
 
@@ -52,6 +62,8 @@ class Change(Struct, Generic[S, E], frozen=True):
     given: tuple[Source[Any, Any], ...] = ()
     new: bool = False
     """The stream's id was made just now: there is nothing to load."""
+    expected: int | None = None
+    """The stream's version that the one who asks has seen; None: whatever it is."""
 
 
 class Held(Struct, frozen=True):
@@ -68,9 +80,11 @@ class _Plan(Struct, frozen=True):
     held: Held
     given: tuple[Held, ...]
 
-    @property
-    def states(self) -> tuple[Any, ...]:
-        return (self.held.state, *(known.state for known in self.given))
+    def decide(self) -> tuple[Event, ...]:
+        decided = self.change.decide(self.held.state, *(known.state for known in self.given))
+        if self.change.expected not in (None, self.held.version):
+            raise Outdated(OUTDATED)
+        return tuple(decided)
 
 
 class Accepted(Struct, frozen=True):
@@ -108,7 +122,7 @@ class Streams:
             plans = [await self._plan(change, fresh=fresh) for change in changes]
             fresh_already, fresh = fresh, True
             try:
-                decided = [tuple(plan.change.decide(*plan.states)) for plan in plans]
+                decided = [plan.decide() for plan in plans]
             except DomainError:
                 if not fresh_already:
                     continue  # the refusal may rest on an old state

@@ -27,11 +27,14 @@ class CreateWorkflow(Command, frozen=True, kw_only=True):
 
 
 class SaveVersion(Command, frozen=True, kw_only=True):
+    """`expected`: the revision it is meant for, None for any; so in the wishes below."""
+
     by: AccountId
     workflow: WorkflowId
     graph: Any
     editor_graph: Any = None
     note: str = ""
+    expected: int | None = None
 
 
 class ChangeWorkflow(Command, frozen=True, kw_only=True):
@@ -43,11 +46,13 @@ class ChangeWorkflow(Command, frozen=True, kw_only=True):
     description: str | None = None
     tags: tuple[str, ...] | None = None
     public: bool | None = None
+    expected: int | None = None
 
 
 class DeleteWorkflow(Command, frozen=True, kw_only=True):
     by: AccountId
     workflow: WorkflowId
+    expected: int | None = None
 
 
 class Saved(Struct, frozen=True):
@@ -80,7 +85,7 @@ async def create_workflow(command: CreateWorkflow, context: Context, needs: Need
 
 
 async def save_version(command: SaveVersion, context: Context, needs: Needs) -> Saved:
-    """Raises NotFound, Invalid, KeyReused."""
+    """Raises NotFound, Invalid, Outdated, KeyReused."""
     await _owned(command.workflow, command.by, needs)  # before a large graph of a stranger is stored
     version = await _version(command.graph, command.editor_graph, needs)
     accepted = await needs.streams.transact(
@@ -89,6 +94,7 @@ async def save_version(command: SaveVersion, context: Context, needs: Needs) -> 
             WORKFLOW,
             command.workflow,
             lambda state: workflow.save_version(state, by=command.by, note=command.note, **version),
+            expected=command.expected,
         ),
     )
     if accepted.position:
@@ -100,7 +106,7 @@ async def save_version(command: SaveVersion, context: Context, needs: Needs) -> 
 
 
 async def change_workflow(command: ChangeWorkflow, context: Context, needs: Needs) -> Accepted:
-    """All changes or none. Raises NotFound, Invalid, KeyReused."""
+    """All changes or none. Raises NotFound, Invalid, Outdated, KeyReused."""
 
     def decide(state: Workflow) -> list[WorkflowEvent]:
         events: list[WorkflowEvent] = []
@@ -116,14 +122,19 @@ async def change_workflow(command: ChangeWorkflow, context: Context, needs: Need
         return events
 
     await _owned(command.workflow, command.by, needs)
-    return await needs.streams.transact(context, Change(WORKFLOW, command.workflow, decide))
+    change = Change(WORKFLOW, command.workflow, decide, expected=command.expected)
+    return await needs.streams.transact(context, change)
 
 
 async def delete_workflow(command: DeleteWorkflow, context: Context, needs: Needs) -> Accepted:
-    """Raises NotFound."""
-    return await needs.streams.transact(
-        context, Change(WORKFLOW, command.workflow, lambda state: workflow.delete(state, by=command.by))
+    """Raises NotFound, Outdated."""
+    change = Change(
+        WORKFLOW,
+        command.workflow,
+        lambda state: workflow.delete(state, by=command.by),
+        expected=command.expected,
     )
+    return await needs.streams.transact(context, change)
 
 
 async def _owned(id: WorkflowId, by: AccountId, needs: Needs) -> None:

@@ -28,6 +28,8 @@ from projections.reading import Cursor, one
 
 
 class WorkflowRow(Struct, gc=False):
+    """`revision`: the version of its stream, raised by every event."""
+
     id: UUID
     owner: AccountId
     name: str
@@ -35,6 +37,7 @@ class WorkflowRow(Struct, gc=False):
     tags: tuple[str, ...]
     public: bool
     versions: int
+    revision: int
     created_at: datetime
     updated_at: datetime
 
@@ -66,23 +69,23 @@ VERSIONS = Table("workflow_versions", VersionRow, ("workflow", "number"), _whole
 
 
 def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
-    workflows, id, at = buffer["workflows"], recorded.stream, recorded.at
+    workflows, id, at, revision = buffer["workflows"], recorded.stream, recorded.at, recorded.version
     match recorded.event:
         case WorkflowCreated(owner=owner, name=name, description=description, tags=tags):
-            workflows.put(WorkflowRow(id, owner, name, description, tags, False, 0, at, at))
+            workflows.put(WorkflowRow(id, owner, name, description, tags, False, 0, revision, at, at))
         case WorkflowVersionSaved() as saved:
-            workflows.change(id, versions=saved.number, updated_at=at)
+            workflows.change(id, versions=saved.number, revision=revision, updated_at=at)
             _add_version(workflows.get(id), saved, at, buffer)
         case WorkflowRenamed(name=name):
-            workflows.change(id, name=name, updated_at=at)
+            workflows.change(id, name=name, revision=revision, updated_at=at)
         case WorkflowDescribed(description=description):
-            workflows.change(id, description=description, updated_at=at)
+            workflows.change(id, description=description, revision=revision, updated_at=at)
         case WorkflowTagged(tags=tags):
-            workflows.change(id, tags=tags, updated_at=at)
+            workflows.change(id, tags=tags, revision=revision, updated_at=at)
         case WorkflowPublished():
-            _show(id, True, at, buffer)
+            _show(recorded, True, buffer)
         case WorkflowWithdrawn():
-            _show(id, False, at, buffer)
+            _show(recorded, False, buffer)
         case WorkflowDeleted():
             workflows.remove(id)
             buffer["workflow_versions"].remove_of(id)
@@ -111,27 +114,27 @@ def _add_version(
     )
 
 
-def _show(id: UUID, public: bool, at: datetime, buffer: Buffer) -> None:
-    buffer["workflows"].change(id, public=public, updated_at=at)
-    versions = buffer["workflow_versions"]
+def _show(recorded: AnyRecorded, public: bool, buffer: Buffer) -> None:
+    id, versions = recorded.stream, buffer["workflow_versions"]
+    buffer["workflows"].change(id, public=public, revision=recorded.version, updated_at=recorded.at)
     for version in versions.of(id):
         versions.change((id, version.number), public=public)
 
 
 WORKFLOW_SHELF = Projection(
     name="workflow_shelf",
-    version=1,
+    version=2,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(WORKFLOWS, VERSIONS),
     fold=fold,
     events=get_args(WorkflowEvent),
-    reads=frozenset({"at"}),
+    reads=frozenset({"at", "version"}),
 )
 
 _WORKFLOW = """json_build_object('id', id, 'owner', owner, 'name', name, 'description', description, 'tags', tags,
-    'public', public, 'version', versions, 'created_at', created_at, 'updated_at', updated_at)"""
-_VERSION = """json_build_object('workflow', workflow, 'number', number, 'graph', graph,
-    'graph_size_bytes', graph_size_bytes, 'editor_graph', editor_graph, 'note', note,
+    'public', public, 'version', versions, 'revision', revision, 'created_at', created_at, 'updated_at', updated_at)"""
+_VERSION = """json_build_object('workflow', workflow, 'number', number, 'graph_digest', graph,
+    'graph_size_bytes', graph_size_bytes, 'editor_graph_digest', editor_graph, 'note', note,
     'requirements', requirements, 'at', at)"""
 
 _ONE = f"SELECT convert_to({_WORKFLOW}::text, 'UTF8') FROM read.workflows WHERE id = %(id)s".encode()

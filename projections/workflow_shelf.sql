@@ -6,6 +6,7 @@ CREATE TABLE workflows (
     tags jsonb NOT NULL,
     public boolean NOT NULL,
     versions bigint NOT NULL,
+    revision bigint NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL
 );
