@@ -5,8 +5,10 @@ from uuid import UUID
 
 from litestar import Router, get, post
 from litestar.di import NamedDependency
+from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
+from adapters.http.answers import answers
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
@@ -55,9 +57,14 @@ class Moved(Struct, frozen=True):
     position: Position
 
 
-@post("/register", dto=StrictBody[RegisterBody], return_dto=None)
+@post(
+    "/register",
+    dto=StrictBody[RegisterBody],
+    return_dto=None,
+    responses=answers(201, RegisteredAnswer, 409, 415, 422, 429),
+)
 async def register(
-    data: RegisterBody, parts: NamedDependency[Parts], anonymous_context: NamedDependency[Context]
+    data: JSONBody[RegisterBody], parts: NamedDependency[Parts], anonymous_context: NamedDependency[Context]
 ) -> RegisteredAnswer:
     """Join. 409 when the username or the e-mail address is taken."""
     wish = RegisterAccount(username=data.username, email=data.email, password=data.password)
@@ -65,9 +72,15 @@ async def register(
     return RegisteredAnswer(registered.id, registered.username, registered.accepted.position)
 
 
-@post("/login", dto=StrictBody[LogInBody], return_dto=None, status_code=200)
+@post(
+    "/login",
+    dto=StrictBody[LogInBody],
+    return_dto=None,
+    status_code=200,
+    responses=answers(200, Tokens, 401, 415, 422, 429),
+)
 async def log_in(
-    data: LogInBody, parts: NamedDependency[Parts], anonymous_context: NamedDependency[Context]
+    data: JSONBody[LogInBody], parts: NamedDependency[Parts], anonymous_context: NamedDependency[Context]
 ) -> Tokens:
     """Get an access token and a refresh token. 401 for an unknown login and for a wrong password alike."""
     tokens: Tokens = await parts.commands.run(
@@ -76,16 +89,22 @@ async def log_in(
     return tokens
 
 
-@post("/refresh", dto=StrictBody[RefreshBody], return_dto=None, status_code=200)
+@post(
+    "/refresh",
+    dto=StrictBody[RefreshBody],
+    return_dto=None,
+    status_code=200,
+    responses=answers(200, Tokens, 401, 415, 422),
+)
 async def refresh(
-    data: RefreshBody, parts: NamedDependency[Parts], anonymous_context: NamedDependency[Context]
+    data: JSONBody[RefreshBody], parts: NamedDependency[Parts], anonymous_context: NamedDependency[Context]
 ) -> Tokens:
     """Exchange a refresh token. Each works once; a second use ends the session."""
     tokens: Tokens = await parts.commands.run(Refresh(refresh_token=data.refresh_token), anonymous_context)
     return tokens
 
 
-@post("/logout", status_code=200)
+@post("/logout", status_code=200, responses=answers(200, Moved, 401))
 async def log_out(
     parts: NamedDependency[Parts], caller: NamedDependency[Caller], context: NamedDependency[Context]
 ) -> Moved:
@@ -94,7 +113,7 @@ async def log_out(
     return Moved(accepted.position)
 
 
-@get("/me")
+@get("/me", responses=answers(200, Me, 401))
 async def me(parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> Me:
     """Who am I?"""
     credentials = await parts.commands.needs.accounts.by_id(caller.account)

@@ -21,8 +21,6 @@ MISSING = re.compile(r"missing required field `(.*?)`")
 
 def read_json(body: bytes, kind: type[T]) -> T:
     """Raises Malformed when it is no JSON, Invalid when it is JSON of another shape."""
-    if not body:
-        raise Malformed("The request has no body; a JSON object is expected.")
     if NUL.search(body):
         raise Malformed("The JSON contains the NUL character, which cannot be stored.")
     try:

@@ -4,13 +4,13 @@ from typing import Any
 from uuid import UUID
 
 from litestar import Request
-from litestar.di import Provide
+from litestar.di import NamedDependency, Provide
 
 from adapters.http.parts import Parts
 from adapters.http.problems import Malformed
 from adapters.http.reads import Reader
-from commands.ports import RequestKey
-from commands.streams import Context
+from commands.ports import Outdated, RequestKey
+from commands.streams import OUTDATED, Context
 from domain.ids import AccountId, Actor, SessionId, account_actor
 from domain.refusals import NotAuthenticated
 
@@ -43,7 +43,7 @@ def caller(request: Request[Any, Any, Any]) -> Caller:
     return Caller(access.account, access.session)
 
 
-async def context(request: Request[Any, Any, Any], caller: Caller) -> Context:
+async def context(request: Request[Any, Any, Any], caller: NamedDependency[Caller]) -> Context:
     """A command's envelope; a request with an Idempotency-Key is told from others by method, path and body."""
     actor = account_actor(caller.account)
     return Context(actor=actor, correlation=parts(request).new_id(), key=await _request_key(request, actor))
@@ -58,6 +58,17 @@ async def reader(request: Request[Any, Any, Any]) -> Reader:
     """The read models as the caller may see them, not older than Consistent-With. Raises NotYet."""
     who = caller(request).account if "authorization" in request.headers else None
     return Reader(parts(request).reads, who, _consistent_with(request))
+
+
+def expected(request: Request[Any, Any, Any]) -> int | None:
+    """The revision in If-Match; None for any. Raises Outdated for an ETag that no revision of ours ever had."""
+    etag = request.headers.get("if-match", "*").strip()
+    if etag == "*":
+        return None
+    number = etag.strip('"')
+    if etag != f'"{number}"' or not number.isascii() or not number.isdigit() or len(number) > 18:
+        raise Outdated(OUTDATED)
+    return int(number)
 
 
 async def _request_key(request: Request[Any, Any, Any], actor: Actor) -> RequestKey | None:
@@ -83,5 +94,6 @@ DEPENDENCIES = {
     "caller": Provide(caller, sync_to_thread=False),
     "context": Provide(context),
     "anonymous_context": Provide(anonymous_context),
+    "expected": Provide(expected, sync_to_thread=False),
     "reader": Provide(reader),
 }

@@ -7,6 +7,7 @@ from litestar import Response, Router, get
 from litestar.di import NamedDependency
 from msgspec import Struct
 
+from adapters.http.answers import answers
 from adapters.http.parts import Parts
 
 LOOK_S = 2.0
@@ -28,13 +29,13 @@ class DetailedHealth(Struct, frozen=True):
     parts: dict[str, Look]
 
 
-@get("/")
+@get("/", responses=answers(200, Health))
 async def alive() -> Health:
     """The process answers."""
     return Health("ok")
 
 
-@get("/ready")
+@get("/ready", responses=answers(200, Health))
 async def ready(parts: NamedDependency[Parts]) -> Response[Health]:
     """It can do its work: 200, else 503."""
     looks = await asyncio.gather(*(_look(parts, name) for name in NEEDED if name in parts.checks))
@@ -42,7 +43,7 @@ async def ready(parts: NamedDependency[Parts]) -> Response[Health]:
     return Response(Health("ok" if good else "failing"), status_code=200 if good else 503)
 
 
-@get("/detailed")
+@get("/detailed", responses=answers(200, DetailedHealth))
 async def detailed(parts: NamedDependency[Parts]) -> DetailedHealth:
     """Every part by name: what it says, or what is wrong with it."""
     names = list(parts.checks)

@@ -14,6 +14,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
+from adapters.http.answers import answers
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
 from domain.event import AnyRecorded, topic
@@ -26,7 +27,10 @@ SILENCE_S = 10.0  # then a comment keeps proxies from closing, and the log is re
 PUBLIC = {Status.CLAIMED: Status.QUEUED}
 
 
-@get("/runs/{run:uuid}/live")
+@get(
+    "/runs/{run:uuid}/live",
+    responses=answers(200, str, 401, 404, media_type="text/event-stream"),
+)
 async def live(
     run: FromPath[UUID],
     request: Request[Any, Any, Any],

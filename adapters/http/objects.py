@@ -6,6 +6,7 @@ from litestar import Request, Response, Router, get, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath
 
+from adapters.http.answers import answers
 from adapters.http.parts import Parts
 from commands.ports import ObjectTooLarge
 from domain.ids import Digest
@@ -14,7 +15,7 @@ from domain.refusals import NotAuthenticated, NotFound
 HEX = set("0123456789abcdef")
 
 
-@get("/objects/{digest:str}")
+@get("/objects/{digest:str}", responses=answers(200, Any, 401, 404))
 async def fetch(
     digest: FromPath[str], request: Request[Any, Any, Any], parts: NamedDependency[Parts]
 ) -> Response[bytes]:
@@ -26,7 +27,12 @@ async def fetch(
     return Response(body, media_type="application/json")
 
 
-@put("/objects/{digest:str}", request_max_body_size=None)
+@put(
+    "/objects/{digest:str}",
+    request_max_body_size=None,
+    status_code=204,
+    responses=answers(204, None, 401, 404, 413, 422),
+)
 async def store(
     digest: FromPath[str], request: Request[Any, Any, Any], parts: NamedDependency[Parts]
 ) -> Response[None]:

@@ -60,6 +60,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
 RETRY_AFTER_S = "1"
 LONGEST = 500
 UNAVAILABLE = "The service cannot reach its database at the moment. Please try again."
+NO_BODY = "The request has no body; a JSON object is expected."
 OUTCOME_UNKNOWN = (
     "The connection was lost while this was being stored; it may have happened. "
     "Look before you send it again, or send it again with the same Idempotency-Key."
@@ -120,9 +121,17 @@ def framework_refused(request: Request[Any, Any, Any], error: HTTPException) -> 
         for each in extra
         if isinstance(each, dict)
     )
-    detail = {404: "There is nothing at this address.", 413: "The request is too large."}.get(
-        error.status_code, "The request cannot be read." if error.status_code == 400 else str(error.detail)
-    )
+    detail = str(error.detail)
+    match error.status_code:
+        case 400:
+            nothing = any(each.field == "data" for each in errors)  # the framework's name for the body
+            detail, errors = (NO_BODY, ()) if nothing else ("The request cannot be read.", errors)
+        case 404:
+            detail = "There is nothing at this address."
+        case 405:
+            detail = f"This address does not answer to {request.scope['method']}."
+        case 413:
+            detail = "The request is too large."
     answer = problem(error.status_code, title, detail, errors)
     for name, value in (error.headers or {}).items():
         answer.headers[name] = value

@@ -6,9 +6,10 @@ from uuid import UUID
 import msgspec
 from litestar import Response, Router, get, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery
+from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
+from adapters.http.answers import HistoryPage, RunAnswer, RunPage, answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
@@ -42,14 +43,20 @@ class Accepted(Struct, frozen=True):
     position: Position
 
 
-@post("/workflows/{workflow:uuid}/runs", dto=StrictBody[SubmitBody], return_dto=None, status_code=202)
+@post(
+    "/workflows/{workflow:uuid}/runs",
+    dto=StrictBody[SubmitBody],
+    return_dto=None,
+    status_code=202,
+    responses=answers(202, Accepted, 401, 404, 409, 415, 422),
+)
 async def submit(
     workflow: FromPath[UUID],
-    data: SubmitBody,
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
     context: NamedDependency[Context],
-) -> Accepted:
+    data: JSONBody[SubmitBody] = SubmitBody(),
+) -> Response[Accepted]:
     """Run a workflow of your own, or a public one. With no ComfyUI at hand the run waits, and says so."""
     submitted: Submitted = await parts.commands.run(
         SubmitRun(
@@ -61,10 +68,11 @@ async def submit(
         context,
     )
     url = f"{parts.public_url}/api/v1/runs/{submitted.id}"
-    return Accepted(submitted.id, url, f"{url}/cancel", f"{url}/live", submitted.position)
+    accepted = Accepted(submitted.id, url, f"{url}/cancel", f"{url}/live", submitted.position)
+    return Response(accepted, status_code=202, headers={"Location": url})
 
 
-@get("/runs")
+@get("/runs", responses=answers(200, RunPage, 401, 422))
 async def mine(
     caller: NamedDependency[Caller],
     reader: NamedDependency[Reader],
@@ -79,7 +87,7 @@ async def mine(
     )
 
 
-@get("/runs/{run:uuid}")
+@get("/runs/{run:uuid}", responses=answers(200, RunAnswer, 401, 404))
 async def show(
     run: FromPath[UUID],
     parts: NamedDependency[Parts],
@@ -93,7 +101,7 @@ async def show(
     return json_response(msgspec.json.encode(with_urls(row, parts)))
 
 
-@post("/runs/{run:uuid}/cancel", status_code=202)
+@post("/runs/{run:uuid}/cancel", status_code=202, responses=answers(202, Moved, 401, 404, 409))
 async def cancel(
     run: FromPath[UUID],
     parts: NamedDependency[Parts],
@@ -105,7 +113,7 @@ async def cancel(
     return Moved(accepted.position)
 
 
-@get("/runs/{run:uuid}/history")
+@get("/runs/{run:uuid}/history", responses=answers(200, HistoryPage, 401, 404, 422))
 async def history(
     run: FromPath[UUID],
     caller: NamedDependency[Caller],

@@ -1,0 +1,178 @@
+"""What the routes answer, described for readers and for OpenAPI. Pages and rows are written by Postgres itself."""
+
+from datetime import datetime
+from http import HTTPStatus
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+from litestar.openapi.datastructures import ResponseSpec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from adapters.http.problems import MEDIA_TYPE, Problem
+from domain.run import Failure
+from domain.workflow import Requirements
+
+Digest = Annotated[str, Meta(description="SHA-256, in hexadecimal.", examples=["e5b2c820f8ab" + "0" * 52])]
+Url = Annotated[
+    str,
+    Meta(
+        description="Good without logging in, until it expires.", examples=["https://example.org/api/v1/..."]
+    ),
+]
+Cursor = Annotated[str | None, Meta(description="The `cursor` of the next page; null: this is the last.")]
+Revision = Annotated[int, Meta(description="Raised by every change; the ETag.", examples=[3])]
+NodeId = Annotated[str, Meta(description="The node's id in the graph.", examples=["9"])]
+
+
+class WorkflowSummary(Struct):
+    id: UUID
+    owner: UUID
+    name: str
+    description: str
+    tags: list[str]
+    public: bool
+    version: Annotated[int, Meta(description="The newest version's number.", examples=[1])]
+    revision: Revision
+    created_at: datetime
+    updated_at: datetime
+
+
+class WorkflowAnswer(WorkflowSummary):
+    """A workflow with the documents of its newest version."""
+
+    graph: dict[str, Any]
+    graph_digest: Digest
+    graph_size_bytes: int
+    editor_graph: dict[str, Any] | None
+    editor_graph_digest: Digest | None
+    note: str
+    requirements: Requirements
+
+
+class WorkflowPage(Struct):
+    items: list[WorkflowSummary]
+    next_cursor: Cursor
+
+
+class VersionSummary(Struct):
+    workflow: UUID
+    number: int
+    graph_digest: Digest
+    graph_size_bytes: int
+    editor_graph_digest: Digest | None
+    note: str
+    requirements: Requirements
+    at: datetime
+
+
+class VersionAnswer(VersionSummary):
+    graph: dict[str, Any]
+    editor_graph: dict[str, Any] | None
+
+
+class VersionPage(Struct):
+    items: list[VersionSummary]
+    next_cursor: Cursor
+
+
+class GalleryEntry(Struct):
+    id: UUID
+    author: str
+    name: str
+    description: str
+    tags: list[str]
+    version: int
+    published_at: datetime
+    updated_at: datetime
+
+
+class GalleryPage(Struct):
+    items: list[GalleryEntry]
+    next_cursor: Cursor
+
+
+class HistoryEntry(Struct):
+    """One event. `version` counts the events of this one thing, `position` those of the whole log."""
+
+    position: int
+    topic: Annotated[str, Meta(examples=["run.started.v1"])]
+    version: int
+    actor: Annotated[str, Meta(description="An account's id, or a part of the system.")]
+    at: datetime
+    correlation: Annotated[UUID, Meta(description="The same for all events of one request.")]
+    causation: int | None
+    data: dict[str, Any]
+
+
+class HistoryPage(Struct):
+    items: list[HistoryEntry]
+    next_cursor: Cursor
+
+
+class ThumbnailAnswer(Struct):
+    digest: Digest
+    media_type: str
+    width: int
+    height: int
+    size_bytes: int
+    url: Url
+
+
+class OutputAnswer(Struct):
+    node: NodeId
+    index: int
+    name: str
+    digest: Digest
+    media_type: str
+    width: int
+    height: int
+    size_bytes: int
+    thumbnails: list[ThumbnailAnswer]
+    url: Url
+
+
+class RunSummary(Struct):
+    """`failure`: of the last attempt that came to nothing, until one succeeds."""
+
+    id: UUID
+    owner: UUID
+    workflow: UUID
+    workflow_version: int
+    status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    priority: int
+    backend: str | None
+    epoch: Annotated[int, Meta(description="The number of the attempt.")]
+    attempts_lost: int
+    failure: Failure | None
+    submitted_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    not_before: datetime | None
+    execution_s: float | None
+    position: int
+
+
+class RunAnswer(RunSummary):
+    outputs: list[OutputAnswer]
+    waiting_for: Annotated[str, Meta(description="Why it does not start.")] | UnsetType = UNSET
+
+
+class RunPage(Struct):
+    items: list[RunSummary]
+    next_cursor: Cursor
+
+
+def answers(
+    status: int, kind: Any, *problems: int, media_type: str = "application/json"
+) -> dict[int, ResponseSpec]:
+    """The answers of a route: its good one, the problems named, and those that every route may give."""
+    good = ResponseSpec(
+        kind, generate_examples=False, description=HTTPStatus(status).phrase, media_type=media_type
+    )
+    bad = {
+        number: ResponseSpec(
+            Problem, generate_examples=False, description=HTTPStatus(number).phrase, media_type=MEDIA_TYPE
+        )
+        for number in sorted({400, 503, *problems})
+    }
+    return {status: good, **bad}
