@@ -12,7 +12,14 @@ from msgspec import Struct
 
 from commands.ports import LogUnavailableError
 from domain.ids import Position
-from services.ports import EventStream, FencedError, Leadership, LogTail, StoredRow, StreamUnavailableError
+from services.ports.relaying import (
+    EventStream,
+    FencedError,
+    Leadership,
+    LogTail,
+    StoredRow,
+    StreamUnavailableError,
+)
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from adapters.comfyui.socket import Socket
 from adapters.comfyui.trace import Trace, ended
 from adapters.comfyui.translate import node_failure
 from domain.ids import AttemptId
-from services.ports import (
+from services.ports.backend import (
     Advanced,
     BackendFile,
     BackendSight,

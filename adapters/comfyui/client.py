@@ -12,7 +12,7 @@ import httpx
 from msgspec import DecodeError, Struct, json
 
 from adapters.comfyui.translate import refusal
-from services.ports import (
+from services.ports.backend import (
     BackendUnavailableError,
     GraphRefusedError,
     OutputMissingError,

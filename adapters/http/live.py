@@ -21,7 +21,7 @@ from domain.event import AnyRecorded, topic
 from domain.ids import AccountId, RunId
 from domain.refusals import NotFound
 from domain.run import OVER, RUN, Run, Status
-from services.ports import FactSeen, GapFeared, PreviewSeen, Sighting, StepSeen
+from services.ports.watching import FactSeen, GapFeared, PreviewSeen, Sighting, StepSeen
 
 SILENCE_S = 10.0  # then a comment keeps proxies from closing, and the log is read in case a hint was lost
 PUBLIC = {Status.CLAIMED: Status.QUEUED}

@@ -11,7 +11,7 @@ from adapters.http.reads import Reads
 from commands.dispatcher import Dispatcher
 from commands.ports import Clock, EventLog
 from domain.ids import Digest, RunId
-from services.ports import Live
+from services.ports.watching import Live
 
 
 class Signatures(Protocol):

@@ -8,7 +8,7 @@ from struct import error as StructError
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from services.ports import Picture, Thumbnail
+from services.ports.executing import Picture, Thumbnail
 
 EDGES = (768, 256)  # longest edge in pixels; the larger first, the smaller is made from it
 FORMATS = (

@@ -13,7 +13,7 @@ from domain.catalogue import CATALOGUE, Catalogue, UnknownTopicError
 from domain.event import AnyRecorded, Event, Recorded
 from domain.ids import AccountId, Actor, Position
 from projections.projection import Undecodable
-from services.ports import StoredRow
+from services.ports.relaying import StoredRow
 
 CONTENT_TYPE = "application/cloudevents+json"
 

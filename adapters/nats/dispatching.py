@@ -13,7 +13,8 @@ import msgspec
 from nats.aio.msg import Msg
 
 from adapters.nats.connection import Connection, Unreachable, never_raising
-from services.ports import HeldAttempt, Responder
+from services.ports.dispatching import Responder
+from services.ports.messages import HeldAttempt
 
 logger = logging.getLogger(__name__)
 

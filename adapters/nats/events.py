@@ -27,7 +27,7 @@ from adapters.nats.connection import Connection, Unreachable
 from adapters.nats.publisher import MAX_BATCH, Message, Publisher, PublishError, UnacknowledgedError
 from domain.event import kind
 from domain.ids import Position
-from services.ports import FencedError, StoredRow, StreamUnavailableError
+from services.ports.relaying import FencedError, StoredRow, StreamUnavailableError
 
 logger = logging.getLogger(__name__)
 

@@ -11,12 +11,12 @@ from nats.errors import MaxPayloadError
 from adapters.nats.connection import Connection, Unreachable, never_raising
 from adapters.nats.dispatching import ERROR_HEADER
 from domain.ids import AccountId, RunId
-from services.ports import (
+from services.ports.executing import DispatchUnavailableError
+from services.ports.messages import (
     Assignment,
     Beat,
     BeatAnswer,
     ClaimRequest,
-    DispatchUnavailableError,
     HeldAttempt,
     OpenRequest,
     Progress,

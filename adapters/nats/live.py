@@ -20,7 +20,8 @@ from adapters.nats import cloud_event
 from adapters.nats.connection import Connection, Unreachable, never_raising
 from adapters.nats.watcher import QueueWatcher
 from domain.ids import AccountId, RunId
-from services.ports import FactSeen, GapFeared, PreviewSeen, Progress, Sighting, StepSeen
+from services.ports.messages import Progress
+from services.ports.watching import FactSeen, GapFeared, PreviewSeen, Sighting, StepSeen
 
 logger = logging.getLogger(__name__)
 

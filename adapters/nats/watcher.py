@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 from domain.ids import Position
-from services.ports import FactSeen, GapFeared, PreviewSeen, Sighting, StepSeen
+from services.ports.watching import FactSeen, GapFeared, PreviewSeen, Sighting, StepSeen
 
 MAX_PROGRESS = 32  # waiting for one watcher: some seconds of it
 

@@ -3,7 +3,7 @@
 import httpx
 
 from domain.ids import Digest
-from services.ports import ObjectRefusedError, ObjectsUnavailableError, TokenRefusedError
+from services.ports.executing import ObjectRefusedError, ObjectsUnavailableError, TokenRefusedError
 
 ANSWER_S = 120.0  # the store may be slow to take a large file
 MAX_OBJECT = 64 << 20  # what an executor reads are graphs

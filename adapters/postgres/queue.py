@@ -29,7 +29,8 @@ from domain.run import (
     RunSucceeded,
     Status,
 )
-from services.ports import Claimed, ClaimRequest, Expired, HeldAttempt, Revoked
+from services.ports.dispatching import Claimed, Expired, Revoked
+from services.ports.messages import ClaimRequest, HeldAttempt
 
 RANK_S = 600  # seconds of waiting that weigh as much as one step of priority
 

@@ -14,7 +14,7 @@ from adapters.postgres.rows import COLUMNS, EventRow, recorded
 from commands.ports import LogUnavailableError
 from domain.event import AnyRecorded
 from domain.ids import Position
-from services.ports import StoredRow
+from services.ports.relaying import StoredRow
 
 logger = logging.getLogger(__name__)
 

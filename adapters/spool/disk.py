@@ -14,7 +14,7 @@ from uuid import UUID
 from msgspec import DecodeError, Struct, json
 
 from domain.ids import AttemptId
-from services.ports import SpoolEntry
+from services.ports.executing import SpoolEntry
 
 logger = logging.getLogger(__name__)
 

@@ -18,20 +18,18 @@ from domain.ids import AccountId, Actor, Digest, attempt_id
 from domain.refusals import DomainError
 from domain.run import Run, RunEvent
 from services.dispatch.folding import Folding
-from services.ports import (
+from services.ports.dispatching import Claimed, ClaimTokens, RunQueue
+from services.ports.messages import (
     Assignment,
     Beat,
     BeatAnswer,
-    Claimed,
     ClaimRequest,
-    ClaimTokens,
     Fact,
     HeldAttempt,
     Lost,
     OpenRequest,
     Report,
     ReportAnswer,
-    RunQueue,
     Started,
     Stored,
     Succeeded,

@@ -16,7 +16,7 @@ from domain.run import (
     RunSubmitted,
     RunSucceeded,
 )
-from services.ports import DispatchServer, RunLog, RunQueue
+from services.ports.dispatching import DispatchServer, RunLog, RunQueue
 
 logger = logging.getLogger(__name__)
 

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from services.dispatch.answering import Answering
 from services.dispatch.folding import Folding
 from services.dispatch.sweeping import Sweeping
-from services.ports import DispatchServer
+from services.ports.dispatching import DispatchServer
 
 logger = logging.getLogger(__name__)
 

@@ -12,7 +12,7 @@ from commands.streams import Context
 from domain.ids import Actor
 from domain.refusals import DomainError
 from domain.run import Failure, FailureKind
-from services.ports import DispatchServer, Expired, RunQueue
+from services.ports.dispatching import DispatchServer, Expired, RunQueue
 
 logger = logging.getLogger(__name__)
 

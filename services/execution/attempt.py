@@ -6,7 +6,9 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from domain.run import Failure
-from services.ports import Assignment, Ending, HeldAttempt, SpoolEntry
+from services.ports.backend import Ending
+from services.ports.executing import SpoolEntry
+from services.ports.messages import Assignment, HeldAttempt
 
 
 class Revoked(Struct, frozen=True):

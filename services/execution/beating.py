@@ -8,7 +8,8 @@ from services.execution.health import Health
 from services.execution.holding import Holding
 from services.execution.pauses import woken
 from services.execution.settings import ExecutorSettings
-from services.ports import Beat, BeatAnswer, DispatchLink, DispatchUnavailableError, HeldAttempt
+from services.ports.executing import DispatchLink, DispatchUnavailableError
+from services.ports.messages import Beat, BeatAnswer, HeldAttempt
 
 
 class Beater:

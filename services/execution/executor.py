@@ -23,19 +23,17 @@ from services.execution.progress import ProgressPump
 from services.execution.reporting import Reporter
 from services.execution.settings import ExecutorSettings
 from services.execution.stopping import stop
-from services.ports import (
-    BackendLink,
+from services.ports.backend import BackendLink
+from services.ports.executing import (
     ClaimObjects,
     DispatchLink,
     DispatchUnavailableError,
-    HeldAttempt,
     Imaging,
-    Lost,
-    OpenRequest,
     Spool,
     SpoolEntry,
     Submitting,
 )
+from services.ports.messages import HeldAttempt, Lost, OpenRequest
 
 logger = logging.getLogger(__name__)
 

@@ -11,20 +11,9 @@ from services.execution.holding import Holding
 from services.execution.outputs import Copier
 from services.execution.reporting import Reporter
 from services.execution.settings import ExecutorSettings
-from services.ports import (
-    BackendLink,
-    Broken,
-    EndedAs,
-    Ending,
-    Fact,
-    Finished,
-    Interrupted,
-    Lost,
-    Settled,
-    Spool,
-    Started,
-    Succeeded,
-)
+from services.ports.backend import BackendLink, Broken, Ending, Finished, Interrupted
+from services.ports.executing import EndedAs, Settled, Spool
+from services.ports.messages import Fact, Lost, Started, Succeeded
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from domain.backend import BackendSeen
 from services.execution.pauses import pauses, woken
 from services.execution.settings import ExecutorSettings
-from services.ports import BackendLink, BackendState, BackendUnavailableError
+from services.ports.backend import BackendLink, BackendUnavailableError
+from services.ports.messages import BackendState
 
 
 class Health:

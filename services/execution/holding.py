@@ -4,7 +4,8 @@ from collections import OrderedDict
 
 from domain.ids import AttemptId
 from services.execution.attempt import Attempt
-from services.ports import Assignment, HeldAttempt, Spool
+from services.ports.executing import Spool
+from services.ports.messages import Assignment, HeldAttempt
 
 REMEMBERED = 1_000  # an answer about open attempts may be older than the end of the last few
 

@@ -13,21 +13,9 @@ from services.execution.pauses import woken
 from services.execution.stopping import stop
 from services.execution.submitting import enter
 from services.execution.watching import Watch
-from services.ports import (
-    Advanced,
-    BackendLink,
-    Began,
-    Broken,
-    ClaimRequest,
-    DispatchUnavailableError,
-    Ended,
-    EndedAs,
-    Lost,
-    Previewed,
-    Settled,
-    Signal,
-    Unsettled,
-)
+from services.ports.backend import Advanced, BackendLink, Began, Broken, Ended, Previewed, Signal, Unsettled
+from services.ports.executing import DispatchUnavailableError, EndedAs, Settled
+from services.ports.messages import ClaimRequest, Lost
 
 logger = logging.getLogger(__name__)
 

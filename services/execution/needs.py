@@ -7,7 +7,7 @@ from services.execution.holding import Holding
 from services.execution.progress import ProgressPump
 from services.execution.reporting import Reporter
 from services.execution.settings import ExecutorSettings
-from services.ports import ClaimObjects, DispatchLink, Spool
+from services.ports.executing import ClaimObjects, DispatchLink, Spool
 
 
 class Needs(Struct, frozen=True, kw_only=True):

@@ -12,20 +12,17 @@ from services.execution.attempt import Attempt, OutputsLostError
 from services.execution.failures import UNREACHABLE, missing_output, too_many_outputs
 from services.execution.pauses import pauses
 from services.execution.settings import ExecutorSettings
-from services.ports import (
-    BackendFile,
-    BackendLink,
-    BackendUnavailableError,
+from services.ports.backend import BackendFile, BackendLink, BackendUnavailableError, OutputMissingError
+from services.ports.executing import (
     ClaimObjects,
     Imaging,
     ObjectRefusedError,
     ObjectsUnavailableError,
-    OutputMissingError,
     Spool,
-    Stored,
     Thumbnail,
     TokenRefusedError,
 )
+from services.ports.messages import Stored
 
 AT_ONCE = 4  # files of one attempt
 BEATS_FOR_A_TOKEN = 3

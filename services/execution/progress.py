@@ -4,7 +4,9 @@ import asyncio
 
 from services.execution.attempt import Attempt
 from services.execution.settings import ExecutorSettings
-from services.ports import Advanced, DispatchLink, DispatchUnavailableError, Previewed, Progress
+from services.ports.backend import Advanced, Previewed
+from services.ports.executing import DispatchLink, DispatchUnavailableError
+from services.ports.messages import Progress
 
 
 class ProgressPump:

@@ -7,7 +7,8 @@ from collections.abc import Callable, Sequence
 from services.execution.attempt import Attempt
 from services.execution.pauses import pauses
 from services.execution.settings import ExecutorSettings
-from services.ports import DispatchLink, DispatchUnavailableError, Fact, Report, Started
+from services.ports.executing import DispatchLink, DispatchUnavailableError
+from services.ports.messages import Fact, Report, Started
 
 logger = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ from domain.ids import AttemptId
 from services.execution.health import Health
 from services.execution.pauses import pauses
 from services.execution.settings import ExecutorSettings
-from services.ports import BackendLink, BackendUnavailableError, Place
+from services.ports.backend import BackendLink, BackendUnavailableError, Place
 
 
 async def stop(link: BackendLink, attempt: AttemptId, health: Health, settings: ExecutorSettings) -> None:

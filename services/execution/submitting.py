@@ -12,17 +12,15 @@ from services.execution.health import Health
 from services.execution.needs import Needs
 from services.execution.pauses import pauses
 from services.execution.uniqueness import unique
-from services.ports import (
+from services.ports.backend import (
     BackendLink,
     BackendUnavailableError,
     Broken,
     GraphRefusedError,
-    ObjectRefusedError,
-    ObjectsUnavailableError,
     Place,
     PromptUncertainError,
-    Submitting,
 )
+from services.ports.executing import ObjectRefusedError, ObjectsUnavailableError, Submitting
 
 logger = logging.getLogger(__name__)
 

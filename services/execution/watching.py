@@ -9,7 +9,7 @@ from services.execution.health import Health
 from services.execution.pauses import FIRST_PAUSE_S, woken
 from services.execution.reporting import Reporter
 from services.execution.settings import ExecutorSettings
-from services.ports import BackendLink, BackendUnavailableError, Broken, Ending, Place
+from services.ports.backend import BackendLink, BackendUnavailableError, Broken, Ending, Place
 
 ABSENCES = 2  # in a row: the queue and the history are two questions
 

@@ -29,12 +29,12 @@ from domain.run import (
     succeed,
 )
 from domain.workflow import Content
-from services.ports import (
+from services.ports.executing import DispatchUnavailableError
+from services.ports.messages import (
     Assignment,
     Beat,
     BeatAnswer,
     ClaimRequest,
-    DispatchUnavailableError,
     Fact,
     HeldAttempt,
     Lost,

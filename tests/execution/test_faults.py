@@ -8,7 +8,7 @@ import pytest
 
 from domain.ids import attempt_id
 from domain.run import Failure, FailureKind, RunAttemptLost, RunClaimed, Status
-from services.ports import Lost
+from services.ports.messages import Lost
 from tests.execution.dispatch import MemoryDispatch
 from tests.execution.store import ObjectServer
 from tests.execution.workshop import SharedSandbox, eventually, executor, picture, sleeping

@@ -11,7 +11,7 @@ from PIL import Image
 
 from domain.ids import attempt_id
 from domain.run import FailureKind, RunClaimed, Status
-from services.ports import Started, Stored, Succeeded
+from services.ports.messages import Started, Stored, Succeeded
 from tests.execution.dispatch import MemoryDispatch
 from tests.execution.store import ObjectServer
 from tests.execution.workshop import SharedSandbox, executor, failing, picture, sleeping

@@ -8,7 +8,8 @@ import pytest
 from adapters.spool.disk import COMPACT_BYTES, DiskSpool, SpoolInUseError
 from domain.ids import AttemptId, RunId
 from domain.run import Failure, FailureKind
-from services.ports import Lost, Settled, Submitting
+from services.ports.executing import Settled, Submitting
+from services.ports.messages import Lost
 
 ATTEMPT, OTHER = AttemptId(uuid4()), AttemptId(uuid4())
 SUBMITTING = Submitting(run=RunId(uuid4()), epoch=1, backend="gpu")

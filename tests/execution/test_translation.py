@@ -5,7 +5,7 @@ import pytest
 from adapters.comfyui.trace import Trace, ended
 from adapters.comfyui.translate import clean, node_failure, refusal
 from domain.run import FailureKind
-from services.ports import Broken, Finished, Interrupted
+from services.ports.backend import Broken, Finished, Interrupted
 from workflows.protocol.history import decode_results
 from workflows.protocol.messages import ErrorBody
 from workflows.protocol.prompt import decode_refused

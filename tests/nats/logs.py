@@ -10,7 +10,7 @@ from domain.catalogue import CATALOGUE
 from domain.event import Event, topic
 from domain.ids import Position, StreamId
 from domain.run import RunStarted
-from services.ports import Leadership, StoredRow
+from services.ports.relaying import Leadership, StoredRow
 
 OWNER = uuid4()
 START = datetime(2026, 1, 1, tzinfo=UTC)

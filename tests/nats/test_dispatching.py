@@ -11,18 +11,18 @@ from adapters.nats.dispatching import NatsDispatchServer
 from adapters.nats.events import STREAM, NatsEventStream
 from adapters.nats.executor_link import NatsDispatchLink
 from domain.ids import AccountId, AttemptId, Digest, Position, RunId
-from services.ports import (
+from services.ports.dispatching import Responder
+from services.ports.executing import DispatchUnavailableError
+from services.ports.messages import (
     Assignment,
     Beat,
     BeatAnswer,
     ClaimRequest,
-    DispatchUnavailableError,
     HeldAttempt,
     OpenRequest,
     Progress,
     Report,
     ReportAnswer,
-    Responder,
     Started,
 )
 from tests.nats.conftest import Open, Server

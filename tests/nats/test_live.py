@@ -11,7 +11,8 @@ from adapters.nats.watcher import MAX_PROGRESS, QueueWatcher
 from domain.event import Recorded
 from domain.ids import AccountId, Actor, Position, RunId
 from domain.run import RunStarted
-from services.ports import FactSeen, GapFeared, PreviewSeen, Progress, Sighting, StepSeen, Watcher
+from services.ports.messages import Progress
+from services.ports.watching import FactSeen, GapFeared, PreviewSeen, Sighting, StepSeen, Watcher
 from tests.nats.conftest import Eventually, Open, Server
 from tests.nats.logs import START, ListLog
 

@@ -10,7 +10,7 @@ from adapters.nats.connection import Connection, Unreachable
 from adapters.nats.events import STREAM, EventsSettings, NatsEventStream
 from domain.ids import Position
 from domain.run import RunStarted
-from services.ports import FencedError, StreamUnavailableError
+from services.ports.relaying import FencedError, StreamUnavailableError
 from services.relay import Relay, RelaySettings
 from tests.nats.conftest import Eventually, Open, Server, working
 from tests.nats.logs import ListLog, started

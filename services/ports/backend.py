@@ -1,0 +1,135 @@
+"""A backend as its executor sees it: what may be asked of it, and what it tells."""
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from typing import Any, Protocol, TypeAlias
+
+from msgspec import Struct
+
+from domain.ids import AttemptId
+from domain.run import Failure
+
+
+class BackendUnavailableError(Exception):
+    """The backend cannot be reached, or answers what makes no sense. What was asked was not done."""
+
+
+class PromptUncertainError(Exception):
+    """Queued or not, nobody knows: look for the attempt before anything else is decided."""
+
+
+class GraphRefusedError(Exception):
+    """The backend will not run this graph, or not all of it: then it is `queued` and has to be stopped."""
+
+    def __init__(self, failure: Failure, *, queued: bool = False) -> None:
+        super().__init__(failure.reason)
+        self.failure = failure
+        self.queued = queued
+
+
+class OutputMissingError(Exception):
+    """The backend reported a file that it does not serve, or one that is too large."""
+
+
+class BackendFile(Struct, frozen=True, kw_only=True):
+    """A file as the backend names it. `node` is the graph's node; names are reused, so it is copied at once."""
+
+    node: str
+    filename: str
+    subfolder: str
+    type: str
+
+
+class Finished(Struct, frozen=True, kw_only=True, tag="finished"):
+    """Executed to the end; `files` in an order that does not depend on how the end was learnt."""
+
+    files: tuple[BackendFile, ...]
+    execution_s: float
+
+
+class Broken(Struct, frozen=True, kw_only=True, tag="broken"):
+    failure: Failure
+
+
+class Interrupted(Struct, frozen=True, kw_only=True, tag="interrupted"):
+    """Somebody stopped it: we, or a person at the backend."""
+
+
+Ending: TypeAlias = Finished | Broken | Interrupted
+
+
+class Place(StrEnum):
+    """Where a backend has an attempt that has not ended."""
+
+    WAITING = "waiting"
+    RUNNING = "running"
+    NOWHERE = "nowhere"
+
+
+class Began(Struct, frozen=True):
+    attempt: AttemptId
+
+
+class Advanced(Struct, frozen=True, kw_only=True):
+    """`percent` is over all nodes of the graph; `value` of `max` is the node's own progress."""
+
+    attempt: AttemptId
+    percent: float
+    node: str | None = None
+    node_class: str | None = None
+    value: float = 0
+    max: float = 0
+
+
+class Previewed(Struct, frozen=True, kw_only=True):
+    attempt: AttemptId
+    image: bytes
+    media_type: str
+
+
+class Ended(Struct, frozen=True, kw_only=True):
+    attempt: AttemptId
+    ending: Ending
+
+
+class Unsettled(Struct, frozen=True):
+    """Something happened that signals do not tell: look for the attempts now. May come without need."""
+
+
+Signal: TypeAlias = Began | Advanced | Previewed | Ended | Unsettled
+
+
+class BackendSight(Struct, frozen=True, kw_only=True):
+    version: str
+    device: str
+
+
+class BackendLink(Protocol):
+    """The executor's line to one backend. Its methods raise BackendUnavailableError unless they say more."""
+
+    @property
+    def name(self) -> str: ...
+
+    async def listen(self, hear: Callable[[Signal], None]) -> None:
+        """Pass on what the backend tells of submitted attempts, until cancelled.
+
+        Signals may be lost or come twice: look as well.
+        """
+
+    async def sight(self) -> BackendSight:
+        """Whether it lives, and what it is."""
+
+    async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
+        """Queue a graph under the attempt's id. Raises GraphRefusedError, PromptUncertainError as well."""
+
+    def forget(self, attempt: AttemptId) -> None:
+        """It has ended, or is given up: no more signals of it."""
+
+    async def look(self, attempts: Sequence[AttemptId]) -> Sequence[Place | Ending]:
+        """Where each of them is, from one look at the backend."""
+
+    async def stop(self, attempt: AttemptId) -> None:
+        """Ask to stop this attempt and nothing else. Whether it has stopped, `look` tells."""
+
+    async def fetch(self, file: BackendFile, limit_bytes: int) -> bytes:
+        """Raises OutputMissingError as well."""

@@ -1,0 +1,105 @@
+"""What dispatch needs of the world: the queue, the log, where it listens."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from datetime import datetime
+from typing import Protocol, TypeAlias
+
+from msgspec import Struct
+
+from domain.event import AnyRecorded
+from domain.ids import AccountId, Digest, Position, RunId
+from services.ports.messages import ClaimRequest, HeldAttempt
+
+
+class Expired(Struct, frozen=True):
+    """An attempt whose lease ran out."""
+
+    run: RunId
+    epoch: int
+    executor: str
+
+
+class Revoked(Struct, frozen=True):
+    """An attempt that an executor should stop."""
+
+    executor: str
+    attempt: HeldAttempt
+
+
+class RunQueue(Protocol):
+    """The queue's order and leases: working state, folded from `run.*` events."""
+
+    async def position(self) -> Position:
+        """The last event that is folded in."""
+
+    async def apply(self, events: Sequence[AnyRecorded], upto: Position) -> Sequence[Revoked]:
+        """Fold events above the checkpoint; both commit together. Returns held attempts that were cancelled."""
+
+    async def claim(self, request: ClaimRequest, lease_until: datetime) -> "Claimed | None":
+        """Pick the next run for this backend, lease it and append run.claimed, in one transaction.
+
+        Raises StaleStreamError when the queue lags behind the log for the run it picked.
+        """
+
+    async def renew(
+        self, executor: str, attempts: Sequence[HeldAttempt], lease_until: datetime
+    ) -> Mapping[HeldAttempt, Digest]:
+        """Prolong leases; returns those that are (still) this executor's, with the digests of their graphs."""
+
+    async def held(self, executor: str) -> Sequence["Claimed"]: ...
+
+    async def expired(self, now: datetime) -> Sequence[Expired]: ...
+
+    async def waiting(self) -> bool:
+        """Whether a run could be claimed now."""
+
+    async def see_backend(self, name: str, executor: str, live: bool, until: datetime) -> None: ...
+
+    async def lapsed_backends(self, now: datetime) -> Sequence[str]:
+        """Backends believed alive whose executor has been silent for too long."""
+
+    async def backend_gone(self, name: str) -> None: ...
+
+
+class RunLog(Protocol):
+    """The log as dispatch follows it."""
+
+    async def head(self) -> Position: ...
+
+    async def after(
+        self, position: Position, limit: int, topics: frozenset[str] | None = None
+    ) -> Sequence[AnyRecorded]: ...
+
+    async def grown(self, timeout_s: float) -> None:
+        """Return when something was appended, or after the time-out."""
+
+
+class ClaimTokens(Protocol):
+    def claim_token(self, run: RunId, epoch: int, graph: Digest, expires_at: datetime) -> str:
+        """What opens the graph and takes the outputs of one attempt."""
+
+
+class Claimed(Struct, frozen=True, kw_only=True):
+    run: RunId
+    epoch: int
+    owner: AccountId
+    backend: str
+    graph: Digest
+    timeout_s: int
+    position: Position
+
+
+Responder: TypeAlias = Callable[[str, bytes], Awaitable[bytes]]
+"""Answers one request: the executor's name out of the subject, the body; returns the answer's body."""
+
+
+class DispatchServer(Protocol):
+    """Where dispatch listens, in a queue group with its peers, and what it calls out."""
+
+    async def serve(self, responders: dict[str, Responder]) -> None:
+        """Listen on `runs.<verb>.<executor>` for each verb."""
+
+    async def wake(self) -> None:
+        """Tell executors that there may be something to claim."""
+
+    async def cancel(self, executor: str, attempt: HeldAttempt) -> None: ...

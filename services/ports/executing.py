@@ -1,0 +1,131 @@
+"""What an executor needs of the world: its line to dispatch, the object store, pictures, a spool on disk."""
+
+from collections.abc import Callable, Sequence
+from typing import Protocol, TypeAlias
+
+from msgspec import Struct
+
+from domain.ids import AccountId, AttemptId, Digest, RunId
+from services.ports.backend import Ending
+from services.ports.messages import (
+    Assignment,
+    Beat,
+    BeatAnswer,
+    ClaimRequest,
+    Fact,
+    HeldAttempt,
+    OpenRequest,
+    Progress,
+    Report,
+    ReportAnswer,
+)
+
+
+class DispatchUnavailableError(Exception):
+    """Nobody answered: NATS or dispatch is away. The question may be asked again."""
+
+
+class DispatchLink(Protocol):
+    """The executor's line to dispatch. Every method raises DispatchUnavailableError."""
+
+    async def claim(self, request: ClaimRequest) -> Assignment | None: ...
+
+    async def open(self, request: OpenRequest) -> Sequence[Assignment]: ...
+
+    async def beat(self, beat: Beat) -> BeatAnswer: ...
+
+    async def report(self, executor: str, report: Report) -> ReportAnswer: ...
+
+    async def progress(self, owner: AccountId, progress: Progress) -> None:
+        """Fire and forget; dropped while disconnected."""
+
+    async def preview(self, owner: AccountId, run: RunId, image: bytes, media_type: str) -> None:
+        """`progress.<account>.<run>.preview`, body = the image, header `Content-Type`. Dropped when over 256 KB."""
+
+    def on_wake(self, callback: Callable[[], None]) -> None:
+        """Call when there may be something to claim (`runs.wake.<pool>`)."""
+
+    def on_cancel(self, callback: Callable[[HeldAttempt], None]) -> None:
+        """Call when an attempt should stop (`exec.<executor>.cancel`); a lost hint is repaired by the next beat."""
+
+
+class ObjectsUnavailableError(Exception):
+    """The object store cannot be reached just now."""
+
+
+class ObjectRefusedError(Exception):
+    """The object store answered no: expired token, too large, wrong digest."""
+
+
+class TokenRefusedError(ObjectRefusedError):
+    """The claim's token is not (any more) good for this: a beat's answer may bring a new one."""
+
+
+class ClaimObjects(Protocol):
+    """Objects as an executor reaches them: with the token of its claim."""
+
+    async def get(self, digest: Digest, token: str) -> bytes: ...
+
+    async def put(self, digest: Digest, body: bytes, media_type: str, token: str) -> None:
+        """Storing the same bytes twice is not an error."""
+
+
+class Thumbnail(Struct, frozen=True, kw_only=True):
+    body: bytes
+    media_type: str
+    width: int
+    height: int
+
+
+class Picture(Struct, frozen=True, kw_only=True):
+    """Sizes in pixels, as the picture is meant to be looked at; no thumbnails where it cannot be decoded."""
+
+    width: int
+    height: int
+    media_type: str
+    thumbnails: tuple[Thumbnail, ...]
+
+
+class Imaging(Protocol):
+    async def picture(self, body: bytes) -> Picture | None:
+        """None: this is not a picture. Never raises for strange bytes."""
+
+
+class Submitting(Struct, frozen=True, kw_only=True, tag="submitting"):
+    """From now on the backend may know of the attempt: it is never submitted again."""
+
+    run: RunId
+    epoch: int
+    backend: str
+
+
+class EndedAs(Struct, frozen=True, kw_only=True, tag="ended"):
+    """What it came to: from now on the backend need not know of the attempt."""
+
+    ending: Ending
+
+
+class Settled(Struct, frozen=True, kw_only=True, tag="settled"):
+    """Everything there is to report; the outputs are in the object store."""
+
+    facts: tuple[Fact, ...]
+
+
+SpoolEntry: TypeAlias = Submitting | EndedAs | Settled
+
+
+class Spool(Protocol):
+    """What an executor must know again after kill -9. Small writes: they return before anything else happens."""
+
+    def entries(self) -> dict[AttemptId, tuple[SpoolEntry, ...]]:
+        """Everything that is not forgotten, in order."""
+
+    def append(self, attempt: AttemptId, entry: SpoolEntry) -> None: ...
+
+    def forget(self, attempt: AttemptId) -> None:
+        """It is acknowledged, or nobody wants it: drop its entries and outputs."""
+
+    async def keep(self, attempt: AttemptId, number: int, body: bytes) -> None:
+        """Keep the n-th output until the attempt is forgotten."""
+
+    async def kept(self, attempt: AttemptId, number: int) -> bytes | None: ...

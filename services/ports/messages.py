@@ -1,0 +1,120 @@
+"""What executors and dispatch say to each other, and the progress of a run.
+
+Each class is one wire format, JSON over NATS, read by both sides.
+"""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from domain.backend import BackendSeen
+from domain.ids import AccountId, AttemptId, Digest, RunId
+from domain.run import Failure, Output
+
+
+class ClaimRequest(Struct, frozen=True, kw_only=True):
+    """`runs.claim.<executor>`: give me something for this backend. Answered with an Assignment or null."""
+
+    executor: str
+    backend: str
+
+
+class Assignment(Struct, frozen=True, kw_only=True):
+    """One attempt at one run, to be carried out by the executor that asked.
+
+    `graph` is the API graph as JSON bytes where it is small, else None: then it is fetched by `graph_digest`.
+    `token` opens `/api/v1/objects/{digest}` for this attempt and expires with its lease.
+    """
+
+    run: RunId
+    epoch: int
+    attempt: AttemptId
+    owner: AccountId
+    backend: str
+    graph_digest: Digest
+    graph: bytes | None
+    token: str
+    timeout_s: int
+    lease_s: float
+
+
+class HeldAttempt(Struct, frozen=True):
+    run: RunId
+    epoch: int
+
+
+class BackendState(Struct, frozen=True, kw_only=True):
+    """What an executor knows of a backend: alive (`sight`), or not and why."""
+
+    name: str
+    sight: BackendSeen | None
+    reason: str = ""
+
+
+class Beat(Struct, frozen=True, kw_only=True):
+    """`runs.beat.<executor>`: I live, hold these attempts, and see these backends."""
+
+    executor: str
+    attempts: tuple[HeldAttempt, ...]
+    backends: tuple[BackendState, ...]
+
+
+class BeatAnswer(Struct, frozen=True, kw_only=True):
+    """`revoked`: attempts that are no longer this executor's, to be stopped. `tokens`: new ones by run id."""
+
+    revoked: tuple[HeldAttempt, ...] = ()
+    tokens: dict[str, str] = {}
+
+
+class OpenRequest(Struct, frozen=True, kw_only=True):
+    """`runs.open.<executor>`: which attempts do I hold? Answered with a list of Assignments."""
+
+    executor: str
+
+
+class Started(Struct, frozen=True, kw_only=True, tag="started"):
+    pass
+
+
+class Stored(Struct, frozen=True, kw_only=True, tag="stored"):
+    output: Output
+
+
+class Succeeded(Struct, frozen=True, kw_only=True, tag="succeeded"):
+    execution_s: float
+
+
+class Lost(Struct, frozen=True, kw_only=True, tag="lost"):
+    """The attempt came to nothing; whether it is repeated is decided by the domain from the failure's kind."""
+
+    failure: Failure
+
+
+Fact: TypeAlias = Started | Stored | Succeeded | Lost
+
+
+class Report(Struct, frozen=True, kw_only=True):
+    """`runs.report.<executor>`: what happened to an attempt, in order. Said again until it is answered."""
+
+    run: RunId
+    epoch: int
+    facts: tuple[Fact, ...]
+
+
+class ReportAnswer(Struct, frozen=True, kw_only=True):
+    """The facts are in the log (`accepted`), or the attempt no longer holds the run and they are to be dropped."""
+
+    accepted: bool
+    reason: str = ""
+
+
+class Progress(Struct, frozen=True, kw_only=True):
+    """`progress.<account>.<run>.step`: how far an attempt is. `percent` is over all nodes, 0 to 100."""
+
+    run: RunId
+    epoch: int
+    percent: float
+    node: str | None = None
+    node_class: str | None = None
+    value: float = 0
+    max: float = 0
