@@ -1,0 +1,40 @@
+"""One whole for all tests of the door; people of one's own for each."""
+
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from tests.http.person import Person, joined, somebody
+from tests.http.whole import Whole, whole
+from tests.servers import copied, running_nats
+
+
+@pytest.fixture(scope="session")
+def served(
+    postgres_url: str, database_template: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Whole]:
+    folder = tmp_path_factory.mktemp("http")
+    with (
+        copied(postgres_url, database_template) as database,
+        running_nats(folder / "nats") as nats,
+        whole(database, nats, folder / "data") as running,
+    ):
+        yield running
+
+
+@pytest.fixture
+async def ann(served: Whole) -> AsyncIterator[Person]:
+    async with joined(served.url) as person:
+        yield person
+
+
+@pytest.fixture
+async def bob(served: Whole) -> AsyncIterator[Person]:
+    async with joined(served.url) as person:
+        yield person
+
+
+@pytest.fixture
+async def nobody(served: Whole) -> AsyncIterator[Person]:
+    async with somebody(served.url) as person:
+        yield person

@@ -1,0 +1,106 @@
+"""An executor moved by hand: claims over the real NATS, uploads over the real HTTP, reports when told."""
+
+import asyncio
+import hashlib
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+
+from adapters.nats.executor_link import NatsDispatchLink
+from domain.backend import BackendSeen
+from domain.ids import Digest
+from domain.run import Failure, Image, Output
+from infra.wiring import nats
+from services.ports.executing import DispatchUnavailableError
+from services.ports.messages import (
+    Assignment,
+    BackendState,
+    Beat,
+    ClaimRequest,
+    Fact,
+    HeldAttempt,
+    Lost,
+    Progress,
+    Report,
+    Started,
+    Stored,
+    Succeeded,
+)
+from tests.http.whole import Whole
+
+NAME = "gpu-1"
+PATIENCE_S = 20.0
+LOOK_S = 0.02
+
+
+class ByHand:
+    def __init__(self, link: NatsDispatchLink, url: str) -> None:
+        self.link = link
+        self._url = url
+
+    async def beat(self, *held: Assignment, live: bool = True) -> None:
+        sight = BackendSeen(name=NAME, executor=NAME, comfyui_version="0.3", device="hand") if live else None
+        state = BackendState(name=NAME, sight=sight, reason="switched off")
+        attempts = tuple(HeldAttempt(each.run, each.epoch) for each in held)
+        await self.link.beat(Beat(executor=NAME, attempts=attempts, backends=(state,)))
+
+    async def claim(self, run: str) -> Assignment:
+        """Others' runs that wait before it are claimed and given up for good."""
+        deadline = time.monotonic() + PATIENCE_S
+        while time.monotonic() < deadline:
+            try:
+                claimed = await self.link.claim(ClaimRequest(executor=NAME, backend=NAME))
+            except DispatchUnavailableError:
+                claimed = None
+            if claimed is None:
+                await asyncio.sleep(LOOK_S)
+            elif str(claimed.run) == run:
+                return claimed
+            else:
+                await self.fail(claimed)
+        raise AssertionError(f"run {run} cannot be claimed")
+
+    async def report(self, claimed: Assignment, *facts: Fact) -> None:
+        answer = await self.link.report(NAME, Report(run=claimed.run, epoch=claimed.epoch, facts=facts))
+        assert answer.accepted, answer.reason
+
+    async def start(self, claimed: Assignment) -> None:
+        await self.report(claimed, Started())
+
+    async def fail(self, claimed: Assignment) -> None:
+        failure = Failure("node", "It was told to fail.", node="2")  # type: ignore[arg-type]  # a StrEnum's value
+        await self.report(claimed, Started(), Lost(failure=failure))
+
+    async def step(self, claimed: Assignment, percent: float) -> None:
+        progress = Progress(run=claimed.run, epoch=claimed.epoch, percent=percent, node="1")
+        await self.link.progress(claimed.owner, progress)
+
+    async def upload(self, claimed: Assignment, body: bytes) -> Digest:
+        digest = Digest(hashlib.sha256(body).hexdigest())
+        async with httpx.AsyncClient(base_url=self._url) as http:
+            headers = {"Authorization": f"Bearer {claimed.token}"}
+            answer = await http.put(f"/api/v1/objects/{digest}", content=body, headers=headers)
+        assert answer.status_code == 204, answer.text
+        return digest
+
+    async def store(self, claimed: Assignment, body: bytes, *, index: int = 0, name: str = "a.png") -> Output:
+        digest = await self.upload(claimed, body)
+        small = Image(await self.upload(claimed, b"small " + body), 6 + len(body), "image/webp", 8, 8)
+        output = Output("2", index, name, digest, len(body), "image/png", 64, 64, (small,))
+        await self.report(claimed, Stored(output=output))
+        return output
+
+    async def succeed(self, claimed: Assignment) -> None:
+        await self.report(claimed, Succeeded(execution_s=0.25))
+
+
+@asynccontextmanager
+async def by_hand(whole: Whole) -> AsyncIterator[ByHand]:
+    async with nats(NAME, whole.nats.url_of(NAME), inbox_prefix=f"_INBOX_{NAME}") as connection:
+        link = NatsDispatchLink(connection, NAME)
+        await link.listen()
+        executor = ByHand(link, whole.url)
+        await executor.beat()
+        yield executor

@@ -1,0 +1,84 @@
+"""Somebody with an HTTP client, logged in or not."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+from uuid import uuid4
+
+import httpx
+
+PASSWORD = "correct horse battery"
+GRAPH: dict[str, Any] = {
+    "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 255}},
+    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "blue"}},
+}
+
+
+class Person:
+    """Asks below /api/v1 and remembers what was last written, so that views have caught up with it."""
+
+    def __init__(self, http: httpx.AsyncClient) -> None:
+        self.http = http
+        self.name = f"p-{uuid4().hex[:12]}"
+        self.id = ""
+        self.refresh_token = ""
+        self.seen = 0
+
+    @property
+    def email(self) -> str:
+        return f"{self.name}@example.org"
+
+    async def ask(self, method: str, path: str, **request: Any) -> httpx.Response:
+        """Whatever the answer is; a 500 never is one."""
+        headers = {"Consistent-With": str(self.seen)} if self.seen else {}
+        headers |= request.pop("headers", {})
+        answer = await self.http.request(method, f"/api/v1{path}", headers=headers, **request)
+        assert answer.status_code != 500, f"{method} {path}: {answer.text}"
+        if answer.is_success and answer.headers.get("content-type", "").startswith("application/json"):
+            content = answer.json()
+            if method != "GET" and isinstance(content, dict):
+                self.seen = max(self.seen, content.get("position", 0))
+        return answer
+
+    async def get(self, path: str, **request: Any) -> Any:
+        return _granted(await self.ask("GET", path, **request)).json()
+
+    async def post(self, path: str, json: Any = None, **request: Any) -> Any:
+        body = {} if json is None else {"json": json}
+        return _granted(await self.ask("POST", path, **body, **request)).json()
+
+    async def register(self) -> "Person":
+        asked = {"username": self.name, "email": self.email, "password": PASSWORD}
+        self.id = (await self.post("/auth/register", asked))["id"]
+        return self
+
+    async def log_in(self) -> "Person":
+        tokens = await self.post("/auth/login", {"login": self.name, "password": PASSWORD})
+        self.http.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+        self.refresh_token = tokens["refresh_token"]
+        return self
+
+    async def workflow(self, name: str = "A blue square", **more: Any) -> str:
+        return str((await self.post("/workflows", {"name": name, "graph": GRAPH} | more))["id"])
+
+    async def run(self, workflow: str, **more: Any) -> str:
+        return str((await self.post(f"/workflows/{workflow}/runs", more))["id"])
+
+
+def _granted(answer: httpx.Response) -> httpx.Response:
+    assert answer.is_success, f"{answer.request.method} {answer.request.url}: {answer.text}"
+    return answer
+
+
+@asynccontextmanager
+async def somebody(url: str) -> AsyncIterator[Person]:
+    """Not registered."""
+    async with httpx.AsyncClient(base_url=url, timeout=30) as http:
+        yield Person(http)
+
+
+@asynccontextmanager
+async def joined(url: str) -> AsyncIterator[Person]:
+    async with somebody(url) as person:
+        await person.register()
+        yield await person.log_in()

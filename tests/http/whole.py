@@ -1,0 +1,197 @@
+"""A real whole in this process: the API on a port, and what moves its read models and its queue beside it."""
+
+import asyncio
+import threading
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+from argon2 import PasswordHasher
+from msgspec import Struct
+from msgspec.structs import replace
+
+from adapters.http.app import create_app
+from adapters.http.parts import Parts
+from adapters.identity.passwords import Argon2Passwords
+from adapters.identity.secrets import ServerSecrets
+from adapters.nats.dispatching import NatsDispatchServer
+from adapters.nats.events import NatsEventStream
+from adapters.nats.feed import NatsFeed
+from adapters.postgres.queue import PostgresQueue
+from adapters.postgres.tail import PostgresTail
+from commands.dispatcher import Dispatcher
+from infra.embedded.ports import free_port
+from infra.processes import api
+from infra.settings import Settings, load_secret
+from infra.wiring import connect, nats, needed, needs, now, pool
+from projections.catalogue import PROJECTIONS
+from projections.runner import Runner
+from services.dispatch.answering import Answering, Leases
+from services.dispatch.folding import Folding
+from services.dispatch.service import dispatch
+from services.dispatch.sweeping import Sweeping
+from services.relay import Relay
+from tests.servers import Database, NatsServer
+
+START_S = 20.0
+SECRET = "a secret that only tests know, long enough"
+
+
+class Whole(Struct, frozen=True):
+    """`settings.public_url` answers."""
+
+    settings: Settings
+    database: Database
+    nats: NatsServer
+
+    @property
+    def url(self) -> str:
+        return str(self.settings.public_url)
+
+    @property
+    def secrets(self) -> ServerSecrets:
+        """What the server's own tokens are made with, to make others of."""
+        return ServerSecrets(load_secret(self.settings))
+
+
+def settings_for(database: Database, server: NatsServer, folder: Path, **changes: Any) -> Settings:
+    port = free_port()
+    settings = Settings(
+        data=folder,
+        app_database_url=database.url_of("comfyplus_app"),
+        project_database_url=database.url_of("comfyplus_project"),
+        query_database_url=database.url_of("comfyplus_query"),
+        dispatch_database_url=database.url_of("comfyplus_dispatch"),
+        relay_database_url=database.url_of("comfyplus_relay"),
+        nats_url=server.url,
+        port=port,
+        public_url=f"http://127.0.0.1:{port}",
+        secret=SECRET,
+        max_object_bytes=1024 * 1024,
+    )
+    return replace(settings, **changes)
+
+
+@contextmanager
+def whole(database: Database, server: NatsServer, folder: Path) -> Iterator[Whole]:
+    settings = settings_for(database, server, folder)
+    with beside(lambda: _everything(settings)):
+        until_answered(settings)
+        yield Whole(settings, database, server)
+
+
+@contextmanager
+def another_api(
+    whole: Whole, change: Callable[[Parts], Parts] = lambda parts: parts, **changes: Any
+) -> Iterator[Whole]:
+    """One more API process's worth of parts over the same servers, with a cache of its own."""
+    port = free_port()
+    settings = replace(whole.settings, port=port, public_url=f"http://127.0.0.1:{port}", **changes)
+    with beside(lambda: _serving(settings, change)):
+        until_answered(settings)
+        yield replace(whole, settings=settings)
+
+
+@contextmanager
+def beside(work: Callable[[], Any]) -> Iterator[None]:
+    """Hold an asynchronous context open in a thread with a loop of its own."""
+    opened, stop = threading.Event(), threading.Event()
+    failures: list[BaseException] = []
+
+    async def hold() -> None:
+        async with work():
+            opened.set()
+            await asyncio.to_thread(stop.wait)
+
+    def run() -> None:
+        try:
+            asyncio.run(hold())
+        except BaseException as error:
+            failures.append(error)
+        finally:
+            opened.set()
+
+    thread = threading.Thread(target=run, name="whole", daemon=True)
+    thread.start()
+    try:
+        assert opened.wait(START_S), "the whole does not start"
+        if failures:
+            raise failures[0]
+        yield
+    finally:
+        stop.set()
+        thread.join(START_S)
+    if failures:
+        raise failures[0]
+
+
+def until_answered(settings: Settings) -> None:
+    transport = httpx.HTTPTransport(retries=8)
+    with httpx.Client(base_url=str(settings.public_url), timeout=START_S, transport=transport) as http:
+        assert http.get("/health").status_code == 200
+
+
+def hasty(parts: Parts) -> Parts:
+    """The same with passwords that are hashed in a millisecond: tests register hundreds of people."""
+    passwords = Argon2Passwords(PasswordHasher(time_cost=1, memory_cost=8, parallelism=1))
+    return replace(parts, commands=Dispatcher(replace(parts.commands.needs, passwords=passwords)))
+
+
+@asynccontextmanager
+async def _everything(settings: Settings) -> AsyncIterator[None]:
+    async with AsyncExitStack() as stack:
+        await stack.enter_async_context(_serving(settings))
+        relaying = await stack.enter_async_context(nats("relay", settings.nats_url))
+        relay_tail = await _tail(stack, settings.relay_database_url)
+        await _start(stack, Relay(relay_tail, NatsEventStream(relaying)).run())
+        feeding = await stack.enter_async_context(nats("project", settings.nats_url))
+        project_url = needed(settings.project_database_url, "project")
+        runner = Runner(tuple(PROJECTIONS.values()), connect(project_url), NatsFeed(feeding))
+        await _start(stack, runner.run())
+        await _start(stack, await _dispatching(stack, settings))
+        yield
+
+
+async def _dispatching(stack: AsyncExitStack, settings: Settings) -> Coroutine[Any, Any, None]:
+    url = needed(settings.dispatch_database_url, "dispatch")
+    secrets, lease = ServerSecrets(load_secret(settings)), timedelta(seconds=settings.lease_s)
+    connection = await stack.enter_async_context(nats("dispatch", settings.nats_url))
+    connections = await stack.enter_async_context(pool(url))
+    tail = await _tail(stack, url)
+    wants = await stack.enter_async_context(needs(settings, secrets, url))
+    queue, server, dispatcher = PostgresQueue(connections), NatsDispatchServer(connection), Dispatcher(wants)
+    folding = Folding(tail, queue, server)
+    answering = Answering(queue, folding, dispatcher, wants.contents, secrets, now, Leases(lease))
+    sweeping = Sweeping(queue, dispatcher, server, now, every_s=settings.sweep_s, lease=lease)
+    return dispatch(server, folding, answering, sweeping)
+
+
+@asynccontextmanager
+async def _serving(
+    settings: Settings, change: Callable[[Parts], Parts] = lambda parts: parts
+) -> AsyncIterator[None]:
+    async with api.opened(settings) as parts:
+        server = api.server(create_app(change(hasty(parts))), settings)
+        serving = asyncio.create_task(server.serve())
+        try:
+            yield
+        finally:
+            server.should_exit = True
+            await serving
+
+
+async def _tail(stack: AsyncExitStack, url: str | None) -> PostgresTail:
+    return await stack.enter_async_context(PostgresTail(needed(url, "a database")))
+
+
+async def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
+    task = asyncio.create_task(work)
+
+    async def end() -> None:
+        task.cancel()
+        await asyncio.wait([task])
+
+    stack.push_async_callback(end)
