@@ -88,10 +88,18 @@ class _Waiting(Struct):
 class PostgresLog:
     """The EventLog port over one writing connection and a pool of reading ones."""
 
-    def __init__(self, url: str, pool: AsyncConnectionPool, catalogue: Catalogue = CATALOGUE) -> None:
+    def __init__(
+        self,
+        url: str,
+        pool: AsyncConnectionPool,
+        catalogue: Catalogue = CATALOGUE,
+        *,
+        waiting_limit: int = WAITING,
+    ) -> None:
         self._url = url
         self._pool = pool
         self._catalogue = catalogue
+        self._waiting_limit = waiting_limit
         self._queue: deque[_Waiting] = deque()
         self._filled = asyncio.Event()
         self._connection: psycopg.AsyncConnection | None = None
@@ -111,7 +119,7 @@ class PostgresLog:
             await self._connection.close()
 
     async def append(self, entry: Entry) -> Appended:
-        if len(self._queue) >= WAITING:
+        if len(self._queue) >= self._waiting_limit:
             raise LogUnavailableError("Too many commands are waiting to be written.")
         waiting = _Waiting(
             encode(entry, self._catalogue), touched(entry), asyncio.get_running_loop().create_future()

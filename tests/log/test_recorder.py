@@ -24,14 +24,17 @@ from tests.log.ground import ANN, BOB
 from tests.servers import Database
 
 
-def parts(url: str) -> dict[str, str]:
+ADDRESS = ("dbname", "host", "port", "user", "password")
+
+
+def parts(url: str) -> list[str]:
     named = conninfo_to_dict(url)
-    return {name: str(named.get(name) or "") for name in ("dbname", "host", "port", "user", "password")}
+    return [str(named.get(name) or "") for name in ADDRESS]
 
 
 def open_datastore(database: Database, schema: str = "log") -> PostgresDatastore:
     return PostgresDatastore(
-        **parts(database.url), schema=schema, pool_size=4, max_overflow=12, connect_timeout=30
+        *parts(database.url), schema=schema, pool_size=4, max_overflow=12, connect_timeout=30
     )
 
 
@@ -116,7 +119,11 @@ def test_another_schema_is_refused(database: Database) -> None:
 
 
 def test_the_librarys_application_reads_and_writes_our_log(database: Database) -> None:
-    environment = {f"POSTGRES_{name.upper()}": value for name, value in parts(database.url).items()} | {
+    environment = {
+        **{
+            f"POSTGRES_{name.upper()}": value
+            for name, value in zip(ADDRESS, parts(database.url), strict=True)
+        },
         "PERSISTENCE_MODULE": "eventsourcing.postgres",
         "POSTGRES_SCHEMA": "log",
         "APPLICATION_RECORDER_TOPIC": f"{LogRecorder.__module__}:{LogRecorder.__qualname__}",
