@@ -1,0 +1,52 @@
+"""Waiting for something to stand in the log, and noticing it the moment it is committed."""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+import psycopg
+
+from tests.whole.truth import Fact, read_log
+from tests.whole.whole import LOOK_S, PATIENCE_S, Whole
+
+
+def head(whole: Whole) -> int:
+    with psycopg.connect(whole.owner_url, connect_timeout=5) as connection:
+        (position,) = connection.execute("SELECT max(notification_id) FROM log.events").fetchone() or (0,)
+    return int(position or 0)
+
+
+async def grown_to(whole: Whole, position: int) -> None:
+    """Return as soon as the log is so long; what is over has no more to say, so after a while anyway."""
+    async with await psycopg.AsyncConnection.connect(whole.owner_url, autocommit=True) as connection:
+        await connection.execute("LISTEN log_events")
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            cursor = await connection.execute("SELECT max(notification_id) FROM log.events")
+            row = await cursor.fetchone()
+            if row and (row[0] or 0) >= position:
+                return
+            assert time.monotonic() < deadline, f"the log never reached position {position}"
+            async for _ in connection.notifies(timeout=1, stop_after=1):
+                break
+
+
+async def happens(whole: Whole, condition: Callable[[Fact], bool], what: str) -> Fact:
+    """The first such event, as soon as it is in the log."""
+    async with await psycopg.AsyncConnection.connect(whole.owner_url, autocommit=True) as connection:
+        await connection.execute("LISTEN log_events")
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            for fact in read_log(whole).facts:
+                if condition(fact):
+                    return fact
+            assert time.monotonic() < deadline, f"it never came to {what}"
+            async for _ in connection.notifies(timeout=1, stop_after=1):
+                break
+
+
+async def true(condition: Callable[[], bool], what: str) -> None:
+    deadline = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < deadline, f"not {what} within {PATIENCE_S:g} s"
+        await asyncio.sleep(LOOK_S)
