@@ -25,7 +25,7 @@ from domain.ids import Position
 from infra.migrate import ROLES
 from services.ports.relaying import StoredRow
 from tests.log.conftest import APP, postgres_logs
-from tests.log.ground import RELEASED, RESERVED, Logs, key, write
+from tests.log.ground import RELEASED, RESERVED, Logs, entry, key, write
 from tests.servers import Database
 
 ADVISORY_LOCK = 7262431

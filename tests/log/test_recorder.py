@@ -23,7 +23,6 @@ from domain.reservation import RESERVATION, NameReleased, NameReserved, Reservat
 from tests.log.ground import ANN, BOB
 from tests.servers import Database
 
-
 ADDRESS = ("dbname", "host", "port", "user", "password")
 
 

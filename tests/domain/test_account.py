@@ -1,0 +1,63 @@
+"""Accounts and their sessions."""
+
+from uuid import UUID
+
+from domain.account import (
+    ACCOUNT,
+    MAX_SESSIONS,
+    AccountLoggedIn,
+    AccountLoggedOut,
+    AccountRegistered,
+    SessionRevoked,
+    log_in,
+    log_out,
+    register,
+    revoke,
+)
+from domain.ids import SessionId
+from domain.refusals import Conflict, NotAuthenticated
+from tests.domain.facts import ANN, OTHER_SESSION, SESSION
+from tests.domain.scenario import Scenario
+
+account = Scenario(ACCOUNT)
+registered = AccountRegistered(account=ANN, username="ann")
+logged_in = AccountLoggedIn(session=SESSION)
+ann = account.given(registered)
+online = ann.given(logged_in)
+
+
+def test_an_account_is_registered_once() -> None:
+    account.given().when(register, id=ANN, username="ann").then(registered).and_again_refused(Conflict)
+
+
+def test_a_session_begins_once() -> None:
+    ann.when(log_in, session=SESSION).then(logged_in).and_again_nothing()
+
+
+def test_nobody_logs_in_to_no_account() -> None:
+    account.given().when(log_in, session=SESSION).then_refused(NotAuthenticated)
+
+
+def test_a_session_ends_once() -> None:
+    online.when(log_out, session=SESSION).then(AccountLoggedOut(session=SESSION)).and_again_nothing()
+
+
+def test_a_stolen_session_is_revoked_once() -> None:
+    online.when(revoke, session=SESSION).then(SessionRevoked(session=SESSION)).and_again_nothing()
+
+
+def test_other_sessions_go_on() -> None:
+    both = online.given(AccountLoggedIn(session=OTHER_SESSION), SessionRevoked(session=SESSION))
+    assert both.state.sessions == (OTHER_SESSION,)
+
+
+def test_ending_an_unknown_session_changes_nothing() -> None:
+    online.when(log_out, session=OTHER_SESSION).then_nothing()
+    online.when(revoke, session=OTHER_SESSION).then_nothing()
+
+
+def test_the_oldest_sessions_are_forgotten() -> None:
+    many = [AccountLoggedIn(session=SessionId(UUID(int=number))) for number in range(MAX_SESSIONS + 3)]
+    sessions = ann.given(*many).state.sessions
+    assert len(sessions) == MAX_SESSIONS
+    assert sessions[0] == many[3].session

@@ -1,0 +1,122 @@
+"""Whatever is decided in whatever order: what must always hold."""
+
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as some
+
+from domain.refusals import DomainError
+from domain.run import (
+    OVER,
+    RUN,
+    Failure,
+    FailureKind,
+    Run,
+    RunEvent,
+    Status,
+    cancel,
+    claim,
+    lose_attempt,
+    start,
+    store_output,
+    submit,
+    succeed,
+)
+from domain.workflow import WORKFLOW, Workflow, create, delete, publish, rename, save_version, withdraw
+from tests.domain.facts import ANN, BOB, NOON, content, output, submitted
+
+epochs = some.integers(0, 5)
+failures = some.builds(Failure, some.sampled_from(FailureKind), some.just("It failed."))
+run_wishes = some.one_of(
+    some.just((submit, {"submitted": submitted})),
+    some.just((claim, {"backend": "gpu-1", "executor": "east"})),
+    some.tuples(some.just(start), some.fixed_dictionaries({"epoch": epochs})),
+    some.tuples(
+        some.just(store_output), some.fixed_dictionaries({"epoch": epochs, "output": some.just(output)})
+    ),
+    some.tuples(
+        some.just(succeed), some.fixed_dictionaries({"epoch": epochs, "execution_s": some.just(1.0)})
+    ),
+    some.tuples(
+        some.just(lose_attempt),
+        some.fixed_dictionaries({"epoch": epochs, "failure": failures, "now": some.just(NOON)}),
+    ),
+    some.tuples(some.just(cancel), some.fixed_dictionaries({"by": some.sampled_from([ANN, BOB])})),
+)
+workflow_wishes = some.sampled_from(
+    [
+        (create, {"owner": ANN, "name": "Portrait"}),
+        (save_version, {"by": ANN, "graph": content("a")}),
+        (save_version, {"by": ANN, "graph": content("b")}),
+        (save_version, {"by": BOB, "graph": content("c")}),
+        (rename, {"by": ANN, "name": "Other"}),
+        (publish, {"by": ANN}),
+        (withdraw, {"by": ANN}),
+        (publish, {"by": BOB}),
+        (delete, {"by": ANN}),
+        (delete, {"by": BOB}),
+    ]
+)
+
+
+def decided(decider: Any, state: Any, decide: Any, wish: dict[str, Any]) -> tuple[Any, list[Any]]:
+    try:
+        events = decide(state, **wish)
+    except DomainError:
+        return state, []
+    return decider.fold(state, events), list(events)
+
+
+@given(some.lists(run_wishes, max_size=60))
+def test_a_run_ends_once_and_its_epochs_only_grow(wishes: list[tuple[Any, dict[str, Any]]]) -> None:
+    state, ends = Run(), 0
+    for decide, wish in [(submit, {"submitted": submitted}), *wishes]:
+        before = state
+        state, events = decided(RUN, state, decide, wish)
+        if before.status in OVER:
+            assert (state, events) == (before, [])
+        ends += before.status not in OVER and state.status in OVER
+        assert state.epoch - before.epoch in (0, 1)
+        assert (state.epoch > before.epoch) == (
+            state.status is Status.CLAIMED and before.status is Status.QUEUED
+        )
+        assert state.owner == ANN
+    assert ends == (state.status in OVER)
+
+
+@given(some.lists(run_wishes, max_size=40))
+def test_a_run_told_again_is_the_same_run(wishes: list[tuple[Any, dict[str, Any]]]) -> None:
+    state, history = Run(), list[RunEvent]()
+    for decide, wish in wishes:
+        state, events = decided(RUN, state, decide, wish)
+        history += events
+    assert RUN.fold(RUN.initial, history) == state
+
+
+@given(some.lists(run_wishes, max_size=40))
+def test_outputs_are_those_of_the_attempt_that_holds_the_run(
+    wishes: list[tuple[Any, dict[str, Any]]],
+) -> None:
+    state, stored = Run(), dict[int, int]()
+    for decide, wish in [(submit, {"submitted": submitted}), *wishes]:
+        state, events = decided(RUN, state, decide, wish)
+        if decide is store_output:
+            stored[state.epoch] = stored.get(state.epoch, 0) + len(events)
+        if decide is succeed and events:
+            assert events[0].outputs == stored.get(state.epoch, 0)
+
+
+@given(some.lists(workflow_wishes, max_size=40))
+def test_versions_are_only_added_and_a_deleted_workflow_stays_deleted(
+    wishes: list[tuple[Any, dict[str, Any]]],
+) -> None:
+    state = Workflow()
+    for decide, wish in wishes:
+        before = state
+        state, events = decided(WORKFLOW, state, decide, wish)
+        assert state.versions[: len(before.versions)] == before.versions
+        assert state.owner in (None, ANN)
+        if before.deleted:
+            assert not events
+        if events and decide is not create:
+            assert decided(WORKFLOW, state, decide, wish)[1] == []

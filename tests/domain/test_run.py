@@ -1,0 +1,212 @@
+"""A run waits, is attempted, and ends once."""
+
+from datetime import timedelta
+
+import pytest
+from msgspec.structs import replace
+
+from domain.refusals import Conflict, NotFound
+from domain.run import (
+    MAX_OUTPUTS,
+    RUN,
+    Failure,
+    FailureKind,
+    OutputStored,
+    Retries,
+    RunAttemptLost,
+    RunEvent,
+    RunFailed,
+    RunRequeued,
+    RunSucceeded,
+    cancel,
+    claim,
+    held_by,
+    lose_attempt,
+    start,
+    store_output,
+    submit,
+    succeed,
+)
+from tests.domain.facts import (
+    ANN,
+    BOB,
+    NOON,
+    attempt_lost,
+    bad_node,
+    cancelled,
+    claimed,
+    claimed_again,
+    failed,
+    lost_connection,
+    no_memory,
+    output,
+    output_stored,
+    requeued,
+    started,
+    started_again,
+    submitted,
+    succeeded,
+)
+from tests.domain.scenario import Scenario
+
+run = Scenario(RUN)
+waiting = run.given(submitted)
+held = run.given(submitted, claimed)
+running = run.given(submitted, claimed, started)
+ENDS: list[tuple[RunEvent, ...]] = [
+    (claimed, started, succeeded),
+    (claimed, RunAttemptLost(epoch=1, failure=bad_node), failed),
+    (cancelled,),
+]
+
+
+def test_a_run_is_submitted_once() -> None:
+    run.given().when(submit, submitted=submitted).then(submitted).and_again_refused(Conflict)
+
+
+@pytest.mark.parametrize("priority", [0, 11, -1])
+def test_a_priority_out_of_range_is_refused(priority: int) -> None:
+    run.given().when(submit, submitted=replace(submitted, priority=priority)).then_invalid("priority")
+
+
+@pytest.mark.parametrize("timeout_s", [0, 24 * 3600 + 1])
+def test_a_timeout_out_of_range_is_refused(timeout_s: int) -> None:
+    run.given().when(submit, submitted=replace(submitted, timeout_s=timeout_s)).then_invalid("timeout_s")
+
+
+def test_a_waiting_run_is_claimed_by_one() -> None:
+    waiting.when(claim, backend="gpu-1", executor="east").then(claimed).and_again_refused(Conflict)
+
+
+def test_the_next_attempt_has_the_next_epoch() -> None:
+    again = held.given(attempt_lost, requeued)
+    again.when(claim, backend="gpu-2", executor="west").then(claimed_again)
+
+
+def test_a_run_that_nobody_submitted_is_not_claimed() -> None:
+    run.given().when(claim, backend="gpu-1", executor="east").then_refused(Conflict, "not waiting")
+
+
+def test_a_start_is_reported_once() -> None:
+    held.when(start, epoch=1).then(started).and_again_nothing()
+
+
+def test_an_output_is_stored_once() -> None:
+    running.when(store_output, epoch=1, output=output).then(output_stored).and_again_nothing()
+
+
+def test_two_files_of_one_node_are_two_outputs() -> None:
+    second = replace(output, index=1)
+    running.given(output_stored).when(store_output, epoch=1, output=second).then(
+        OutputStored(epoch=1, output=second)
+    )
+
+
+def test_an_attempt_keeps_a_limited_number_of_outputs() -> None:
+    many = [OutputStored(epoch=1, output=replace(output, index=index)) for index in range(MAX_OUTPUTS)]
+    one_more = replace(output, index=MAX_OUTPUTS)
+    running.given(*many).when(store_output, epoch=1, output=one_more).then_refused(Conflict, "1000")
+
+
+def test_success_counts_the_outputs_and_is_reported_once() -> None:
+    done = running.given(output_stored).when(succeed, epoch=1, execution_s=1.5)
+    done.then(succeeded).and_again_nothing()
+
+
+def test_outputs_of_a_lost_attempt_do_not_count() -> None:
+    second = running.given(output_stored, attempt_lost, requeued, claimed_again, started_again)
+    second.when(succeed, epoch=2, execution_s=1.0).then(RunSucceeded(epoch=2, execution_s=1.0, outputs=0))
+    second.when(store_output, epoch=2, output=output).then(OutputStored(epoch=2, output=output))
+
+
+@pytest.mark.parametrize("epoch", [0, 2])
+def test_only_the_attempt_that_holds_the_run_may_speak(epoch: int) -> None:
+    for decide, wish in (
+        (start, {}),
+        (store_output, {"output": output}),
+        (succeed, {"execution_s": 1.0}),
+        (lose_attempt, {"failure": lost_connection, "now": NOON}),
+    ):
+        running.when(decide, epoch=epoch, **wish).then_refused(Conflict, "no longer holds")
+
+
+def test_a_lost_attempt_is_repeated_after_a_growing_pause() -> None:
+    state = run.given(submitted)
+    for epoch, pause_s in enumerate((5, 10, 20), 1):
+        state = state.given(replace(claimed, epoch=epoch))
+        lost = RunAttemptLost(epoch=epoch, failure=lost_connection)
+        back = RunRequeued(not_before=NOON + timedelta(seconds=pause_s))
+        state.when(lose_attempt, epoch=epoch, failure=lost_connection, now=NOON).then(lost, back)
+        state = state.given(lost, back)
+    state = state.given(replace(claimed, epoch=4))
+    last = RunAttemptLost(epoch=4, failure=lost_connection)
+    state.when(lose_attempt, epoch=4, failure=lost_connection, now=NOON).then(
+        last, RunFailed(failure=lost_connection)
+    )
+
+
+@pytest.mark.parametrize(
+    "kind", [FailureKind.NODE, FailureKind.VALIDATION, FailureKind.TIMEOUT, FailureKind.OUTPUT]
+)
+def test_what_would_fail_again_is_not_repeated(kind: FailureKind) -> None:
+    failure = Failure(kind, "No.")
+    lost = RunAttemptLost(epoch=1, failure=failure)
+    ended = running.when(lose_attempt, epoch=1, failure=failure, now=NOON)
+    ended.then(lost, RunFailed(failure=failure)).and_again_nothing()
+
+
+def test_out_of_memory_is_tried_once_more() -> None:
+    lost = RunAttemptLost(epoch=1, failure=no_memory)
+    running.when(lose_attempt, epoch=1, failure=no_memory, now=NOON).then(
+        lost, RunRequeued(not_before=NOON + timedelta(seconds=5))
+    )
+    again = running.given(lost, requeued, claimed_again)
+    again.when(lose_attempt, epoch=2, failure=no_memory, now=NOON).then(
+        RunAttemptLost(epoch=2, failure=no_memory), RunFailed(failure=no_memory)
+    )
+
+
+def test_an_attempt_is_lost_once() -> None:
+    lost = held.when(lose_attempt, epoch=1, failure=lost_connection, now=NOON, retries=Retries(limit=1))
+    lost.and_again_refused(Conflict)
+
+
+def test_owner_cancels_a_waiting_run() -> None:
+    waiting.when(cancel, by=ANN).then(cancelled).and_again_nothing()
+
+
+def test_owner_cancels_a_running_run() -> None:
+    running.when(cancel, by=ANN).then(cancelled).and_again_nothing()
+
+
+def test_a_cancelled_run_takes_no_reports() -> None:
+    stopped = running.given(cancelled)
+    stopped.when(succeed, epoch=1, execution_s=1.0).then_refused(Conflict)
+    stopped.when(store_output, epoch=1, output=output).then_refused(Conflict)
+    stopped.when(lose_attempt, epoch=1, failure=lost_connection, now=NOON).then_refused(Conflict)
+
+
+def test_a_finished_run_stays_finished() -> None:
+    running.given(succeeded).when(cancel, by=ANN).then_refused(Conflict, "already succeeded")
+    running.given(attempt_lost, failed).when(cancel, by=ANN).then_refused(Conflict, "already failed")
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_a_run_that_is_over_is_not_claimed(end: tuple[RunEvent, ...]) -> None:
+    waiting.given(*end).when(claim, backend="gpu-1", executor="east").then_refused(Conflict)
+
+
+def test_a_stranger_is_told_nothing() -> None:
+    waiting.when(cancel, by=BOB).then_refused(NotFound, "no such run")
+    run.given().when(cancel, by=ANN).then_refused(NotFound, "no such run")
+
+
+def test_an_executor_speaks_for_its_own_attempts_only() -> None:
+    held_by(held.state, executor="east")
+    for state, executor in ((held, "west"), (waiting, "east"), (held.given(attempt_lost, requeued), "east")):
+        with pytest.raises(Conflict):
+            held_by(state.state, executor=executor)
+
+
+def test_a_run_is_its_submitters() -> None:
+    assert RUN.owner(waiting.state) == RUN.owner(running.given(succeeded).state) == ANN

@@ -1,0 +1,162 @@
+"""A workflow and its versions."""
+
+from typing import Any
+
+import pytest
+
+from domain.refusals import Conflict, NotFound
+from domain.workflow import (
+    MAX_DESCRIPTION,
+    MAX_NAME,
+    MAX_NOTE,
+    MAX_TAG,
+    MAX_TAGS,
+    WORKFLOW,
+    Requirements,
+    WorkflowCreated,
+    WorkflowDeleted,
+    WorkflowDescribed,
+    WorkflowPublished,
+    WorkflowRenamed,
+    WorkflowTagged,
+    WorkflowVersionSaved,
+    WorkflowWithdrawn,
+    create,
+    delete,
+    describe,
+    publish,
+    rename,
+    runnable,
+    save_version,
+    tag,
+    withdraw,
+)
+from tests.domain.facts import ANN, BOB, content, created, first_version, second_version
+from tests.domain.scenario import Scenario
+
+workflow = Scenario(WORKFLOW)
+kept = workflow.given(created, first_version)
+published = kept.given(WorkflowPublished())
+deleted = kept.given(WorkflowDeleted())
+WISHES: list[tuple[Any, dict[str, Any]]] = [
+    (save_version, {"graph": content("c")}),
+    (rename, {"name": "Other"}),
+    (describe, {"description": "Soft light."}),
+    (tag, {"tags": ("x",)}),
+    (publish, {}),
+    (withdraw, {}),
+    (delete, {}),
+]
+
+
+def test_a_workflow_is_created_once() -> None:
+    made = workflow.given().when(create, owner=ANN, name=" Portrait ", tags=("Face ", "face"))
+    made.then(WorkflowCreated(owner=ANN, name="Portrait", tags=("face",))).and_again_refused(Conflict)
+
+
+def test_versions_are_numbered() -> None:
+    saved = kept.when(save_version, by=ANN, graph=content("b"), note="sharper")
+    saved.then(second_version).and_again_nothing()
+
+
+def test_the_same_content_is_no_new_version() -> None:
+    kept.when(
+        save_version, by=ANN, graph=content("a"), requirements=Requirements(("KSampler",))
+    ).then_nothing()
+
+
+def test_an_earlier_content_is_a_new_version_again() -> None:
+    older = content("a")
+    kept.given(second_version).when(save_version, by=ANN, graph=older).then(
+        WorkflowVersionSaved(number=3, graph=older)
+    )
+
+
+def test_another_editor_graph_is_a_new_version() -> None:
+    kept.when(
+        save_version,
+        by=ANN,
+        graph=content("a"),
+        editor_graph=content("e"),
+        requirements=Requirements(("KSampler",)),
+    ).then(
+        WorkflowVersionSaved(
+            number=2, graph=content("a"), editor_graph=content("e"), requirements=Requirements(("KSampler",))
+        )
+    )
+
+
+def test_it_is_renamed() -> None:
+    kept.when(rename, by=ANN, name=" Other ").then(WorkflowRenamed(name="Other")).and_again_nothing()
+
+
+def test_it_is_described() -> None:
+    kept.when(describe, by=ANN, description="Soft.").then(
+        WorkflowDescribed(description="Soft.")
+    ).and_again_nothing()
+
+
+def test_it_is_tagged() -> None:
+    kept.when(tag, by=ANN, tags=("Night  Sky", "x")).then(
+        WorkflowTagged(tags=("night sky", "x"))
+    ).and_again_nothing()
+
+
+def test_it_is_published_and_withdrawn() -> None:
+    kept.when(publish, by=ANN).then(WorkflowPublished()).and_again_nothing()
+    published.when(withdraw, by=ANN).then(WorkflowWithdrawn()).and_again_nothing()
+
+
+def test_it_is_deleted() -> None:
+    published.when(delete, by=ANN).then(WorkflowDeleted()).and_again_nothing()
+
+
+@pytest.mark.parametrize(("decide", "wish"), WISHES)
+def test_to_a_stranger_it_does_not_exist(decide: Any, wish: dict[str, Any]) -> None:
+    published.when(decide, by=BOB, **wish).then_refused(NotFound, "no such workflow")
+
+
+@pytest.mark.parametrize(("decide", "wish"), WISHES[:-1])
+def test_once_deleted_it_does_not_exist(decide: Any, wish: dict[str, Any]) -> None:
+    deleted.when(decide, by=ANN, **wish).then_refused(NotFound)
+
+
+@pytest.mark.parametrize("name", ["", "   ", "x" * (MAX_NAME + 1), "a\0b", "a\x1bb"])
+def test_a_name_must_be_a_name(name: str) -> None:
+    workflow.given().when(create, owner=ANN, name=name).then_invalid("name")
+    kept.when(rename, by=ANN, name=name).then_invalid("name")
+
+
+@pytest.mark.parametrize(
+    "tags", [("",), ("x" * (MAX_TAG + 1),), tuple(map(str, range(MAX_TAGS + 1))), ("a\0",)]
+)
+def test_tags_must_be_tags(tags: tuple[str, ...]) -> None:
+    kept.when(tag, by=ANN, tags=tags).then_invalid("tags")
+
+
+@pytest.mark.parametrize("description", ["x" * (MAX_DESCRIPTION + 1), "a\0b"])
+def test_a_description_has_bounds(description: str) -> None:
+    kept.when(describe, by=ANN, description=description).then_invalid("description")
+
+
+def test_a_note_has_bounds() -> None:
+    kept.when(save_version, by=ANN, graph=content("b"), note="x" * (MAX_NOTE + 1)).then_invalid("note")
+
+
+def test_the_owner_runs_any_version() -> None:
+    state = kept.given(second_version).state
+    assert runnable(state, by=ANN, number=None)[0] == 2
+    assert runnable(state, by=ANN, number=1)[1].graph == content("a")
+
+
+def test_others_run_what_is_published() -> None:
+    assert runnable(published.state, by=BOB, number=1)[0] == 1
+    for state in (kept.state, published.given(WorkflowWithdrawn()).state, deleted.state):
+        with pytest.raises(NotFound):
+            runnable(state, by=BOB, number=1)
+
+
+@pytest.mark.parametrize("number", [0, -1, 2])
+def test_a_version_that_is_not_there_is_not_run(number: int) -> None:
+    with pytest.raises(NotFound, match="no such version"):
+        runnable(kept.state, by=ANN, number=number)
