@@ -1,0 +1,149 @@
+"""What an executor may do to objects, and what nobody may."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from urllib.parse import urlsplit
+from uuid import uuid4
+
+import httpx
+import pytest
+
+from adapters.identity.secrets import ServerSecrets
+from domain.ids import Digest, RunId
+from services.ports.messages import Assignment
+from tests.http.executor import ByHand, by_hand
+from tests.http.person import Person
+from tests.http.problems import refused
+from tests.http.test_workflows import OTHER
+from tests.http.whole import Whole
+
+BODY = b"an output" * 100
+DIGEST = hashlib.sha256(BODY).hexdigest()
+LIMIT = 1024 * 1024
+
+
+@pytest.fixture
+async def hand(served: Whole) -> AsyncIterator[ByHand]:
+    async with by_hand(served) as executor:
+        yield executor
+
+
+@pytest.fixture
+async def http(served: Whole) -> AsyncIterator[httpx.AsyncClient]:
+    async with httpx.AsyncClient(base_url=f"{served.url}/api/v1/objects", timeout=30) as client:
+        yield client
+
+
+@pytest.fixture
+async def claimed(ann: Person, hand: ByHand) -> AsyncIterator[Assignment]:
+    claimed = await hand.claim(await ann.run(await ann.workflow()))
+    yield claimed
+    await hand.fail(claimed)
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+def kept(served: Whole) -> set[Path]:
+    return {path for path in (served.settings.data / "objects").rglob("*") if path.is_file()}
+
+
+async def test_a_claim_opens_its_own_graph_and_no_other(
+    ann: Person, claimed: Assignment, http: httpx.AsyncClient
+) -> None:
+    fetched = await http.get(f"/{claimed.graph_digest}", headers=bearer(claimed.token))
+    assert fetched.status_code == 200
+    assert hashlib.sha256(fetched.content).hexdigest() == claimed.graph_digest
+    other = await ann.workflow("another graph", graph=OTHER)
+    others = (await ann.get(f"/workflows/{other}"))["graph_digest"]
+    for digest in (others, DIGEST, "0" * 64, "x", "..", "%2e%2e", claimed.graph_digest.upper()):
+        refused(await http.get(f"/{digest}", headers=bearer(claimed.token)), 404)
+
+
+async def test_no_other_token_opens_objects(
+    served: Whole, ann: Person, claimed: Assignment, http: httpx.AsyncClient
+) -> None:
+    soon = datetime.now(UTC) + timedelta(minutes=5)
+    past = datetime.now(UTC) - timedelta(seconds=1)
+    stranger = ServerSecrets(b"the secret of another server, long enough")
+    body, mac = claimed.token.split(".")
+    tokens = {
+        "expired": served.secrets.claim_token(claimed.run, claimed.epoch, claimed.graph_digest, past),
+        "of another key": stranger.claim_token(claimed.run, claimed.epoch, claimed.graph_digest, soon),
+        "an access token": ann.http.headers["authorization"].partition(" ")[2],
+        "mac cut": f"{body}.{mac[:-3]}",
+        "mac of another": f"{body}.{served.secrets.claim_token(RunId(uuid4()), 1, Digest(DIGEST), soon)}",
+        "body changed": f"{body[:-4]}AAAA.{mac}",
+        "one part": body,
+        "not base64": "*.*",
+        "nothing": "x",
+    }
+    before = kept(served)
+    for kind, token in tokens.items():
+        fetched = await http.get(f"/{claimed.graph_digest}", headers=bearer(token))
+        stored = await http.put(f"/{DIGEST}", content=BODY, headers=bearer(token))
+        assert (fetched.status_code, stored.status_code) == (401, 401), kind
+        refused(fetched, 401)
+    refused(await http.get(f"/{claimed.graph_digest}"), 401)
+    refused(await http.put(f"/{DIGEST}", content=BODY, headers={"Authorization": "Basic YTpi"}), 401)
+    assert kept(served) == before
+
+
+async def test_an_object_is_kept_once_however_often_it_is_sent(
+    served: Whole, claimed: Assignment, http: httpx.AsyncClient
+) -> None:
+    answers = await asyncio.gather(
+        *(http.put(f"/{DIGEST}", content=BODY, headers=bearer(claimed.token)) for _ in range(4))
+    )
+    assert [answer.status_code for answer in answers] == [204] * 4
+    assert [path.read_bytes() for path in kept(served) if path.name == DIGEST] == [BODY]
+    assert not any((served.settings.data / "objects" / "incoming").iterdir())
+
+
+@pytest.mark.parametrize("name", ["x", "0" * 63, "0" * 65, "Z" * 64, DIGEST.upper(), "..%2f" + "a" * 59])
+async def test_an_object_must_be_named_by_a_digest(
+    served: Whole, claimed: Assignment, http: httpx.AsyncClient, name: str
+) -> None:
+    before = kept(served)
+    refused(await http.put(f"/{name}", content=BODY, headers=bearer(claimed.token)), 404)
+    assert kept(served) == before
+
+
+async def chunks(size: int, count: int) -> AsyncIterator[bytes]:
+    for _ in range(count):
+        yield b"x" * size
+
+
+async def test_wrong_bytes_and_too_many_bytes_are_not_kept(
+    served: Whole, claimed: Assignment, http: httpx.AsyncClient
+) -> None:
+    before, headers = kept(served), bearer(claimed.token)
+    refused(await http.put(f"/{DIGEST}", content=BODY + b"!", headers=headers), 422)
+    refused(await http.put(f"/{DIGEST}", content=b"", headers=headers), 422)
+    refused(await http.put(f"/{DIGEST}", content=b"x" * (LIMIT + 1), headers=headers), 413)
+    refused(await http.put(f"/{DIGEST}", content=chunks(64 * 1024, 17), headers=headers), 413)
+    exactly = hashlib.sha256(b"x" * LIMIT).hexdigest()
+    assert (await http.put(f"/{exactly}", content=chunks(LIMIT // 4, 4), headers=headers)).status_code == 204
+    assert {path.name for path in kept(served) - before} == {exactly}
+
+
+async def test_an_upload_that_breaks_off_keeps_nothing(served: Whole, claimed: Assignment) -> None:
+    address, before = urlsplit(served.url), kept(served)
+    reader, writer = await asyncio.open_connection(address.hostname, address.port)
+    head = f"PUT /api/v1/objects/{DIGEST} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {claimed.token}\r\n"
+    writer.write(head.encode() + b"Content-Length: 900\r\n\r\n" + BODY[:500])
+    await writer.drain()
+    incoming = served.settings.data / "objects" / "incoming"
+    async with asyncio.timeout(10):
+        while not any(incoming.iterdir()):
+            await asyncio.sleep(0.01)
+        writer.close()
+        await writer.wait_closed()
+        while any(incoming.iterdir()):
+            await asyncio.sleep(0.01)
+    assert kept(served) == before
+    assert await reader.read() == b""
