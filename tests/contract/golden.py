@@ -1,0 +1,80 @@
+"""One example of every event, every field filled in: what the log has stored must stay readable for ever."""
+
+from pathlib import Path
+
+from domain.account import AccountLoggedIn, AccountLoggedOut, AccountRegistered, SessionRevoked
+from domain.backend import BackendLost, BackendSeen
+from domain.event import Event, topic
+from domain.reservation import NameReleased, NameReserved
+from domain.run import (
+    OutputStored,
+    RunAttemptLost,
+    RunCancelled,
+    RunClaimed,
+    RunFailed,
+    RunRequeued,
+    RunStarted,
+    RunSubmitted,
+    RunSucceeded,
+)
+from domain.workflow import (
+    Requirements,
+    WorkflowCreated,
+    WorkflowDeleted,
+    WorkflowDescribed,
+    WorkflowPublished,
+    WorkflowRenamed,
+    WorkflowTagged,
+    WorkflowVersionSaved,
+    WorkflowWithdrawn,
+)
+from tests.domain.facts import ANN, NOON, SESSION, WORKFLOW_ID, bad_node, content, output
+
+FOLDER = Path(__file__).parent / "golden"
+
+REQUIREMENTS = Requirements(("KSampler", "SaveImage"), ("checkpoints/sd15.safetensors",))
+EXAMPLES: tuple[Event, ...] = (
+    AccountRegistered(account=ANN, username="ann"),
+    AccountLoggedIn(session=SESSION),
+    AccountLoggedOut(session=SESSION),
+    SessionRevoked(session=SESSION),
+    NameReserved(account=ANN),
+    NameReleased(account=ANN),
+    WorkflowCreated(owner=ANN, name="Portrait", description="Soft light.", tags=("face", "night")),
+    WorkflowVersionSaved(
+        number=2, graph=content("a"), editor_graph=content("b"), note="sharper", requirements=REQUIREMENTS
+    ),
+    WorkflowRenamed(name="Portrait at night"),
+    WorkflowDescribed(description="Moonlight. Größe 1:1"),
+    WorkflowTagged(tags=("night",)),
+    WorkflowPublished(),
+    WorkflowWithdrawn(),
+    WorkflowDeleted(),
+    RunSubmitted(
+        owner=ANN,
+        workflow=WORKFLOW_ID,
+        workflow_version=2,
+        graph=content("a"),
+        requirements=REQUIREMENTS,
+        priority=7,
+        timeout_s=600,
+    ),
+    RunClaimed(epoch=1, backend="gpu-1", executor="east"),
+    RunStarted(epoch=1, backend="gpu-1"),
+    OutputStored(epoch=1, output=output),
+    RunSucceeded(epoch=1, execution_s=1.5, outputs=1),
+    RunAttemptLost(epoch=1, failure=bad_node),
+    RunRequeued(not_before=NOON),
+    RunFailed(failure=bad_node),
+    RunCancelled(by=ANN),
+    BackendSeen(name="gpu-1", executor="east", comfyui_version="0.9", device="RTX 4090"),
+    BackendLost(name="gpu-1", reason="It does not answer."),
+)
+
+
+def file_of(topic_name: str) -> Path:
+    return FOLDER / f"{topic_name}.json"
+
+
+def names() -> set[str]:
+    return {topic(example) for example in EXAMPLES}

@@ -1,0 +1,47 @@
+"""What is stored today is what was stored yesterday, and what was stored yesterday is still read."""
+
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from domain.catalogue import CATALOGUE, UPCASTS
+from domain.event import Event, topic
+from tests.contract.golden import EXAMPLES, FOLDER, file_of, names
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=topic)
+def test_an_event_is_stored_as_it_ever_was(example: Event) -> None:
+    """If this fails by your doing: an added field needs a default, anything else needs a new event. `make golden`."""
+    stored = msgspec.json.format(CATALOGUE.encode(example), indent=2) + b"\n"
+    assert stored == file_of(topic(example)).read_bytes()
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=topic)
+def test_what_was_stored_is_read(example: Event) -> None:
+    assert CATALOGUE.decode(topic(example), file_of(topic(example)).read_bytes()) == example
+
+
+@pytest.mark.parametrize("path", sorted(FOLDER.glob("*.json")), ids=lambda path: path.stem)
+def test_no_topic_is_ever_forgotten(path: Path) -> None:
+    assert path.stem in CATALOGUE.events or path.stem in UPCASTS
+
+
+def test_every_event_has_its_example() -> None:
+    assert names() == set(CATALOGUE.events)
+
+
+@pytest.mark.parametrize("example", EXAMPLES, ids=topic)
+def test_an_example_leaves_no_field_at_its_default(example: Event) -> None:
+    """Else a golden file would not notice when that field changes its form."""
+    for field in msgspec.structs.fields(example):
+        assert field.default is msgspec.NODEFAULT or getattr(example, field.name) != field.default
+
+
+def test_an_events_name_has_three_parts() -> None:
+    for name in CATALOGUE.events:
+        aggregate, happened, version = name.split(".")
+        assert aggregate.isidentifier()
+        assert happened.isidentifier()
+        assert version[0] == "v"
+        assert int(version[1:]) >= 1
