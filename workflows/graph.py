@@ -79,7 +79,7 @@ def read_graph(graph: Any) -> ReadGraph:
 def links(node: Node) -> Iterator[tuple[str, str, int]]:
     """(input name, source node id, source slot) of each input that is a link."""
     for name, value in node.inputs.items():
-        if _is_link(value):
+        if is_link(value):
             yield name, value[0], value[1]
 
 
@@ -115,7 +115,7 @@ def _first(errors: Iterator[FieldError]) -> Iterator[FieldError]:
         yield error
 
 
-def _is_link(value: Any) -> bool:
+def is_link(value: Any) -> bool:
     """ComfyUI takes any list of two for a link; a literal list is wrapped as {"__value__": [...]}."""
     return isinstance(value, list) and len(value) == 2 and isinstance(value[0], str)
 
@@ -179,7 +179,7 @@ def _link_errors(graph: dict[str, Any]) -> Iterator[FieldError]:
 def _cycle_error(graph: dict[str, Any]) -> Iterator[FieldError]:
     """Depth first, without recursion: a chain of thousands of nodes is a graph, not an attack."""
     sources = {
-        id: [value[0] for value in node["inputs"].values() if _is_link(value)] for id, node in graph.items()
+        id: [value[0] for value in node["inputs"].values() if is_link(value)] for id, node in graph.items()
     }
     done: set[str] = set()
     for root, first in sources.items():
