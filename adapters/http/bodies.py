@@ -21,7 +21,7 @@ MISSING = re.compile(r"missing required field `(.*?)`")
 
 def read_json(body: bytes, kind: type[T]) -> T:
     """Raises Malformed when it is no JSON, Invalid when it is JSON of another shape."""
-    if NUL.search(body):
+    if b"\\u0000" in body and NUL.search(body):  # looked for in two steps: the first takes no time
         raise Malformed("The JSON contains the NUL character, which cannot be stored.")
     try:
         return msgspec.json.decode(body, type=kind)

@@ -6,8 +6,6 @@ import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-import httpx
-
 from adapters.nats.executor_link import NatsDispatchLink
 from domain.backend import BackendSeen
 from domain.ids import Digest
@@ -28,6 +26,7 @@ from services.ports.messages import (
     Stored,
     Succeeded,
 )
+from tests.http.person import client
 from tests.http.whole import Whole
 
 NAME = "gpu-1"
@@ -79,7 +78,7 @@ class ByHand:
 
     async def upload(self, claimed: Assignment, body: bytes) -> Digest:
         digest = Digest(hashlib.sha256(body).hexdigest())
-        async with httpx.AsyncClient(base_url=self._url) as http:
+        async with client(self._url) as http:
             headers = {"Authorization": f"Bearer {claimed.token}"}
             answer = await http.put(f"/api/v1/objects/{digest}", content=body, headers=headers)
         assert answer.status_code == 204, answer.text

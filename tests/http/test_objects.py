@@ -15,7 +15,7 @@ from adapters.identity.secrets import ServerSecrets
 from domain.ids import Digest, RunId
 from services.ports.messages import Assignment
 from tests.http.executor import ByHand, by_hand
-from tests.http.person import Person
+from tests.http.person import Person, client
 from tests.http.problems import refused
 from tests.http.test_workflows import OTHER
 from tests.http.whole import Whole
@@ -33,8 +33,8 @@ async def hand(served: Whole) -> AsyncIterator[ByHand]:
 
 @pytest.fixture
 async def http(served: Whole) -> AsyncIterator[httpx.AsyncClient]:
-    async with httpx.AsyncClient(base_url=f"{served.url}/api/v1/objects", timeout=30) as client:
-        yield client
+    async with client(f"{served.url}/api/v1/objects") as http:
+        yield http
 
 
 @pytest.fixture

@@ -4,13 +4,12 @@ from collections.abc import AsyncIterator
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 from uuid import UUID, uuid4
 
-import httpx
 import pytest
 
 from adapters.http import answers
 from domain.ids import Digest, RunId
 from tests.http.executor import ByHand, by_hand
-from tests.http.person import GRAPH, Person
+from tests.http.person import GRAPH, Person, client
 from tests.http.problems import refused
 from tests.http.test_workflows import OTHER, paged, shaped
 from tests.http.whole import Whole
@@ -132,7 +131,7 @@ async def test_outputs_are_fetched_by_addresses_that_need_no_token(ann: Person, 
     shaped(answers.RunAnswer, shown)
     assert shown["execution_s"] == 0.25
     for output in shown["outputs"]:  # type: ignore[attr-defined]
-        async with httpx.AsyncClient() as anybody:
+        async with client() as anybody:
             fetched = await anybody.get(output["url"])
             small = await anybody.get(output["thumbnails"][0]["url"])
             head = await anybody.head(output["url"])
@@ -174,10 +173,10 @@ async def test_an_address_that_was_changed_leads_nowhere(ann: Person, hand: ByHa
     ]
     for path, asked in wrong:
         address = urlunsplit(url._replace(path=path, query=urlencode(asked)))
-        async with httpx.AsyncClient() as anybody:
+        async with client() as anybody:
             refused(await anybody.get(address), 404)
     garbage = urlunsplit(url._replace(query=urlencode(query | {"expires": "soon"})))
-    async with httpx.AsyncClient() as anybody:
+    async with client() as anybody:
         refused(await anybody.get(garbage), 400)
 
 
@@ -186,7 +185,7 @@ async def test_what_is_no_picture_is_never_shown_as_a_page(ann: Person, hand: By
     (output,) = shown["outputs"]  # type: ignore[misc]
     for media_type in ("text/html", "image/svg+xml", "image/png%0d%0aX-Evil:%201"):
         address = output["url"].rpartition("&media_type=")[0] + f"&media_type={media_type}"
-        async with httpx.AsyncClient() as anybody:
+        async with client() as anybody:
             fetched = await anybody.get(address)
         assert fetched.headers["content-type"] == "application/octet-stream"
         assert fetched.headers["content-disposition"].startswith("attachment")
