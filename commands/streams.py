@@ -104,8 +104,9 @@ NOTHING = Accepted(Position(0), Position(0))
 class Streams:
     """The aggregates of one process: their last known states over the log."""
 
-    def __init__(self, log: EventLog) -> None:
+    def __init__(self, log: EventLog, cached_states: int = CACHED_STATES) -> None:
         self.log = log
+        self._cached_states = cached_states
         self._states: OrderedDict[StreamId, Held] = OrderedDict()
 
     async def load(self, decider: Decider[S, E], stream: StreamId) -> tuple[S, int]:
@@ -203,9 +204,8 @@ class Streams:
     async def _fresh(self, decider: AnyDecider, stream: StreamId) -> Held:
         state, version = decider.initial, 0
         snapshot, events = await self.log.load(stream)
-        if snapshot is not None and snapshot.shape == _shape(decider):
-            state = msgspec.msgpack.decode(snapshot.state, type=type(decider.initial))
-            version = snapshot.version
+        if snapshot is not None and (kept := _opened(snapshot, decider)) is not None:
+            state, version = kept, snapshot.version
         elif snapshot is not None:
             events = await self.log.read(stream)
         if any(kind(topic(recorded.event)) != decider.kind for recorded in events):
@@ -213,8 +213,8 @@ class Streams:
         state = decider.fold(state, [recorded.event for recorded in events])
         version += len(events)
         if len(events) >= SNAPSHOT_EVERY:
-            kept = Snapshot(version, _shape(decider), msgspec.msgpack.encode(state))
-            await self.log.keep_snapshot(stream, kept)
+            made = Snapshot(version, _shape(decider), msgspec.msgpack.encode(state))
+            await self.log.keep_snapshot(stream, made)
         held = Held(state, version)
         self._keep(stream, held)
         return held
@@ -222,9 +222,20 @@ class Streams:
     def _keep(self, stream: StreamId, held: Held) -> None:
         self._states[stream] = held
         self._states.move_to_end(stream)
-        while len(self._states) > CACHED_STATES:
+        while len(self._states) > self._cached_states:
             self._states.popitem(last=False)
 
 
 def _shape(decider: AnyDecider) -> str:
     return f"{type(decider.initial).__name__}.{decider.shape}"
+
+
+def _opened(snapshot: Snapshot, decider: AnyDecider) -> Any:
+    """Its state, or None when it is of another shape: then the events tell the whole story."""
+    if snapshot.shape != _shape(decider):
+        return None
+    try:
+        return msgspec.msgpack.decode(snapshot.state, type=type(decider.initial))
+    except msgspec.ValidationError:
+        logger.warning("a snapshot is not of the shape it claims", extra={"shape": snapshot.shape})
+        return None
