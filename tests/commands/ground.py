@@ -1,0 +1,76 @@
+"""Every command in memory: real decisions, a real catalogue, a clock that tests move."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+from argon2 import PasswordHasher
+from msgspec import Struct
+
+from adapters.identity.passwords import Argon2Passwords
+from adapters.identity.secrets import ServerSecrets
+from adapters.memory.accounts import MemoryAccounts
+from adapters.memory.contents import MemoryContents
+from adapters.memory.log import MemoryLog
+from commands.dispatcher import Dispatcher
+from commands.needs import Command, Limits, Needs
+from commands.ports import RequestKey
+from commands.streams import Context, Streams
+from domain.event import Event
+from domain.ids import Actor, Position
+
+NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # for tests: real, but worth nothing
+GRAPH: dict[str, Any] = {
+    "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sd15.safetensors"}},
+    "9": {"class_type": "SaveImage", "inputs": {"images": ["4", 0]}},
+}
+OTHER_GRAPH: dict[str, Any] = {"9": {"class_type": "SaveImage", "inputs": {}}}
+
+
+class Ground(Struct):
+    log: MemoryLog
+    contents: MemoryContents
+    accounts: MemoryAccounts
+    dispatcher: Dispatcher
+    elapsed: timedelta = timedelta()
+
+    async def wish(self, command: Command, *, actor: str = "somebody", key: str | None = None) -> Any:
+        request = RequestKey(Actor(actor), key, repr(command).encode()) if key else None
+        context = Context(actor=Actor(actor), correlation=uuid4(), key=request)
+        return await self.dispatcher.run(command, context)
+
+    async def happened(self, after: int = 0) -> list[Event]:
+        """Every event above a position."""
+        found = [await self.log.at(row.position) for row in await self.log.rows(Position(after), 10_000)]
+        return [each.event for each in found if each is not None]
+
+    async def told(self, stream: UUID) -> list[str]:
+        """The topics of a stream."""
+        return [row.topic for row in await self.log.rows(Position(0), 10_000) if row.stream == stream]
+
+    def wait(self, elapsed: timedelta) -> None:
+        self.elapsed += elapsed
+
+    def now(self) -> datetime:
+        return NOON + self.elapsed
+
+
+def make_ground() -> Ground:
+    log, contents, accounts = MemoryLog(), MemoryContents(), MemoryAccounts()
+
+    def now() -> datetime:
+        return made.now()
+
+    needs = Needs(
+        streams=Streams(log),
+        contents=contents,
+        accounts=accounts,
+        passwords=Argon2Passwords(QUICK),
+        secrets=ServerSecrets(b"only for tests, but long enough."),
+        now=now,
+        new_id=uuid4,
+        limits=Limits(graph_bytes=10_000),
+    )
+    made = Ground(log, contents, accounts, Dispatcher(needs))
+    return made
