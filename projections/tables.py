@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from operator import attrgetter
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -13,6 +13,9 @@ from projections.rows import Key
 from projections.wire import COPY_END, COPY_HEAD, Packed, PackedDumper, array, column_type, copy_rows
 
 R = TypeVar("R", bound=Struct)
+Statement: TypeAlias = tuple[bytes, list[Packed]]
+"""SQL and its parameters."""
+
 COPIED_AT_ONCE = 5_000  # rows; a few MB in flight
 
 
@@ -53,15 +56,16 @@ class StoredTable(Generic[R]):
         ((found,),) = await cursor.fetchall()
         return self._decode(found)
 
-    async def upsert(self, connection: AsyncConnection[Any], rows: Sequence[R]) -> None:
+    def upserting(self, rows: Sequence[R]) -> Statement:
+        """Insert or replace."""
         columns = [list(map(attrgetter(name), rows)) for name in self.columns]
-        arrays = [array(kind, values) for kind, values in zip(self._types, columns, strict=True)]
-        await connection.execute(self._upsert, arrays)
+        return self._upsert, [array(kind, values) for kind, values in zip(self._types, columns, strict=True)]
 
-    async def delete(self, connection: AsyncConnection[Any], keys: Sequence[Key]) -> None:
+    def deleting(self, keys: Sequence[Key]) -> Statement:
         columns = list(zip(*keys, strict=True)) if len(self._key_types) > 1 else [keys]
-        arrays = [array(kind, values) for kind, values in zip(self._key_types, columns, strict=True)]
-        await connection.execute(self._delete, arrays)
+        return self._delete, [
+            array(kind, values) for kind, values in zip(self._key_types, columns, strict=True)
+        ]
 
     async def copy(self, connection: AsyncConnection[Any], rows: Sequence[R]) -> None:
         """Add rows that are not there yet, fast."""

@@ -1,6 +1,7 @@
 """Folds events into one generation of a read model: rows and checkpoint in one transaction."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from psycopg import AsyncConnection, InterfaceError, OperationalError, errors
@@ -11,10 +12,12 @@ from projections import generations
 from projections.generations import Generation
 from projections.projection import Projection, Undecodable
 from projections.rows import Rows
-from projections.tables import StoredTable
+from projections.tables import Statement, StoredTable
 
 CACHED_ROWS = 200_000  # of one projection, about 1 kB each; what is older is loaded again
 CHANNEL = "read_positions"
+# psycopg does not flush the end of a pipeline that is longer than the socket's buffer, and then waits for ever
+PIPELINED_BYTES = 32 * 1024
 
 
 class SteppedBackError(Exception):
@@ -110,21 +113,29 @@ class Writer:
                 rows.load(wanted, await stored.load(self.connection, wanted))
 
     async def _store(self, upto: Position) -> None:
-        async with self.connection.pipeline() as pipeline, self.connection.transaction():
+        statements = list(self._statements())
+        size = sum(len(parameter) for _, parameters in statements for parameter in parameters)
+        together = self.connection.pipeline() if size <= PIPELINED_BYTES else nullcontext()
+        async with together as pipeline, self.connection.transaction():
             moved = await generations.move(self.connection, self.generation, self.position, upto)
-            for name, stored in self._stored.items():
-                changed, gone = self._rows[name].take()
-                if changed:
-                    await stored.upsert(self.connection, changed)
-                if gone:
-                    await stored.delete(self.connection, gone)
+            for query, parameters in statements:
+                await self.connection.execute(query, parameters)
             if self.generation.state == "live":
                 told = f"{self.projection.name}:{upto}"
                 await self.connection.execute(b"SELECT pg_notify(%s, %s)", (CHANNEL, told))
-            await pipeline.sync()
+            if pipeline is not None:
+                await pipeline.sync()
             if moved.rowcount != 1:
                 raise SteppedBackError(self.projection.name)
         self.position = upto
+
+    def _statements(self) -> Iterator[Statement]:
+        for name, stored in self._stored.items():
+            changed, gone = self._rows[name].take()
+            if changed:
+                yield stored.upserting(changed)
+            if gone:
+                yield stored.deleting(gone)
 
     def _unreadable(self, recorded: AnyRecorded) -> bool:
         event = recorded.event

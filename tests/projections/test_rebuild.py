@@ -12,7 +12,7 @@ from projections.rebuild import Progress, rebuild
 from projections.tables import prepare
 from projections.writer import Writer
 from tests.projections.ground import Books, checkpoint, connecting, stored
-from tests.projections.stories import everything
+from tests.projections.stories import ANN, everything, run
 from tests.servers import Database
 
 
@@ -63,3 +63,13 @@ async def test_a_long_log_is_read_page_by_page(database: Database, books: Books,
     gallery = PROJECTIONS["gallery"]
     assert (await rebuild(gallery, connecting(database), bulk=bulk)).position == 36_000
     assert len(stored(database, gallery)["gallery_authors"]) == 36_000
+
+
+async def test_a_batch_may_be_larger_than_what_a_socket_takes_at_once(
+    database: Database, books: Books
+) -> None:
+    """Over a Unix socket a pipeline of many megabytes would never end."""
+    books.add(*(each for _ in range(1_500) for each in run(ANN)))
+    async with asyncio.timeout(30):
+        await follow_all(database, "audit_trail", books, 15_000)
+    assert len(stored(database, PROJECTIONS["audit_trail"])["audit_trail"]) == 13_500
