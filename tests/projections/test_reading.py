@@ -131,7 +131,7 @@ async def test_lists_go_on_where_the_page_ended(database: Database, books: Books
         assert "topic" not in history[0]["data"]  # type: ignore[index]
 
 
-@pytest.mark.parametrize("cursor", ["", "x", "1.x", "9" * 30 + "." + str(uuid4()), "\0"])
+@pytest.mark.parametrize("cursor", ["", "x", "1.x", "9" * 30 + ".8b0d5b3e-3f43-4c5e-9d55-0f6a3a1f2c10", "\0"])
 async def test_a_foreign_cursor_is_refused(cursor: str) -> None:
     with pytest.raises(Invalid):
         paging.timed(cursor)
