@@ -11,7 +11,6 @@ from domain.event import AnyRecorded, Event
 from domain.ids import AccountId, Actor, Digest, Position, SessionId, StreamId
 from domain.refusals import Conflict
 
-
 MAX_EVENT_BYTES = 65_536
 
 
