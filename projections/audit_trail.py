@@ -66,13 +66,13 @@ _OF_STREAM = page(
     """SELECT json_build_object('position', position, 'topic', topic, 'version', version, 'actor', actor,
         'at', at, 'correlation', correlation, 'causation', causation, 'data', data - 'topic') AS item, position
     FROM read.audit_trail
-    WHERE stream = %(stream)s AND position > %(after)s
+    WHERE stream = %(stream)s AND position > %(after)s AND kind = %(kind)s
     ORDER BY position LIMIT %(limit)s::int + 1""",
     "position",
 )
 
 
-async def history(cursor: Cursor, stream: StreamId, limit: int, after: str | None = None) -> bytes:
-    """What happened to one's own thing, in order. Raises Invalid."""
-    parameters = {"stream": stream, "after": numbered(after), "limit": bounded(limit)}
+async def history(cursor: Cursor, stream: StreamId, kind: str, limit: int, after: str | None = None) -> bytes:
+    """What happened to one's own thing of a kind (`run`, `workflow`), in order. Raises Invalid."""
+    parameters = {"stream": stream, "kind": kind, "after": numbered(after), "limit": bounded(limit)}
     return await one(cursor, _OF_STREAM, parameters) or b""

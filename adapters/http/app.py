@@ -12,6 +12,17 @@ from adapters.http.door import Door
 from adapters.http.parts import Parts
 from adapters.http.problems import HANDLERS
 
+API = Router(
+    "/api/v1",
+    route_handlers=[
+        auth.ROUTER,
+        workflows.ROUTER,
+        runs.ROUTER,
+        live.ROUTER,
+        outputs.ROUTER,
+        objects.ROUTER,
+    ],
+)
 OPENAPI = OpenAPIConfig(
     title="ComfyUI Plus",
     version="1",
@@ -28,23 +39,12 @@ OPENAPI = OpenAPIConfig(
 
 def create_app(parts: Parts) -> Door:
     """What the server is given."""
-    return Door(routes(parts))
+    return Door(routes(parts), parts.patience_s)
 
 
 def routes(parts: Parts) -> Litestar:
-    api = Router(
-        "/api/v1",
-        route_handlers=[
-            auth.ROUTER,
-            workflows.ROUTER,
-            runs.ROUTER,
-            live.ROUTER,
-            outputs.ROUTER,
-            objects.ROUTER,
-        ],
-    )
     return Litestar(
-        route_handlers=[api, health.ROUTER],
+        route_handlers=[API, health.ROUTER],
         dependencies=DEPENDENCIES,
         exception_handlers=HANDLERS,
         openapi_config=OPENAPI,

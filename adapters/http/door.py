@@ -8,7 +8,6 @@ from litestar.types import ASGIApp, Receive, Send
 
 from adapters.http.problems import MEDIA_TYPE, OUTCOME_UNKNOWN, RETRY_AFTER_S, Problem, described
 
-PATIENCE_S = 60.0  # for the next bytes of a body, and for the beginning of an answer
 SLOW = "The request's body did not arrive in time."
 PROTECTING = {
     b"x-content-type-options": b"nosniff",
@@ -23,7 +22,7 @@ ENDLESS = "/live"
 class Door:
     """The application as the server is given it."""
 
-    def __init__(self, app: ASGIApp, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, app: ASGIApp, patience_s: float) -> None:
         self._app = app
         self._patience_s = patience_s
 

@@ -51,3 +51,5 @@ class Parts(Struct, frozen=True, kw_only=True):
     public_url: str = ""
     max_body_bytes: int = 9 * 1024 * 1024
     max_object_bytes: int = 1024 * 1024 * 1024
+    patience_s: float = 60.0
+    """How long the next bytes of a body, and the beginning of an answer, are waited for."""

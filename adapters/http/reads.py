@@ -71,11 +71,13 @@ class Reader:
     ) -> Response[bytes]:
         return json_response(await self.ask(query, *arguments, limit=limit, after=cursor, **named))
 
-    async def history(self, stream: UUID, *, limit: int, cursor: str | None, missing: str) -> Response[bytes]:
+    async def history(
+        self, stream: UUID, kind: str, *, limit: int, cursor: str | None, missing: str
+    ) -> Response[bytes]:
         """Raises NotFound: a thing without history does not exist for this caller."""
-        found: bytes = await self.ask(audit_trail.history, stream, limit=limit, after=cursor)
+        found: bytes = await self.ask(audit_trail.history, stream, kind, limit=limit, after=cursor)
         if not _decode_page(found).items:
-            first = await self.ask(audit_trail.history, stream, limit=1) if cursor else found
+            first = await self.ask(audit_trail.history, stream, kind, limit=1) if cursor else found
             if not _decode_page(first).items:
                 raise NotFound(missing)
         return json_response(found)

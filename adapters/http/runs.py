@@ -19,7 +19,7 @@ from adapters.http.reads import Reader, json_response
 from commands.runs import CancelRun, SubmitRun, Submitted
 from commands.streams import Context
 from domain.ids import Position, RunId, WorkflowId
-from domain.run import Status
+from domain.run import RUN, Status
 from projections import run_status
 
 Priority = Annotated[int, Meta(ge=1, le=10, description="1 to 10; 10 first.", examples=[5])]
@@ -122,7 +122,7 @@ async def history(
     cursor: FromQuery[str | None] = None,
 ) -> Response[bytes]:
     """Everything that happened to your run, in order: who, when, where, and why."""
-    return await reader.history(run, limit=limit, cursor=cursor, missing=NO_RUN)
+    return await reader.history(run, RUN.kind, limit=limit, cursor=cursor, missing=NO_RUN)
 
 
 ROUTER = Router("/", route_handlers=[submit, mine, show, cancel, history], tags=["runs"])

@@ -27,6 +27,7 @@ from commands.streams import Context
 from commands.workflows import ChangeWorkflow, CreateWorkflow, DeleteWorkflow, Saved, SaveVersion
 from domain.ids import Digest, Position, WorkflowId
 from domain.refusals import NotFound
+from domain.workflow import WORKFLOW
 from projections import gallery, workflow_shelf
 
 NO_WORKFLOW = "There is no such workflow."
@@ -238,7 +239,7 @@ async def history(
     cursor: FromQuery[str | None] = None,
 ) -> Response[bytes]:
     """Everything that ever happened to your workflow, in order."""
-    return await reader.history(workflow, limit=limit, cursor=cursor, missing=NO_WORKFLOW)
+    return await reader.history(workflow, WORKFLOW.kind, limit=limit, cursor=cursor, missing=NO_WORKFLOW)
 
 
 @get("/gallery", responses=answers(200, GalleryPage, 422))

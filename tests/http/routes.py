@@ -1,33 +1,21 @@
 """Every route there is, from the application itself: a new one cannot be forgotten by these tests."""
 
-from functools import cache
 from typing import Any, cast
 
-import msgspec
 from litestar import Litestar
 from litestar.routes import HTTPRoute
 
-from adapters.http.app import routes
-from adapters.http.parts import Parts
-
-PREFIX = "/api/v1"
-
-
-@cache
-def application() -> Litestar:
-    """With no parts: only its routes are looked at."""
-    nothing = msgspec.structs.force_setattr
-    parts = Parts.__new__(Parts)
-    nothing(parts, "max_body_bytes", 1)
-    return routes(parts)
+from adapters.http.app import API
+from adapters.http.callers import DEPENDENCIES
 
 
 def table() -> list[tuple[str, str]]:
     """(method, path) of every route below /api/v1, as `/runs/{run:uuid}/cancel`, in order."""
+    application = Litestar([API], dependencies=DEPENDENCIES, openapi_config=None, logging_config=None)
     found = [
-        (str(method), route.path.removeprefix(PREFIX))
-        for route in cast("list[Any]", application().routes)
-        if isinstance(route, HTTPRoute) and route.path.startswith(PREFIX)
+        (str(method), route.path.removeprefix(API.path))
+        for route in cast("list[Any]", application.routes)
+        if isinstance(route, HTTPRoute)
         for method in route.methods
         if method != "OPTIONS"
     ]

@@ -3,10 +3,10 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import httpx
 from argon2 import PasswordHasher
@@ -15,6 +15,7 @@ from msgspec.structs import replace
 
 from adapters.http.app import create_app
 from adapters.http.parts import Parts
+from adapters.http.protocol import PatientProtocol
 from adapters.identity.passwords import Argon2Passwords
 from adapters.identity.secrets import ServerSecrets
 from adapters.nats.dispatching import NatsDispatchServer
@@ -38,6 +39,15 @@ from tests.servers import Database, NatsServer
 
 START_S = 20.0
 SECRET = "a secret that only tests know, long enough"
+
+
+Change: TypeAlias = Callable[[Parts], AbstractAsyncContextManager[Parts]]
+"""Other parts than the usual ones."""
+
+
+@asynccontextmanager
+async def unchanged(parts: Parts) -> AsyncIterator[Parts]:
+    yield parts
 
 
 class Whole(Struct, frozen=True):
@@ -85,12 +95,12 @@ def whole(database: Database, server: NatsServer, folder: Path) -> Iterator[Whol
 
 @contextmanager
 def another_api(
-    whole: Whole, change: Callable[[Parts], Parts] = lambda parts: parts, **changes: Any
+    whole: Whole, change: Change = unchanged, protocol: type[PatientProtocol] = PatientProtocol
 ) -> Iterator[Whole]:
     """One more API process's worth of parts over the same servers, with a cache of its own."""
     port = free_port()
-    settings = replace(whole.settings, port=port, public_url=f"http://127.0.0.1:{port}", **changes)
-    with beside(lambda: _serving(settings, change)):
+    settings = replace(whole.settings, port=port, public_url=f"http://127.0.0.1:{port}")
+    with beside(lambda: _serving(settings, change, protocol)):
         until_answered(settings)
         yield replace(whole, settings=settings)
 
@@ -171,10 +181,11 @@ async def _dispatching(stack: AsyncExitStack, settings: Settings) -> Coroutine[A
 
 @asynccontextmanager
 async def _serving(
-    settings: Settings, change: Callable[[Parts], Parts] = lambda parts: parts
+    settings: Settings, change: Change = unchanged, protocol: type[PatientProtocol] = PatientProtocol
 ) -> AsyncIterator[None]:
-    async with api.opened(settings) as parts:
-        server = api.server(create_app(change(hasty(parts))), settings)
+    async with api.opened(settings) as opened, change(hasty(opened)) as parts:
+        server = api.server(create_app(parts), settings)
+        server.config.http = protocol
         serving = asyncio.create_task(server.serve())
         try:
             yield

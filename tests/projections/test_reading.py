@@ -126,7 +126,7 @@ async def test_lists_go_on_where_the_page_ended(database: Database, books: Books
         assert len(await pages(run_status.own_runs, ANN, status="succeeded")) == 5
         assert await pages(run_status.own_runs, ANN, status="failed") == []
         assert len(await pages(workflow_shelf.versions, WorkflowId(id))) == 1
-        history = await pages(audit_trail.history, id)
+        history = await pages(audit_trail.history, id, "workflow")
         assert [each["version"] for each in history] == [1, 2, 3, 4]  # type: ignore[index]
         assert "topic" not in history[0]["data"]  # type: ignore[index]
 

@@ -1,0 +1,203 @@
+"""What is somebody's is nobody else's business, by any route there is."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+from uuid import uuid4
+
+import psycopg
+import pytest
+
+from tests.http.executor import by_hand
+from tests.http.log import head
+from tests.http.person import GRAPH, Person, joined
+from tests.http.problems import refused
+from tests.http.routes import table
+from tests.http.test_workflows import OTHER
+from tests.http.whole import Whole, another_api
+
+BODIES: dict[tuple[str, str], Any] = {
+    ("PATCH", "/workflows/{workflow:uuid}"): {"name": "mine now"},
+    ("POST", "/workflows/{workflow:uuid}/versions"): {"graph": GRAPH},
+    ("POST", "/workflows/{workflow:uuid}/runs"): {},
+}
+BY_TOKEN = {("GET", "/objects/{digest:str}"), ("PUT", "/objects/{digest:str}")}
+"""Opened by a claim's token only: an account's is none."""
+OWN = {
+    ("GET", "/auth/me"),
+    ("GET", "/gallery"),
+    ("GET", "/runs"),
+    ("GET", "/workflows"),
+    ("POST", "/auth/login"),
+    ("POST", "/auth/logout"),
+    ("POST", "/auth/refresh"),
+    ("POST", "/auth/register"),
+    ("POST", "/workflows"),
+}
+"""These name no thing of anybody; what they list is one's own, or for all."""
+OPEN = {
+    ("GET", "/gallery"),
+    ("GET", "/outputs/{run:uuid}/{digest:str}/{name:str}"),
+    ("GET", "/workflows/{workflow:uuid}"),
+    ("GET", "/workflows/{workflow:uuid}/versions"),
+    ("GET", "/workflows/{workflow:uuid}/versions/{number:int}"),
+    ("POST", "/auth/login"),
+    ("POST", "/auth/refresh"),
+    ("POST", "/auth/register"),
+}
+"""Nobody need be logged in for these."""
+NAMING = [route for route in table() if route not in OWN | BY_TOKEN]
+
+
+class Things:
+    """What ann has: a private workflow, one of its runs with an output."""
+
+    def __init__(self, ann: Person, workflow: str, run: str, output: dict[str, Any], graph: str) -> None:
+        self.ann, self.workflow, self.run, self.output, self.graph = ann, workflow, run, output, graph
+
+    def path(self, route: str, **other: str) -> str:
+        """The address of ann's thing, or of something else in its place."""
+        named = {
+            "{workflow:uuid}": other.get("workflow", self.workflow),
+            "{run:uuid}": other.get("run", self.run),
+            "{number:int}": "1",
+            "{digest:str}": self.output["digest"],
+            "{name:str}": self.output["name"],
+        }
+        for parameter, value in named.items():
+            route = route.replace(parameter, value)
+        assert "{" not in route, f"{route}: say here what the parameter stands for"
+        return route
+
+
+@pytest.fixture
+async def things(served: Whole, ann: Person) -> AsyncIterator[Things]:
+    workflow = await ann.workflow("A secret of ann's")
+    run = await ann.run(workflow)
+    async with by_hand(served) as hand:
+        claimed = await hand.claim(run)
+        await hand.store(claimed, b"ann's picture")
+        while not (shown := await ann.get(f"/runs/{run}"))["outputs"]:
+            assert shown["status"] in ("queued", "running")
+        yield Things(ann, workflow, run, shown["outputs"][0], claimed.graph_digest)
+        await hand.fail(claimed)
+
+
+async def test_a_stranger_finds_nothing_at_any_address(served: Whole, things: Things, bob: Person) -> None:
+    before = head(served)
+    for method, route in NAMING:
+        for headers in ({}, {"Idempotency-Key": uuid4().hex}, {"Consistent-With": str(things.ann.seen)}):
+            answer = await bob.ask(
+                method, things.path(route), json=BODIES.get((method, route)), headers=headers
+            )
+            assert answer.status_code == 404, f"{method} {route} answers {answer.status_code}"
+            problem = refused(answer, 404)
+            unknown = await bob.ask(
+                method,
+                things.path(route, workflow=str(uuid4()), run=str(uuid4())),
+                json=BODIES.get((method, route)),
+            )
+            assert unknown.json() == problem, f"{method} {route} tells what is there from what is not"
+    for method, route in BY_TOKEN:
+        refused(await bob.ask(method, things.path(route), content=b"x"), 401)
+    assert head(served) == before
+
+
+async def test_what_a_stranger_lists_holds_nothing_of_others(things: Things, bob: Person) -> None:
+    bob.seen = things.ann.seen
+    for path in ("/workflows", "/runs", "/gallery", "/auth/me"):
+        told = (await bob.ask("GET", path)).text
+        for secret in (things.workflow, things.run, things.output["digest"], things.ann.id, things.ann.name):
+            assert secret not in told
+    for asked in ({"workflow": things.workflow}, {"status": "running"}):
+        page = await bob.get("/runs", params=asked)
+        assert page["items"] == []
+
+
+async def test_without_a_token_only_what_is_public_is_shown(
+    served: Whole, things: Things, nobody: Person
+) -> None:
+    before = head(served)
+    for method, route in table():
+        answer = await nobody.ask(method, things.path(route), json=BODIES.get((method, route)))
+        expected = 401
+        if (method, route) in OPEN:
+            expected = 404 if "{" in route else 400 if method == "POST" else 200
+        assert answer.status_code == expected, f"{method} {route} answers {answer.status_code}"
+    assert head(served) == before
+
+
+async def test_an_id_of_another_kind_is_no_id(served: Whole, things: Things) -> None:
+    """Nor does asking for it harm the thing it belongs to."""
+    ann, before = things.ann, head(served)
+    with psycopg.connect(served.database.url) as connection:
+        others = "SELECT originator_id FROM log.events WHERE topic LIKE %s LIMIT 1"
+        kinds = ("reservation.%", "backend.%")
+        strange = [str(row[0]) for kind in kinds for row in connection.execute(others, (kind,)).fetchall()]
+    assert len(strange) == 2
+    for workflow, run in (
+        (things.run, things.workflow),
+        (ann.id, ann.id),
+        *zip(strange, strange, strict=True),
+    ):
+        for method, route in NAMING:
+            path = things.path(route, workflow=workflow, run=run)
+            answer = await ann.ask(method, path, json=BODIES.get((method, route)))
+            assert answer.status_code == 404, f"{method} {path} answers {answer.status_code}"
+    assert head(served) == before
+    await ann.ask("PATCH", f"/workflows/{things.workflow}", json={"name": "still mine"})
+    assert (await ann.get(f"/workflows/{things.workflow}"))["name"] == "still mine"
+    assert (await ann.get(f"/runs/{things.run}"))["status"] in ("queued", "running")
+    assert (await ann.get("/auth/me"))["id"] == ann.id
+
+
+async def test_a_public_workflow_is_for_all_to_see_and_for_its_owner_to_change(
+    ann: Person, bob: Person, nobody: Person
+) -> None:
+    workflow = await ann.workflow(public=True)
+    bob.seen = nobody.seen = ann.seen
+    for person in (bob, nobody):
+        for below in ("", "/versions", "/versions/1"):
+            await person.get(f"/workflows/{workflow}{below}")
+    for method, below, body in (
+        ("PATCH", "", {"name": "bob's"}),
+        ("DELETE", "", None),
+        ("POST", "/versions", {"graph": OTHER}),
+        ("GET", "/history", None),
+    ):
+        refused(await bob.ask(method, f"/workflows/{workflow}{below}", json=body), 404)
+    await bob.run(workflow)
+
+
+async def test_what_one_process_hides_no_other_process_runs(served: Whole, ann: Person, bob: Person) -> None:
+    """Each process keeps the states it has seen; what another one wrote since must count all the same."""
+    with another_api(served) as second:
+        async with joined(second.url) as guest:
+            workflow = await ann.workflow()
+            refused(await guest.ask("POST", f"/workflows/{workflow}/runs"), 404)
+            await ann.ask("PATCH", f"/workflows/{workflow}", json={"public": True})
+            run = await guest.run(workflow)  # published by the other process, private in this one's memory
+            assert (await guest.get(f"/runs/{run}"))["workflow_version"] == 1
+            await ann.post(f"/workflows/{workflow}/versions", {"graph": OTHER})
+            run = await guest.run(workflow)  # the newest version is the one the other process saved
+            assert (await guest.get(f"/runs/{run}"))["workflow_version"] == 2
+            await ann.ask("PATCH", f"/workflows/{workflow}", json={"public": False})
+            refused(await guest.ask("POST", f"/workflows/{workflow}/runs"), 404)
+            await ann.ask("PATCH", f"/workflows/{workflow}", json={"public": True})
+            await guest.run(workflow)
+            await ann.ask("DELETE", f"/workflows/{workflow}")
+            refused(await guest.ask("POST", f"/workflows/{workflow}/runs"), 404)
+            ann.http.base_url = second.url  # the other process knows the token, and what is cancelled
+            mine = await ann.run(await ann.workflow())
+            ann.http.base_url = served.url
+            assert (await ann.post(f"/runs/{mine}/cancel"))["position"] > 0
+            ann.http.base_url = second.url
+            assert (await ann.post(f"/runs/{mine}/cancel"))["position"] == 0
+            ann.http.base_url = served.url
+
+
+def test_every_route_is_thought_of() -> None:
+    """A new route belongs into one of the sets above, or names something that strangers must not find."""
+    routes = set(table())
+    assert routes >= OWN | OPEN | BY_TOKEN
+    for _, route in NAMING:
+        assert "{" in route, f"{route} names nothing: is it one's own, or for all?"
