@@ -5,8 +5,8 @@ It means what the log in Postgres means, but for its faults: it is never away an
 
 import asyncio
 import contextlib
-from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from collections.abc import Sequence
+from datetime import datetime
 from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
@@ -16,6 +16,7 @@ from msgspec import Struct
 from commands.ports import (
     MAX_EVENT_BYTES,
     Appended,
+    Clock,
     Entry,
     EventTooLarge,
     KeyReused,
@@ -42,9 +43,7 @@ class _Envelope(Struct, frozen=True):
 class MemoryLog:
     """The EventLog port, and what the relay and the projections read of a log."""
 
-    def __init__(
-        self, catalogue: Catalogue = CATALOGUE, now: Callable[[], datetime] = lambda: datetime.now(UTC)
-    ) -> None:
+    def __init__(self, now: Clock, catalogue: Catalogue = CATALOGUE) -> None:
         self.recorder = POPOApplicationRecorder()
         self.catalogue = catalogue
         self._now = now

@@ -57,10 +57,10 @@ class Ground(Struct):
 
 
 def make_ground() -> Ground:
-    log, contents, accounts = MemoryLog(), MemoryContents(), MemoryAccounts()
-
     def now() -> datetime:
         return made.now()
+
+    log, contents, accounts = MemoryLog(now), MemoryContents(), MemoryAccounts()
 
     needs = Needs(
         streams=Streams(log),

@@ -11,7 +11,7 @@ from adapters.memory.log import MemoryLog
 from adapters.postgres.log import WAITING, PostgresLog
 from adapters.postgres.tail import PostgresTail
 from domain.catalogue import CATALOGUE, Catalogue
-from tests.log.ground import Logs
+from tests.log.ground import Logs, now
 from tests.servers import Database
 
 APP = "comfyplus_app"
@@ -37,7 +37,7 @@ async def postgres_logs(
 
 
 def memory_logs() -> Any:
-    log = MemoryLog()
+    log = MemoryLog(now)
 
     @asynccontextmanager
     async def opened(catalogue: Catalogue = CATALOGUE) -> AsyncIterator[Logs]:

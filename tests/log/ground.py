@@ -1,6 +1,7 @@
 """Accounts, and commands as the log sees them."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Protocol
 from uuid import UUID, uuid4
 
@@ -15,6 +16,10 @@ from services.ports.relaying import StoredRow
 ANN, BOB = AccountId(UUID(int=0xA11)), AccountId(UUID(int=0xB0B))
 ACTOR = Actor(str(ANN))
 RESERVED, RELEASED = NameReserved(account=ANN), NameReleased(account=ANN)
+
+
+def now() -> datetime:
+    return datetime.now(UTC)
 
 
 def entry(*writes: Write, key: RequestKey | None = None) -> Entry:

@@ -16,7 +16,7 @@ from domain.ids import Position, StreamId
 from domain.refusals import Conflict, NotFound
 from domain.reservation import RESERVATION, NameReserved, Reservation, ReservationEvent, release, reserve
 from domain.workflow import WORKFLOW
-from tests.log.ground import ACTOR, ANN, BOB, RELEASED, RESERVED, entry, key, write
+from tests.log.ground import ACTOR, ANN, BOB, RELEASED, RESERVED, entry, key, now, write
 
 AnnsTake = Change[Reservation, ReservationEvent]
 
@@ -25,7 +25,7 @@ class CountingLog(MemoryLog):
     """Counts what is read, and may lose an answer."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(now)
         self.loads = 0
         self.events_read = 0
         self.losing = False
