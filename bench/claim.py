@@ -1,0 +1,68 @@
+"""claim_p50_ms: a claim while 100 000 runs of 1 000 accounts wait.
+
+The runs are submitted events in the log; dispatch's own folding makes the queue of them. Then one executor claims
+one run after the other through `PostgresQueue.claim`, the transaction that picks a run, leases it and appends
+`run.claimed`, as the role of dispatch and with its pool.
+"""
+
+import time
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+import uvloop
+from psycopg_pool import AsyncConnectionPool
+
+from adapters.postgres.queue import PostgresQueue
+from adapters.postgres.tail import PostgresTail
+from bench.figures import percentile
+from bench.filling import fill, waiting_runs
+from bench.row import Figure, Ground
+from bench.servers import Database, database
+from domain.ids import Position
+from services.ports.messages import ClaimRequest
+
+QUEUED = 100_000
+CLAIMS = 1_000
+PAGE = 500
+LEASE = timedelta(seconds=45)
+
+
+def measure(ground: Ground) -> Mapping[str, Figure]:
+    queued, claims = ground.count(QUEUED, 2_000), ground.count(CLAIMS, 100)
+    with database(ground.folder) as server:
+        fill(server.url, waiting_runs(queued))
+        took = uvloop.run(_claims(server, claims))
+    half, worst = percentile(took, 0.5) * 1000, percentile(took, 0.99) * 1000
+    detail = f"p50 {half:.3g} ms, p99 {worst:.3g} ms of {claims} claims, one after the other; {queued:,} runs queued"
+    return {"claim_p50_ms": Figure(half, detail)}
+
+
+async def _claims(server: Database, claims: int) -> list[float]:
+    url = server.of("comfyplus_dispatch")
+    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
+        url, min_size=1, open=False, kwargs={"autocommit": True}
+    )
+    async with pool, PostgresTail(url) as tail:
+        queue = PostgresQueue(pool)
+        await _fold(tail, queue)
+        with psycopg.connect(server.url, autocommit=True) as owner:
+            owner.execute("VACUUM ANALYZE work.queue")
+        request = ClaimRequest(executor="local", backend="local")
+        took = []
+        for number in range(claims + 20):
+            begun = time.perf_counter()
+            claimed = await queue.claim(request, datetime.now(UTC) + LEASE)
+            if number >= 20:  # the first prepare their statements
+                took.append(time.perf_counter() - begun)
+            if claimed is None:
+                raise RuntimeError("Nothing was there to claim.")
+        return took
+
+
+async def _fold(tail: PostgresTail, queue: PostgresQueue) -> None:
+    position = await queue.position()
+    while events := await tail.after(position, PAGE):
+        position = Position(events[-1].position)
+        await queue.apply(events, position)

@@ -1,0 +1,62 @@
+"""Filling a log fast: real events of real shapes, copied in as their owner, in the order they would have come."""
+
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from uuid import UUID, uuid4
+
+import psycopg
+
+from bench import stories
+from domain.catalogue import CATALOGUE
+from domain.event import Event, topic
+from domain.ids import AccountId
+
+COPY = """
+COPY log.events (originator_id, originator_version, topic, state, notification_id, recorded_at, owner, actor,
+    correlation, causation) FROM STDIN (FORMAT binary)
+"""
+TYPES = ("uuid", "int8", "text", "bytea", "int8", "timestamptz", "uuid", "text", "uuid", "int8")
+BEGUN = datetime(2026, 11, 21, tzinfo=UTC)
+
+Told = tuple[UUID, int, AccountId, Event]
+"""Stream, version, owner and what happened."""
+
+
+def fill(url: str, told: Iterable[Told]) -> int:
+    """Write into an empty log; returns the last position. Statistics are up to date afterwards."""
+    position = 0
+    with psycopg.connect(url) as owner, owner.cursor() as cursor, cursor.copy(COPY) as copy:
+        copy.set_types(TYPES)
+        for position, (stream, version, account, event) in enumerate(told, 1):
+            at = BEGUN + timedelta(milliseconds=position)
+            actor = stories.actor(event, account)
+            state = CATALOGUE.encode(event)
+            copy.write_row((stream, version, topic(event), state, position, at, account, actor, stream, None))
+    with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute("VACUUM ANALYZE log.events")
+        owner.execute("CHECKPOINT")
+    return position
+
+
+def runs_in_turn(events: int, at_once: int) -> Iterator[Told]:
+    """Runs from submission to end, so many under way at once and each event on the next of them.
+
+    However large a batch of consecutive events is, below `at_once` it never meets a run twice.
+    """
+    left = events
+    while left > 0:
+        streams = [(uuid4(), stories.OWNERS[number % len(stories.OWNERS)]) for number in range(at_once)]
+        lives = [stories.run(owner) for _, owner in streams]
+        for version in range(len(lives[0])):
+            for (stream, owner), life in zip(streams, lives, strict=True):
+                if left <= 0:
+                    return
+                yield stream, version + 1, owner, life[version]
+                left -= 1
+
+
+def waiting_runs(count: int) -> Iterator[Told]:
+    """Submitted runs, their owners in turn."""
+    for number in range(count):
+        owner = stories.OWNERS[number % len(stories.OWNERS)]
+        yield uuid4(), 1, owner, stories.submitted(owner)
