@@ -69,7 +69,7 @@ def prepare_postgres(folder: Path, log: Path, *, durable: bool = True) -> Postgr
             _make_cluster(folder, cluster, binaries, prefix)
         if os.geteuid() == 0:
             _give(NOBODY if "setpriv" in prefix else 0, cluster, sockets)
-        _clear_away(cluster)
+        _clear_away(cluster, sockets)
 
     settings = SETTINGS | {"unix_socket_directories": '"{}"'.format(str(sockets).replace('"', '""'))}
     options = settings if durable else settings | VOLATILE
@@ -124,10 +124,11 @@ def _make_cluster(folder: Path, cluster: Path, binaries: Path, prefix: tuple[str
     unfinished.rename(cluster)
 
 
-def _clear_away(cluster: Path) -> None:
-    """What a killed server left: sessions that are about to notice, and a lock whose pid may by now be anybody's."""
+def _clear_away(cluster: Path, sockets: Path) -> None:
+    """What a killed server left: sessions that are about to notice, and locks whose pid may by now be anybody's."""
     wait_until_gone(cluster, "postgres")
     (cluster / "postmaster.pid").unlink(missing_ok=True)
+    (sockets / f".s.PGSQL.{PORT}.lock").unlink(missing_ok=True)
 
 
 def _run(argv: tuple[str, ...]) -> None:

@@ -4,15 +4,18 @@ import os
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 from pathlib import Path
 from threading import Thread
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
 import psycopg
 import pytest
 
 from infra.embedded.lock import FolderTakenError, closed_gate, folder_lock, pass_gate
 from infra.embedded.ports import choose_port
+from infra.embedded.unprivileged import unprivileged
 from tests.embedded.wholes import answers, lives, owner_url, start_whole, until, whole
 
 NOBODY = 65534
@@ -33,6 +36,24 @@ def test_a_restart_at_once_after_a_kill_waits_for_what_is_left(tmp_path: Path) -
     for _ in range(3):
         with whole(tmp_path) as running:
             assert answers(running.database)
+
+
+def test_locks_that_a_killed_server_left_may_name_a_living_process(tmp_path: Path) -> None:
+    sockets = Path(parse_qs(urlsplit(owner_url(tmp_path)).query)["host"][0])
+    locks = (tmp_path / "postgres" / "postmaster.pid", sockets / ".s.PGSQL.5432.lock")
+    with whole(tmp_path) as running:
+        pids = running.pids()
+        before = [lock.read_text().partition("\n") for lock in locks]
+    until(lambda: not any(map(lives, pids.values())), "all children gone")
+    prefix = unprivileged(Path(sys.executable))  # whom PostgreSQL may send signals to
+    with subprocess.Popen((*prefix, "sleep", "600")) as somebody:
+        try:
+            for lock, (_, _, rest) in zip(locks, before, strict=True):
+                lock.write_text(f"{somebody.pid}\n{rest}")
+            with whole(tmp_path) as running:
+                assert answers(running.database)
+        finally:
+            somebody.kill()
 
 
 def test_a_killed_server_comes_back_where_it_was(tmp_path: Path) -> None:
