@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from msgspec import Struct
 
 from tests.whole.whole import LOOK_S, PATIENCE_S
 
@@ -17,12 +18,20 @@ OVER = {"succeeded", "failed", "cancelled"}
 PASSWORD = "correct horse battery"
 
 
+class Account(Struct, frozen=True):
+    id: str
+    token: str
+
+
 class Person:
     """`http` carries the access token. Nobody is ever told 500: what is away is 503, or no connection."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, account: Account | None = None) -> None:
         self.http = http
         self.id = ""
+        if account is not None:
+            self.id = account.id
+            http.headers["Authorization"] = f"Bearer {account.token}"
 
     async def once(
         self, method: str, path: str, *, key: str | None = None, after: int = 0, **request: Any
@@ -53,12 +62,13 @@ class Person:
             assert time.monotonic() < deadline, f"{method} {path} is not answered: {trouble!r}"
             await asyncio.sleep(LOOK_S * 5)
 
-    async def join(self) -> None:
+    async def join(self) -> Account:
+        """Register and log in."""
         name = f"ann-{uuid4().hex[:8]}"
         asked = {"username": name, "email": f"{name}@example.org", "password": PASSWORD}
-        self.id = (await self.ask("POST", "/auth/register", json=asked))["id"]
+        registered = await self.ask("POST", "/auth/register", json=asked)
         tokens = await self.ask("POST", "/auth/login", json={"login": name, "password": PASSWORD})
-        self.http.headers["Authorization"] = f"Bearer {tokens['access_token']}"
+        return Account(registered["id"], tokens["access_token"])
 
     async def workflow(self, graph: Graph, **more: Any) -> str:
         asked = {"name": "A workflow", "graph": graph} | more
@@ -98,18 +108,15 @@ class Person:
         return dict(answer.json()) if answer.status_code == 200 else {}
 
 
-@asynccontextmanager
-async def person(url: str) -> AsyncIterator[Person]:
-    """Registered and logged in."""
-    async with stranger(url) as somebody:
-        await somebody.join()
-        yield somebody
+async def joined(url: str) -> Account:
+    async with person(url) as somebody:
+        return await somebody.join()
 
 
 @asynccontextmanager
-async def stranger(url: str) -> AsyncIterator[Person]:
+async def person(url: str, account: Account | None = None) -> AsyncIterator[Person]:
     async with httpx.AsyncClient(base_url=url, timeout=30, verify=False, trust_env=False) as http:
-        yield Person(http)
+        yield Person(http, account)
 
 
 async def live(somebody: Person, run: str, last: int = 0) -> AsyncIterator[tuple[str, int | None, Any]]:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.whole.graphs import THREE, pictures
 from tests.whole.moments import grown_to, head
-from tests.whole.people import Person, person
+from tests.whole.people import Person
 from tests.whole.truth import Log, audit
 from tests.whole.whole import EVERYTHING, Whole
 
@@ -28,14 +28,13 @@ async def test_every_run_survives_kill_9_of(victim: str, whole: Whole, ann: Pers
 
 @pytest.mark.soak
 @pytest.mark.timeout(120 * SOAK_ROUNDS)
-async def test_every_run_survives_many_random_kills(whole: Whole) -> None:
+async def test_every_run_survives_many_random_kills(whole: Whole, ann: Person) -> None:
     print(f"seed {SEED}")
     for number in range(SOAK_ROUNDS):
         chance = random.Random(f"{SEED} {number}")
         victims = chance.sample(EVERYTHING, chance.choice((1, 1, 1, 2, 3)))
         print(f"round {number}: {', '.join(victims)}")
-        async with person(whole.url) as somebody:
-            await killed_amid_runs(whole, somebody, victims, chance)
+        await killed_amid_runs(whole, ann, victims, chance)
 
 
 async def killed_amid_runs(
@@ -53,4 +52,4 @@ async def killed_amid_runs(
     for victim, pid in died.items():
         whole.wait_until_restarted(victim, pid)
     assert len(set(accepted)) == RUNS
-    return await audit(whole, somebody, dict.fromkeys(accepted, THREE))
+    return await audit(whole, somebody, workflow, dict.fromkeys(accepted, THREE))

@@ -31,9 +31,10 @@ def spooled(whole: Whole, text: str) -> bool:
 @asynccontextmanager
 async def one_run(whole: Whole, somebody: Person, seconds: float = 0.5) -> AsyncIterator[str]:
     """A run that is in the middle of it; afterwards everything is looked at."""
-    run = await somebody.submit(await somebody.workflow(pictures(seconds)))
+    workflow = await somebody.workflow(pictures(seconds))
+    run = await somebody.submit(workflow)
     yield run
-    await audit(whole, somebody, {run: THREE})
+    await audit(whole, somebody, workflow, {run: THREE})
 
 
 # --- the executor
@@ -92,19 +93,6 @@ async def test_killed_and_its_disk_lost_it_finds_its_run_in_comfyui(whole: Whole
     assert attempts_lost(read_log(whole).of(run)) == 0
 
 
-async def test_one_that_was_given_up_and_comes_back_is_not_believed(whole: Whole, ann: Person) -> None:
-    async with one_run(whole, ann, 1.0) as run:
-        await ann.until_running(run)
-        with whole.frozen("execute"):
-            lost = await happens(
-                whole,
-                lambda fact: fact.stream == UUID(run) and fact.topic == "run.attempt_lost.v1",
-                "losing the attempt",
-            )
-    assert lost.data["failure"]["kind"] == "lost"
-    assert read_log(whole).of(run)[-1].data["epoch"] > 1
-
-
 # --- dispatch and the API
 
 
@@ -138,7 +126,7 @@ async def test_asking_again_with_the_same_key_across_a_killed_api_submits_once(
     answers = await asyncio.gather(*asking)
     again = [await ann.submit(workflow, key=key) for key in keys]
     assert answers == [run for run in again for _ in range(2)]
-    await audit(whole, ann, dict.fromkeys(again, THREE))
+    await audit(whole, ann, workflow, dict.fromkeys(again, THREE))
 
 
 async def test_without_a_key_nothing_accepted_is_lost_and_nothing_else_is_left_half_done(
@@ -157,23 +145,24 @@ async def test_without_a_key_nothing_accepted_is_lost_and_nothing_else_is_left_h
         for answer in answers
         if not isinstance(answer, BaseException) and answer.status_code == 202
     }
-    stored = set(read_log(whole).runs(ann.id))
+    stored = set(read_log(whole).runs(workflow))
     assert accepted <= stored
-    await audit(whole, ann, dict.fromkeys(stored, THREE))
+    await audit(whole, ann, workflow, dict.fromkeys(stored, THREE))
 
 
 # --- ComfyUI
 
 
 async def test_comfyui_dies_in_a_run_and_stays_away_for_a_while(whole: Whole, ann: Person) -> None:
-    first = await ann.submit(await ann.workflow(pictures(1.0)))
+    workflow = await ann.workflow(pictures(1.0))
+    first = await ann.submit(workflow)
     await ann.until_running(first)
     with whole.without("sandbox"):
-        second = await ann.submit(await ann.workflow(pictures(0.05)))
+        second = await ann.submit(workflow)
         waiting = await ann.until(second, lambda run: "waiting_for" in run)
         assert waiting["status"] == "queued"
         assert "No ComfyUI is connected" in waiting["waiting_for"]
-    await audit(whole, ann, {first: THREE, second: THREE})
+    await audit(whole, ann, workflow, {first: THREE, second: THREE})
 
 
 async def test_comfyui_dies_after_saving_and_before_remembering(whole: Whole, ann: Person) -> None:
@@ -206,7 +195,7 @@ async def test_a_power_cut_and_a_start_on_the_same_folder(whole: Whole, ann: Per
     whole.kill_everything()
     whole.start()
     ann.http.base_url = whole.url  # the port was free to take
-    await audit(whole, ann, dict.fromkeys(runs, THREE))
+    await audit(whole, ann, workflow, dict.fromkeys(runs, THREE))
 
 
 async def test_nats_loses_its_data_while_runs_are_on_their_way(whole: Whole, ann: Person) -> None:
@@ -217,7 +206,7 @@ async def test_nats_loses_its_data_while_runs_are_on_their_way(whole: Whole, ann
     with whole.without("nats"):
         whole.forget_nats()
         runs.append(await ann.submit(workflow))
-    await audit(whole, ann, dict.fromkeys(runs, THREE))
+    await audit(whole, ann, workflow, dict.fromkeys(runs, THREE))
 
 
 async def test_everything_but_the_supervisor_killed_at_once(whole: Whole, ann: Person) -> None:
@@ -227,4 +216,4 @@ async def test_everything_but_the_supervisor_killed_at_once(whole: Whole, ann: P
     await grown_to(whole, before + 10)
     for name in EVERYTHING:
         whole.kill(name)
-    await audit(whole, ann, dict.fromkeys(runs, THREE))
+    await audit(whole, ann, workflow, dict.fromkeys(runs, THREE))

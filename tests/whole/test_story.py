@@ -15,10 +15,10 @@ from PIL import Image
 
 from infra.up import ROOT
 from tests.embedded.wholes import lives
-from tests.whole.graphs import empty, failing, node, pictures, sleeping
+from tests.whole.graphs import THREE, empty, failing, node, pictures, sleeping
 from tests.whole.moments import true
-from tests.whole.people import Person, live, misbehave, person
-from tests.whole.truth import Log, at_rest, attempts_lost, ended_once, read_log
+from tests.whole.people import Account, Person, joined, live, misbehave, person
+from tests.whole.truth import Log, at_rest, attempts_lost, audit, ended_once, read_log
 from tests.whole.whole import Whole, running
 
 TIMEOUT_S = 4
@@ -27,13 +27,18 @@ TIMEOUT_S = 4
 @pytest.fixture(scope="module")
 def lasting_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     """A whole that gives up sooner than the one that is killed."""
-    settings = {"COMFYPLUS_RETRIES": "2", "COMFYPLUS_RUN_TIMEOUT_S": str(TIMEOUT_S)}
+    settings = {
+        "COMFYPLUS_LEASE_S": "3",
+        "COMFYPLUS_RETRIES": "2",
+        "COMFYPLUS_RUN_TIMEOUT_S": str(TIMEOUT_S),
+    }
     with running(tmp_path_factory.mktemp("house") / "data", **settings) as whole:
         yield whole
 
 
 @pytest.fixture
 async def house(lasting_house: Whole) -> AsyncIterator[Whole]:
+    lasting_house.revive()
     yield lasting_house
     await misbehave(lasting_house.sandbox_url)
     log = await at_rest(lasting_house)
@@ -41,15 +46,20 @@ async def house(lasting_house: Whole) -> AsyncIterator[Whole]:
         ended_once(log.of(run))
 
 
+@pytest.fixture(scope="module")
+def accounts(lasting_house: Whole) -> tuple[Account, Account]:
+    return asyncio.run(joined(lasting_house.url)), asyncio.run(joined(lasting_house.url))
+
+
 @pytest.fixture
-async def ann(house: Whole) -> AsyncIterator[Person]:
-    async with person(house.url) as somebody:
+async def ann(house: Whole, accounts: tuple[Account, Account]) -> AsyncIterator[Person]:
+    async with person(house.url, accounts[0]) as somebody:
         yield somebody
 
 
 @pytest.fixture
-async def bob(house: Whole) -> AsyncIterator[Person]:
-    async with person(house.url) as somebody:
+async def bob(house: Whole, accounts: tuple[Account, Account]) -> AsyncIterator[Person]:
+    async with person(house.url, accounts[1]) as somebody:
         yield somebody
 
 
@@ -166,6 +176,19 @@ async def test_a_comfyui_that_never_takes_a_prompt_is_given_up(house: Whole, ann
     assert (run["status"], run["attempts_lost"]) == ("failed", 3)
     assert run["failure"]["kind"] == "transport"
     assert run["failure"]["reason"]
+
+
+async def test_an_executor_that_was_given_up_and_comes_back_is_not_believed(
+    house: Whole, ann: Person
+) -> None:
+    workflow = await ann.workflow(pictures(1.0))
+    run = await ann.submit(workflow)
+    await ann.until_running(run)
+    with house.frozen("execute"):
+        await happened(house, run, "run.attempt_lost.v1")
+    log = await audit(house, ann, workflow, {run: THREE})
+    lost = next(fact for fact in log.of(run) if fact.topic == "run.attempt_lost.v1")
+    assert lost.data["failure"]["kind"] == "lost"
 
 
 async def test_a_read_model_is_replayed_beside_the_running_whole(house: Whole, ann: Person) -> None:

@@ -46,11 +46,11 @@ class Log(Struct, frozen=True):
     def of(self, run: str) -> list[Fact]:
         return [fact for fact in self.facts if fact.stream == UUID(run)]
 
-    def runs(self, owner: str | None = None) -> list[str]:
+    def runs(self, workflow: str | None = None) -> list[str]:
         return [
             str(fact.stream)
             for fact in self.facts
-            if fact.topic == "run.submitted.v1" and owner in (None, fact.data["owner"])
+            if fact.topic == "run.submitted.v1" and workflow in (None, fact.data["workflow"])
         ]
 
     def open(self) -> set[str]:
@@ -58,22 +58,16 @@ class Log(Struct, frozen=True):
         return set(self.runs()) - over
 
 
-async def audit(whole: Whole, somebody: Person, expected: dict[str, set[tuple[str, int]]]) -> Log:
-    """Wait until all is at rest, then look at everything. `expected`: the outputs of each accepted run.
+async def audit(
+    whole: Whole, somebody: Person, workflow: str, expected: dict[str, set[tuple[str, int]]]
+) -> Log:
+    """Wait until all is at rest, then look at everything.
 
-    The person is the owner of these runs and has accepted no others.
+    `expected`: the outputs of each accepted run of the workflow, of which there must be no others.
     """
-    t = time.perf_counter()
-
-    def lap(w):
-        nonlocal t
-        n = time.perf_counter()
-        print(f"    {w} {n - t:.2f}")
-        t = n
-
     log = await at_rest(whole)
     the_log_is_whole(log)
-    assert sorted(log.runs(somebody.id)) == sorted(expected), "accepted runs and those in the log differ"
+    assert sorted(log.runs(workflow)) == sorted(expected), "accepted runs and those in the log differ"
     for run in log.runs():
         ended_once(log.of(run))
     for run, outputs in expected.items():
@@ -113,7 +107,12 @@ def read_log(whole: Whole) -> Log:
             """SELECT notification_id, originator_id, originator_version, topic, state
             FROM log.events ORDER BY notification_id"""
         )
-        return Log([Fact(*row[:4], msgspec.json.decode(row[4])) for row in rows])
+        return Log(
+            [
+                Fact(position, stream, version, topic, msgspec.json.decode(state))
+                for position, stream, version, topic, state in rows
+            ]
+        )
 
 
 def _lag(whole: Whole, head: int) -> set[str]:
@@ -126,7 +125,7 @@ def _lag(whole: Whole, head: int) -> set[str]:
 
 async def _last_sequence(whole: Whole) -> int:
     try:
-        client = await nats.connect(whole.settings.nats_url, max_reconnect_attempts=1, error_cb=_quiet)
+        client = await nats.connect(str(whole.settings.nats_url), max_reconnect_attempts=1, error_cb=_quiet)
     except (nats.errors.Error, OSError):
         return -1
     try:
@@ -163,7 +162,8 @@ def ended_once(facts: list[Fact]) -> None:
     assert topics[0] == "run.submitted.v1", topics
     assert topics.count("run.submitted.v1") == 1, topics
     assert [topic for topic in topics if topic in ENDS] == topics[-1:], topics
-    epoch, holding, outputs = 0, False, set()
+    outputs: set[tuple[str, int]] = set()
+    epoch, holding = 0, False
     for fact in facts[1:]:
         match fact.topic:
             case "run.claimed.v1":
@@ -250,7 +250,7 @@ def nothing_ran_twice(whole: Whole, log: Log) -> None:
 
 
 async def the_stream_is_the_log(whole: Whole, log: Log) -> None:
-    client = await nats.connect(whole.settings.nats_url)
+    client = await nats.connect(str(whole.settings.nats_url))
     try:
         jetstream = client.jetstream()
         state = (await jetstream.stream_info("EVENTS")).state

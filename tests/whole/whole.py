@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,7 +23,7 @@ EVERYTHING = (*OURS, "sandbox", "nats", "postgres")
 
 SHORT = {
     "COMFYPLUS_PORT": "0",
-    "COMFYPLUS_LEASE_S": "6",
+    "COMFYPLUS_LEASE_S": "20",  # longer than a start takes on a busy machine: what is restarted keeps its runs
     "COMFYPLUS_BEAT_S": "1",
     "COMFYPLUS_SWEEP_S": "0.5",
     "COMFYPLUS_RETRY_PAUSE_S": "0.2",
@@ -58,7 +58,7 @@ class Whole:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
-        until(lambda: self._is_ready(), "ready")
+        until(self._is_ready, "ready")
 
     def stop(self) -> int:
         """Politely. Returns the exit code."""
@@ -75,6 +75,11 @@ class Whole:
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
         until(lambda: not any(map(lives, pids.values())), "dead")
+
+    def revive(self) -> None:
+        """Start it again where a test that failed has left it dead."""
+        if self._running().poll() is not None:
+            self.start()
 
     def close(self) -> None:
         if self._process is not None and self._process.poll() is None:
@@ -195,9 +200,8 @@ def running(data: Path, **environment: str) -> Iterator[Whole]:
         whole.close()
 
 
-def until(condition: "object", what: str) -> None:
+def until(condition: Callable[[], bool], what: str) -> None:
     """Wait for a condition that somebody else brings about."""
-    assert callable(condition)
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, f"not {what} within {PATIENCE_S:g} s"
