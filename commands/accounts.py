@@ -56,33 +56,14 @@ class Tokens(Struct, frozen=True):
 
 async def register_account(command: RegisterAccount, context: Context, needs: Needs) -> Registered:
     """Raises Invalid, Conflict when a name is taken, KeyReused."""
-    if context.key is not None and (first := await needs.streams.log.answered(context.key)) is not None:
-        return await _registered(first, needs)
-    username, email = command.username.strip(), command.email.strip()
-    check_registration(username, email, command.password)
-    id = AccountId(needs.new_id())
-    names = [
-        (needs.secrets.name_id("username", canonical_username(username)), "username"),
-        (needs.secrets.name_id("email", canonical_email(email)), "e-mail address"),
-    ]
-    for stream, what in names:  # a taken name is refused before a password is hashed for it
-        holder, _ = await needs.streams.load(RESERVATION, stream)
-        reservation.reserve(holder, account=id, what=what)
-    password_hash = await needs.passwords.hash(command.password)
-    await needs.accounts.add(Credentials(id, username, email, password_hash))
+    if (earlier := await _earlier(context, needs)) is not None:
+        return earlier
     try:
-        accepted = await needs.streams.transact(
-            Context(actor=account_actor(id), correlation=context.correlation, key=context.key),
-            *[_reservation(stream, id, what) for stream, what in names],
-            Change(ACCOUNT, id, lambda state: account.register(state, id=id, username=username), new=True),
-        )
+        return await _register(command, context, needs)
     except Conflict:
-        await needs.accounts.remove(id)
+        if (earlier := await _earlier(context, needs)) is not None:  # the same request, sent twice at once
+            return earlier
         raise
-    if accepted.repeated:  # the same request, sent twice at once
-        await needs.accounts.remove(id)
-        return await _registered(accepted.first, needs)
-    return Registered(id, username, accepted)
 
 
 async def log_in(command: LogIn, context: Context, needs: Needs) -> Tokens:
@@ -120,6 +101,41 @@ async def log_out(command: LogOut, context: Context, needs: Needs) -> Accepted:
         context,
         Change(ACCOUNT, command.account, lambda state: account.log_out(state, session=command.session)),
     )
+
+
+async def _register(command: RegisterAccount, context: Context, needs: Needs) -> Registered:
+    username, email = command.username.strip(), command.email.strip()
+    check_registration(username, email, command.password)
+    id = AccountId(needs.new_id())
+    names = [
+        (needs.secrets.name_id("username", canonical_username(username)), "username"),
+        (needs.secrets.name_id("email", canonical_email(email)), "e-mail address"),
+    ]
+    for stream, what in names:  # a taken name is refused before a password is hashed for it
+        holder, _ = await needs.streams.load(RESERVATION, stream)
+        reservation.reserve(holder, account=id, what=what)
+    password_hash = await needs.passwords.hash(command.password)
+    await needs.accounts.add(Credentials(id, username, email, password_hash))
+    try:
+        accepted = await needs.streams.transact(
+            Context(actor=account_actor(id), correlation=context.correlation, key=context.key),
+            *[_reservation(stream, id, what) for stream, what in names],
+            Change(ACCOUNT, id, lambda state: account.register(state, id=id, username=username), new=True),
+        )
+    except Conflict:
+        await needs.accounts.remove(id)
+        raise
+    if accepted.repeated:
+        await needs.accounts.remove(id)
+        return await _registered(accepted.first, needs)
+    return Registered(id, username, accepted)
+
+
+async def _earlier(context: Context, needs: Needs) -> Registered | None:
+    """What the same request was answered before."""
+    if context.key is None or (first := await needs.streams.log.answered(context.key)) is None:
+        return None
+    return await _registered(first, needs)
 
 
 async def _registered(first: Position, needs: Needs) -> Registered:

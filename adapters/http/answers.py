@@ -6,11 +6,15 @@ from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from litestar.openapi.datastructures import ResponseSpec
+from litestar.openapi.spec import SecurityRequirement
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from adapters.http.problems import MEDIA_TYPE, Problem
 from domain.run import Failure
 from domain.workflow import Requirements
+
+ANYBODY: list[SecurityRequirement] = [{}]
+"""For routes that need no login."""
 
 Digest = Annotated[str, Meta(description="SHA-256, in hexadecimal.", examples=["e5b2c820f8ab" + "0" * 52])]
 Url = Annotated[

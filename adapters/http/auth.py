@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
 
-from adapters.http.answers import answers
+from adapters.http.answers import ANYBODY, answers
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
@@ -61,14 +61,15 @@ class Moved(Struct, frozen=True):
     "/register",
     dto=StrictBody[RegisterBody],
     return_dto=None,
+    security=ANYBODY,
     responses=answers(201, RegisteredAnswer, 409, 415, 422, 429),
 )
 async def register(
-    data: JSONBody[RegisterBody], parts: NamedDependency[Parts], anonymous_context: NamedDependency[Context]
+    data: JSONBody[RegisterBody], parts: NamedDependency[Parts], joining_context: NamedDependency[Context]
 ) -> RegisteredAnswer:
     """Join. 409 when the username or the e-mail address is taken."""
     wish = RegisterAccount(username=data.username, email=data.email, password=data.password)
-    registered = await parts.commands.run(wish, anonymous_context)
+    registered = await parts.commands.run(wish, joining_context)
     return RegisteredAnswer(registered.id, registered.username, registered.accepted.position)
 
 
@@ -77,6 +78,7 @@ async def register(
     dto=StrictBody[LogInBody],
     return_dto=None,
     status_code=200,
+    security=ANYBODY,
     responses=answers(200, Tokens, 401, 415, 422, 429),
 )
 async def log_in(
@@ -94,6 +96,7 @@ async def log_in(
     dto=StrictBody[RefreshBody],
     return_dto=None,
     status_code=200,
+    security=ANYBODY,
     responses=answers(200, Tokens, 401, 415, 422),
 )
 async def refresh(

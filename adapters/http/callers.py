@@ -1,10 +1,11 @@
 """Who is asking, and with what: access token, idempotency key, the position they have seen."""
 
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 from litestar import Request
 from litestar.di import NamedDependency, Provide
+from litestar.params import HeaderParameter
 
 from adapters.http.parts import Parts
 from adapters.http.problems import Malformed
@@ -17,6 +18,26 @@ from domain.refusals import NotAuthenticated
 ANONYMOUS = account_actor(AccountId(UUID(int=0)))
 MAX_KEY = 255
 PLEASE_LOG_IN = "Please log in and send the access token as 'Authorization: Bearer ...'."
+
+
+IdempotencyKey: TypeAlias = Annotated[
+    str | None,
+    HeaderParameter(
+        name="Idempotency-Key",
+        description="Any text of your own, new for each wish. The same request under the same key has one "
+        "effect and one answer, however often it is sent.",
+    ),
+]
+ConsistentWith: TypeAlias = Annotated[
+    str,
+    HeaderParameter(
+        name="Consistent-With",
+        description="The `position` of your last write: the answer is not older than that.",
+    ),
+]
+IfMatch: TypeAlias = Annotated[
+    str, HeaderParameter(name="If-Match", description="The ETag that you have seen; else 412.")
+]
 
 
 class Caller:
@@ -43,26 +64,37 @@ def caller(request: Request[Any, Any, Any]) -> Caller:
     return Caller(access.account, access.session)
 
 
-async def context(request: Request[Any, Any, Any], caller: NamedDependency[Caller]) -> Context:
+async def context(
+    request: Request[Any, Any, Any], caller: NamedDependency[Caller], idempotency_key: IdempotencyKey = None
+) -> Context:
     """A command's envelope; a request with an Idempotency-Key is told from others by method, path and body."""
     actor = account_actor(caller.account)
-    return Context(actor=actor, correlation=parts(request).new_id(), key=await _request_key(request, actor))
+    key = await _request_key(request, actor, idempotency_key)
+    return Context(actor=actor, correlation=parts(request).new_id(), key=key)
 
 
-async def anonymous_context(request: Request[Any, Any, Any]) -> Context:
-    key = await _request_key(request, ANONYMOUS)
+async def joining_context(request: Request[Any, Any, Any], idempotency_key: IdempotencyKey = None) -> Context:
+    """For whoever is not known yet."""
+    key = await _request_key(request, ANONYMOUS, idempotency_key)
     return Context(actor=ANONYMOUS, correlation=parts(request).new_id(), key=key)
 
 
-async def reader(request: Request[Any, Any, Any]) -> Reader:
+def anonymous_context(request: Request[Any, Any, Any]) -> Context:
+    """Without a key: tokens are never given out a second time."""
+    return Context(actor=ANONYMOUS, correlation=parts(request).new_id())
+
+
+async def reader(request: Request[Any, Any, Any], consistent_with: ConsistentWith = "0") -> Reader:
     """The read models as the caller may see them, not older than Consistent-With. Raises NotYet."""
     who = caller(request).account if "authorization" in request.headers else None
-    return Reader(parts(request).reads, who, _consistent_with(request))
+    if not consistent_with.isascii() or not consistent_with.isdigit() or len(consistent_with) > 18:
+        raise Malformed("Consistent-With must be a position, as a command's answer gives it.")
+    return Reader(parts(request).reads, who, int(consistent_with))
 
 
-def expected(request: Request[Any, Any, Any]) -> int | None:
+def expected(if_match: IfMatch = "*") -> int | None:
     """The revision in If-Match; None for any. Raises Outdated for an ETag that no revision of ours ever had."""
-    etag = request.headers.get("if-match", "*").strip()
+    etag = if_match.strip()
     if etag == "*":
         return None
     number = etag.strip('"')
@@ -71,8 +103,7 @@ def expected(request: Request[Any, Any, Any]) -> int | None:
     return int(number)
 
 
-async def _request_key(request: Request[Any, Any, Any], actor: Actor) -> RequestKey | None:
-    key = request.headers.get("idempotency-key")
+async def _request_key(request: Request[Any, Any, Any], actor: Actor, key: str | None) -> RequestKey | None:
     if key is None:
         return None
     if not 1 <= len(key) <= MAX_KEY or not key.isascii() or not key.isprintable():
@@ -82,18 +113,12 @@ async def _request_key(request: Request[Any, Any, Any], actor: Actor) -> Request
     return RequestKey(actor, key, parts(request).signatures.request_hash(asked))
 
 
-def _consistent_with(request: Request[Any, Any, Any]) -> int:
-    text = request.headers.get("consistent-with", "0")
-    if not text.isascii() or not text.isdigit() or len(text) > 18:
-        raise Malformed("Consistent-With must be a position, as a command's answer gives it.")
-    return int(text)
-
-
 DEPENDENCIES = {
     "parts": Provide(parts, sync_to_thread=False),
     "caller": Provide(caller, sync_to_thread=False),
     "context": Provide(context),
-    "anonymous_context": Provide(anonymous_context),
+    "anonymous_context": Provide(anonymous_context, sync_to_thread=False),
+    "joining_context": Provide(joining_context),
     "expected": Provide(expected, sync_to_thread=False),
     "reader": Provide(reader),
 }

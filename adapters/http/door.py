@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from litestar.types import ASGIApp, Receive, Send
 
-from adapters.http.problems import MEDIA_TYPE, OUTCOME_UNKNOWN, RETRY_AFTER_S, Problem, described
+from adapters.http.problems import MEDIA_TYPE, OUTCOME_UNKNOWN, RETRY_AFTER_S, described
 
 SLOW = "The request's body did not arrive in time."
 PROTECTING = {
@@ -26,9 +26,8 @@ class Door:
         self._app = app
         self._patience_s = patience_s
 
-    async def __call__(
-        self, scope: Any, receive: Receive, send: Send
-    ) -> None:  # ASGI's scope is a plain dict
+    # ASGI's scope is a plain dict
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -66,7 +65,8 @@ class _Exchange:
     async def send(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self._started = True
-            self._timeout.reschedule(None)
+            if not self._timeout.expired():
+                self._timeout.reschedule(None)
             headers = list(message["headers"])
             named = {name.lower() for name, _ in headers}
             headers += [(name, value) for name, value in PROTECTING.items() if name not in named]
@@ -77,12 +77,12 @@ class _Exchange:
         status, title, detail = (503, "Temporarily unavailable", OUTCOME_UNKNOWN)
         if not self._received:
             status, title, detail = 408, "Too slow", SLOW
-        answer: Problem = described(status, title, detail)
+        body = msgspec.json.encode(described(status, title, detail))
         headers = [
             (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
             (b"connection", b"close"),
             (b"retry-after", RETRY_AFTER_S.encode()),
         ]
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
-        body = msgspec.json.encode(answer)
         await self.send({"type": "http.response.body", "body": body, "more_body": False})

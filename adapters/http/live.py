@@ -5,13 +5,13 @@ Facts come from the log, in order and without gaps, also after a reconnect with 
 
 import base64
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 import msgspec
-from litestar import Request, Router, get
+from litestar import Router, get
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, HeaderParameter
 from litestar.response import ServerSentEvent, ServerSentEventMessage
 
 from adapters.http.answers import answers
@@ -23,6 +23,10 @@ from domain.refusals import NotFound
 from domain.run import OVER, RUN, Run, Status
 from services.ports.watching import FactSeen, GapFeared, PreviewSeen, Sighting, StepSeen
 
+LastEventId: TypeAlias = Annotated[
+    str,
+    HeaderParameter(name="Last-Event-ID", description="The last id you have seen: what is newer is told."),
+]
 SILENCE_S = 10.0  # then a comment keeps proxies from closing, and the log is read in case a hint was lost
 PUBLIC = {Status.CLAIMED: Status.QUEUED}
 
@@ -33,15 +37,14 @@ PUBLIC = {Status.CLAIMED: Status.QUEUED}
 )
 async def live(
     run: FromPath[UUID],
-    request: Request[Any, Any, Any],
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
+    last: LastEventId = "",
 ) -> ServerSentEvent:
     """Follow a run until it is over. Events: `state` (id = position), `progress`, `preview`."""
     state, _ = await parts.commands.needs.streams.load(RUN, run)
     if state.owner != caller.account:
         raise NotFound("There is no such run.")
-    last = request.headers.get("last-event-id", "")
     seen = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else 0
     headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
     return ServerSentEvent(_happenings(parts, caller.account, RunId(run), seen), headers=headers)

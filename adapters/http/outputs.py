@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from litestar.response import File
 
-from adapters.http.answers import answers
+from adapters.http.answers import ANYBODY, answers
 from adapters.http.parts import Parts
 from domain.ids import Digest, RunId
 from domain.refusals import NotFound
@@ -21,7 +21,11 @@ INLINE = {"image/png", "image/jpeg", "image/webp", "image/gif", "video/mp4", "vi
 NO_OUTPUT = "There is no such output, or the link has expired: look up the run for a new one."
 
 
-@get("/outputs/{run:uuid}/{digest:str}/{name:str}", responses=answers(200, bytes, 404, media_type="*/*"))
+@get(
+    "/outputs/{run:uuid}/{digest:str}/{name:str}",
+    security=ANYBODY,
+    responses=answers(200, bytes, 404, media_type="*/*"),
+)
 async def output(
     run: FromPath[UUID],
     digest: FromPath[str],

@@ -10,6 +10,7 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from adapters.http.answers import (
+    ANYBODY,
     GalleryPage,
     HistoryPage,
     VersionAnswer,
@@ -113,7 +114,7 @@ async def shelf(
     return await reader.page(workflow_shelf.own_workflows, caller.account, limit=limit, cursor=cursor)
 
 
-@get("/workflows/{workflow:uuid}", responses=answers(200, WorkflowAnswer, 404))
+@get("/workflows/{workflow:uuid}", security=ANYBODY, responses=answers(200, WorkflowAnswer, 404))
 async def show(
     workflow: FromPath[UUID], parts: NamedDependency[Parts], reader: NamedDependency[Reader]
 ) -> Response[bytes]:
@@ -204,7 +205,7 @@ async def save(
     return _saved(saved, f"{parts.public_url}/api/v1/workflows/{saved.id}/versions/{saved.version}")
 
 
-@get("/workflows/{workflow:uuid}/versions", responses=answers(200, VersionPage, 404, 422))
+@get("/workflows/{workflow:uuid}/versions", security=ANYBODY, responses=answers(200, VersionPage, 404, 422))
 async def versions(
     workflow: FromPath[UUID],
     reader: NamedDependency[Reader],
@@ -216,7 +217,11 @@ async def versions(
     return await reader.page(workflow_shelf.versions, workflow, limit=limit, cursor=cursor)
 
 
-@get("/workflows/{workflow:uuid}/versions/{number:int}", responses=answers(200, VersionAnswer, 404))
+@get(
+    "/workflows/{workflow:uuid}/versions/{number:int}",
+    security=ANYBODY,
+    responses=answers(200, VersionAnswer, 404),
+)
 async def version(
     workflow: FromPath[UUID],
     number: FromPath[int],
@@ -242,7 +247,7 @@ async def history(
     return await reader.history(workflow, WORKFLOW.kind, limit=limit, cursor=cursor, missing=NO_WORKFLOW)
 
 
-@get("/gallery", responses=answers(200, GalleryPage, 422))
+@get("/gallery", security=ANYBODY, responses=answers(200, GalleryPage, 422))
 async def show_gallery(
     reader: NamedDependency[Reader],
     limit: FromQuery[int] = 20,

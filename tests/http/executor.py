@@ -3,8 +3,9 @@
 import asyncio
 import hashlib
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import TypeVar
 
 from adapters.nats.executor_link import NatsDispatchLink
 from domain.backend import BackendSeen
@@ -33,6 +34,8 @@ NAME = "gpu-1"
 PATIENCE_S = 20.0
 LOOK_S = 0.02
 
+A = TypeVar("A")
+
 
 class ByHand:
     def __init__(self, link: NatsDispatchLink, url: str) -> None:
@@ -43,16 +46,17 @@ class ByHand:
         sight = BackendSeen(name=NAME, executor=NAME, comfyui_version="0.3", device="hand") if live else None
         state = BackendState(name=NAME, sight=sight, reason="switched off")
         attempts = tuple(HeldAttempt(each.run, each.epoch) for each in held)
-        await self.link.beat(Beat(executor=NAME, attempts=attempts, backends=(state,)))
+        await self._patiently(
+            lambda: self.link.beat(Beat(executor=NAME, attempts=attempts, backends=(state,)))
+        )
 
     async def claim(self, run: str) -> Assignment:
         """Others' runs that wait before it are claimed and given up for good."""
         deadline = time.monotonic() + PATIENCE_S
         while time.monotonic() < deadline:
-            try:
-                claimed = await self.link.claim(ClaimRequest(executor=NAME, backend=NAME))
-            except DispatchUnavailableError:
-                claimed = None
+            claimed = await self._patiently(
+                lambda: self.link.claim(ClaimRequest(executor=NAME, backend=NAME))
+            )
             if claimed is None:
                 await asyncio.sleep(LOOK_S)
             elif str(claimed.run) == run:
@@ -93,6 +97,16 @@ class ByHand:
 
     async def succeed(self, claimed: Assignment) -> None:
         await self.report(claimed, Succeeded(execution_s=0.25))
+
+    async def _patiently(self, ask: Callable[[], Awaitable[A]]) -> A:
+        """As executors do: what dispatch could not answer is asked again."""
+        deadline = time.monotonic() + PATIENCE_S
+        while True:
+            try:
+                return await ask()
+            except DispatchUnavailableError:
+                assert time.monotonic() < deadline, "dispatch does not answer"
+                await asyncio.sleep(LOOK_S)
 
 
 @asynccontextmanager
