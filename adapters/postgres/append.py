@@ -31,8 +31,11 @@ from domain.catalogue import Catalogue
 from domain.event import Event, topic
 from domain.ids import Position
 
+_NUMBERED = ", ".join(f"${number}" for number in range(1, 16))
 CALL = "log.append(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+PREPARED = "append_commands"
 APPEND = f"SELECT base, stale, repeated, repeated_positions, reused FROM {CALL}"
+PREPARE = f"PREPARE {PREPARED} AS SELECT base, stale, repeated, repeated_positions, reused FROM log.append({_NUMBERED})"
 
 Outcome: TypeAlias = Appended | StaleStreamError | KeyReused
 
@@ -60,6 +63,15 @@ class Answer(Struct, frozen=True):
     repeated: list[int] | None
     repeated_positions: list[int] | None
     reused: list[int] | None
+
+    @classmethod
+    def read(cls, row: Sequence[bytes | None]) -> "Answer":
+        """From the text form of its columns."""
+        base, stale, repeated, repeated_positions, reused = row
+        assert base is not None
+        return cls(
+            int(base), _integers(stale), _integers(repeated), _integers(repeated_positions), _integers(reused)
+        )
 
     def refused(self) -> dict[int, Outcome]:
         """Those that were not written, by place, and why. If there are any, nothing was written at all."""
@@ -124,6 +136,11 @@ def parameters(commands: Sequence[Encoded]) -> tuple[Array, ...]:
         Integers.of(sum(keys), [each * count for each, count in zip(places, keys, strict=True)]),
         *_arrays(_KEY_COLUMNS, sum(keys), [command.key_columns for command in commands]),
     )
+
+
+def _integers(array: bytes | None) -> list[int] | None:
+    """`{1,2,3}`"""
+    return None if array is None else [int(each) for each in array.strip(b"{}").split(b",")]
 
 
 @cache

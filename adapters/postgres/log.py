@@ -15,9 +15,9 @@ from msgspec import Struct
 from psycopg.rows import tuple_row
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.postgres import arrays
 from adapters.postgres.append import (
-    APPEND,
+    PREPARE,
+    PREPARED,
     Answer,
     Encoded,
     Touched,
@@ -27,6 +27,7 @@ from adapters.postgres.append import (
     touched,
 )
 from adapters.postgres.rows import COLUMNS, EventRow, recorded
+from adapters.postgres.wire import Wire
 from commands.ports import (
     Appended,
     Entry,
@@ -102,7 +103,7 @@ class PostgresLog:
         self._waiting_limit = waiting_limit
         self._queue: deque[_Waiting] = deque()
         self._filled = asyncio.Event()
-        self._connection: psycopg.AsyncConnection | None = None
+        self._wire: Wire | None = None
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "PostgresLog":
@@ -115,8 +116,8 @@ class PostgresLog:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
         _fail(self._queue, LogUnavailableError("The log is closing."))
-        if self._connection is not None:
-            await self._connection.close()
+        if self._wire is not None:
+            await self._wire.close()
 
     async def append(self, entry: Entry) -> Appended:
         if len(self._queue) >= self._waiting_limit:
@@ -211,13 +212,13 @@ class PostgresLog:
         remaining = list(batch)
         while remaining:
             try:
-                connection = await self._connected()
+                wire = await self._connected()
             except psycopg.OperationalError:
                 _fail(remaining, LogUnavailableError("The log cannot be written at the moment."))
                 await asyncio.sleep(RECONNECT_PAUSE_S)
                 return
             try:
-                answer = await self._call(connection, remaining)
+                row = await wire.call(parameters([each.command for each in remaining]))
             except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
                 if len(remaining) == 1:
                     remaining[0].settle(error)
@@ -225,36 +226,23 @@ class PostgresLog:
                 for waiting in remaining:  # one bad command must not fail the others
                     await self._append([waiting])
                 return
-            remaining = _settle(remaining, answer)
+            remaining = _settle(remaining, Answer.read(row))
 
-    async def _call(self, connection: psycopg.AsyncConnection, batch: Sequence[_Waiting]) -> Answer:
-        cursor = connection.cursor(row_factory=tuple_row, binary=True)
-        await cursor.execute(APPEND, parameters([each.command for each in batch]), prepare=True)
-        row = await cursor.fetchone()
-        assert row is not None
-        return Answer(*row)
-
-    async def _connected(self) -> psycopg.AsyncConnection:
-        if self._connection is None or _is_lost(self._connection):
-            self._connection = await psycopg.AsyncConnection.connect(
+    async def _connected(self) -> Wire:
+        if self._wire is not None and self._wire.is_lost():
+            await self._wire.close()
+            self._wire = None
+        if self._wire is None:
+            connection = await psycopg.AsyncConnection.connect(
                 self._url,
                 autocommit=True,
                 # plpgsql would otherwise plan the statements anew for each size of batch
                 options="-c plan_cache_mode=force_generic_plan",
                 connect_timeout=5,
             )
-            arrays.register(self._connection)
-        return self._connection
-
-
-def _is_lost(connection: psycopg.AsyncConnection) -> bool:
-    """Found out before anything is sent on it, so that nobody has to wonder whether it arrived."""
-    try:
-        connection.pgconn.consume_input()  # the server's last words ...
-        connection.pgconn.consume_input()  # ... and the end behind them
-    except psycopg.OperationalError:
-        return True
-    return connection.closed or connection.broken
+            await connection.execute(PREPARE)
+            self._wire = Wire(connection, PREPARED)
+        return self._wire
 
 
 def _settle(batch: Sequence[_Waiting], answer: Answer) -> list[_Waiting]:
