@@ -5,13 +5,14 @@ import contextlib
 import hashlib
 import os
 import secrets
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 from commands.ports import ObjectTooLarge, WrongDigest
 from domain.ids import Digest
 
-CHUNK_BYTES = 256 * 1024
+ABANDONED_S = 86_400  # no upload takes that long: whoever wrote it was killed
 
 
 class DiskObjects:
@@ -21,6 +22,7 @@ class DiskObjects:
         self._folder = folder
         self._incoming = folder / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
+        _clear(self._incoming)
 
     async def put(self, digest: Digest, chunks: AsyncIterator[bytes], limit_bytes: int) -> int:
         """Returns the size in bytes. Raises WrongDigest, ObjectTooLarge, OSError; then nothing is kept."""
@@ -65,3 +67,12 @@ class DiskObjects:
                 os.fsync(descriptor)
             finally:
                 os.close(descriptor)
+
+
+def _clear(incoming: Path) -> None:
+    """Remove what killed processes have left; what is younger somebody may still be writing."""
+    oldest = time.time() - ABANDONED_S
+    for path in incoming.iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            if path.stat().st_mtime < oldest:
+                path.unlink()
