@@ -4,7 +4,7 @@ Facts come from the log, in order and without gaps, also after a reconnect with 
 """
 
 import base64
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
@@ -63,7 +63,7 @@ async def _happenings(
                 case PreviewSeen(image=image, media_type=media_type):
                     yield _message("preview", {"media_type": media_type, "image": base64.b64encode(image)})
                 case FactSeen() | GapFeared() | None:
-                    for recorded in await parts.log.read(run, after=version):
+                    for recorded in await _news(parts, run, version, sighting):
                         version, state = recorded.version, RUN.evolve(state, recorded.event)
                         if recorded.position > seen:
                             yield _fact(recorded, state)
@@ -74,6 +74,19 @@ async def _happenings(
             if isinstance(sighting, GapFeared) and (last := await parts.live.last_progress(owner, run)):
                 yield _message("progress", last)
             sighting = await watch.next(SILENCE_S)
+
+
+async def _news(
+    parts: Parts, run: RunId, version: int, sighting: FactSeen | GapFeared | None
+) -> Sequence[AnyRecorded]:
+    """What has happened behind a version: the next fact as it was told, else what the log says."""
+    match sighting:
+        case FactSeen(recorded=recorded) if recorded.version == version + 1:
+            return (recorded,)
+        case FactSeen(recorded=recorded) if recorded.version <= version:
+            return ()
+        case _:
+            return await parts.log.read(run, after=version)
 
 
 def _fact(recorded: AnyRecorded, state: Run) -> ServerSentEventMessage:
