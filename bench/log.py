@@ -10,6 +10,7 @@ the rounds' ratios. Alone: one writer after the other's answer, the median time 
 
 import asyncio
 import os
+import re
 import subprocess
 import threading
 import time
@@ -36,8 +37,8 @@ from domain.event import topic
 WRITERS = 64
 THREADS = 16
 CLIENTS = 16
-ROUNDS = 5
-SECONDS = 2.0
+ROUNDS = 4
+SECONDS = 3.0
 LONE_COMMANDS = 400
 
 OWNER = stories.OWNERS[0]
@@ -174,5 +175,7 @@ def _pgbench(server: Database, script: Path, seconds: float) -> float:
         *("-T", str(max(1, round(seconds))), "-f", str(script), server.url),
     )
     done = subprocess.run(argv, capture_output=True, check=True, text=True, env=dict(os.environ))
-    line = next(line for line in done.stdout.splitlines() if line.startswith("tps = "))
-    return float(line.split()[2])
+    found = re.search(r"^tps = ([0-9.]+)", done.stdout, re.MULTILINE)
+    if found is None:
+        raise RuntimeError(f"pgbench did nothing.\n{done.stdout}{done.stderr}")
+    return float(found[1])
