@@ -145,7 +145,9 @@ def _run(argv: tuple[str, ...]) -> None:
 
 
 def _environment() -> dict[str, str]:
-    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC"}
+    # glibc would return memory to the kernel after each statement and fetch it again: a fifth of a small one's time
+    memory = {"MALLOC_TOP_PAD_": str(1 << 20), "MALLOC_TRIM_THRESHOLD_": str(16 << 20)}
+    return {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C", "TZ": "UTC", **memory}
 
 
 def _password(folder: Path) -> str:
