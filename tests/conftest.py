@@ -1,5 +1,19 @@
-"""Fixtures every test may ask for."""
+"""Fixtures every test may ask for, and how tests are spread over workers."""
+
+from typing import Any
+
+import pytest
 
 from tests.servers import database, database_template, fresh_nats, nats_server, postgres_url
 
 __all__ = ["database", "database_template", "fresh_nats", "nats_server", "postgres_url"]
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With `--dist loadgroup`."""
+    if config.getoption("dist") != "loadgroup":
+        return None
+    from tests.scheduling import ByFolder
+
+    return ByFolder(config, log)

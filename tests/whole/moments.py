@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import psycopg
 
+from tests.embedded.wholes import lives
 from tests.whole.truth import Fact, read_log
 from tests.whole.whole import LOOK_S, PATIENCE_S, Whole
 
@@ -17,24 +18,24 @@ def head(whole: Whole) -> int:
 
 
 async def grown_to(whole: Whole, position: int) -> None:
-    """Return as soon as the log is so long; what is over has no more to say, so after a while anyway."""
-    async with await psycopg.AsyncConnection.connect(whole.owner_url, autocommit=True) as connection:
-        await connection.execute("LISTEN log_events")
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            cursor = await connection.execute("SELECT max(notification_id) FROM log.events")
-            row = await cursor.fetchone()
-            if row and (row[0] or 0) >= position:
+    """Return the moment the log is so long. PostgreSQL may be on its way back."""
+    deadline = time.monotonic() + PATIENCE_S
+    while True:
+        try:
+            async with await _listening(whole) as connection:
+                while head(whole) < position:
+                    assert time.monotonic() < deadline, f"the log never reached position {position}"
+                    async for _ in connection.notifies(timeout=1, stop_after=1):
+                        break
                 return
-            assert time.monotonic() < deadline, f"the log never reached position {position}"
-            async for _ in connection.notifies(timeout=1, stop_after=1):
-                break
+        except psycopg.OperationalError:
+            assert time.monotonic() < deadline, "PostgreSQL is not restarted"
+            await asyncio.sleep(LOOK_S)
 
 
 async def happens(whole: Whole, condition: Callable[[Fact], bool], what: str) -> Fact:
     """The first such event, as soon as it is in the log."""
-    async with await psycopg.AsyncConnection.connect(whole.owner_url, autocommit=True) as connection:
-        await connection.execute("LISTEN log_events")
+    async with await _listening(whole) as connection:
         deadline = time.monotonic() + PATIENCE_S
         while True:
             for fact in read_log(whole).facts:
@@ -50,3 +51,13 @@ async def true(condition: Callable[[], bool], what: str) -> None:
     while not condition():
         assert time.monotonic() < deadline, f"not {what} within {PATIENCE_S:g} s"
         await asyncio.sleep(LOOK_S)
+
+
+async def restarted(whole: Whole, name: str, died: int) -> None:
+    await true(lambda: (pid := whole.pids()[name]) != died and lives(pid), f"{name} restarted")
+
+
+async def _listening(whole: Whole) -> psycopg.AsyncConnection:
+    connection = await psycopg.AsyncConnection.connect(whole.owner_url, autocommit=True, connect_timeout=5)
+    await connection.execute("LISTEN log_events")
+    return connection

@@ -11,7 +11,7 @@ from tests.whole.graphs import THREE, pictures
 from tests.whole.moments import grown_to, happens, head, true
 from tests.whole.people import Person, misbehave
 from tests.whole.truth import attempts_lost, audit, read_log
-from tests.whole.whole import EVERYTHING, Whole
+from tests.whole.whole import Whole
 
 
 def attempt(run: str, epoch: int = 1) -> str:
@@ -206,14 +206,4 @@ async def test_nats_loses_its_data_while_runs_are_on_their_way(whole: Whole, ann
     with whole.without("nats"):
         whole.forget_nats()
         runs.append(await ann.submit(workflow))
-    await audit(whole, ann, workflow, dict.fromkeys(runs, THREE))
-
-
-async def test_everything_but_the_supervisor_killed_at_once(whole: Whole, ann: Person) -> None:
-    workflow = await ann.workflow(pictures(0.3))
-    before = head(whole)
-    runs = [await ann.submit(workflow) for _ in range(4)]
-    await grown_to(whole, before + 10)
-    for name in EVERYTHING:
-        whole.kill(name)
     await audit(whole, ann, workflow, dict.fromkeys(runs, THREE))

@@ -147,9 +147,6 @@ class Whole:
         os.kill(pid, signal.SIGKILL)
         return pid
 
-    def wait_until_restarted(self, name: str, died: int) -> None:
-        until(lambda: (pid := self.pids()[name]) != died and lives(pid), f"{name} restarted")
-
     @contextmanager
     def frozen(self, *names: str) -> Iterator[None]:
         """They live, hold their connections and do nothing, as on a machine that swaps."""

@@ -6,7 +6,6 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -19,7 +18,7 @@ from tests.whole.graphs import THREE, empty, failing, node, pictures, sleeping
 from tests.whole.moments import true
 from tests.whole.people import Account, Person, joined, live, misbehave, person
 from tests.whole.truth import Log, at_rest, attempts_lost, audit, ended_once, read_log
-from tests.whole.whole import Whole, running
+from tests.whole.whole import LOOK_S, PATIENCE_S, Whole, running
 
 TIMEOUT_S = 4
 
@@ -118,7 +117,7 @@ async def test_cancelling_stops_the_run_and_nobody_elses(house: Whole, ann: Pers
         position = (await ann.ask("POST", f"/runs/{run}/cancel"))["position"]
         assert (await ann.ask("GET", f"/runs/{run}", after=position))["status"] == "cancelled"
     assert (await bob.until_over(other))["status"] == "succeeded"
-    await true_soon(house, [])
+    await comfyui_has_nothing_to_do(house)
     log = await at_rest(house)
     assert attempts_lost(log.of(other)) == 0
     assert (await ann.once("POST", f"/runs/{running}/cancel")).status_code == 202
@@ -154,7 +153,7 @@ async def test_a_run_that_takes_too_long_is_stopped(house: Whole, ann: Person) -
     run = await ann.until_over(await ann.submit(await ann.workflow(sleeping(60))))
     assert (run["status"], run["failure"]["kind"]) == ("failed", "timeout")
     assert f"{TIMEOUT_S} seconds" in run["failure"]["reason"]
-    await true_soon(house, [])
+    await comfyui_has_nothing_to_do(house)
 
 
 async def test_a_comfyui_that_talks_nonsense_is_as_good_as_none(house: Whole, ann: Person) -> None:
@@ -214,25 +213,20 @@ async def test_a_read_model_is_replayed_beside_the_running_whole(house: Whole, a
     assert await ann.run(run) == before
 
 
-async def test_sigterm_stops_everything_in_order_and_a_run_goes_on_after_the_start(
-    house: Whole, ann: Person
-) -> None:
-    run = await ann.submit(await ann.workflow(pictures(0.2)))
-    pids = house.pids()
-    assert house.stop() == 0
-    assert not any(map(lives, pids.values()))
-    assert house.said().rstrip().endswith("stopped")
-    house.start()
-    ann.http.base_url = house.url
-    assert (await ann.until_over(run))["status"] == "succeeded"
-
-
 async def test_the_same_key_with_another_wish_is_refused(house: Whole, ann: Person) -> None:
     workflow, key = await ann.workflow(pictures(0.05)), uuid4().hex
     run = await ann.submit(workflow, key=key)
     other = await ann.once("POST", f"/workflows/{workflow}/runs", key=key, json={"priority": 9})
     assert other.status_code == 409
     assert (await ann.until_over(run))["status"] == "succeeded"
+
+
+async def test_sigterm_stops_everything_in_order(lasting_house: Whole) -> None:
+    lasting_house.revive()
+    pids = lasting_house.pids()
+    assert lasting_house.stop() == 0
+    assert not any(map(lives, pids.values()))
+    assert lasting_house.said().rstrip().endswith("stopped")
 
 
 # --- looking
@@ -252,8 +246,7 @@ async def happened(house: Whole, run: str, topic: str) -> None:
     await true(lambda: any(fact.topic == topic for fact in read_log(house).of(run)), topic)
 
 
-async def true_soon(house: Whole, attempts: list[Any]) -> None:
-    """ComfyUI has nothing else to do."""
-    async with asyncio.timeout(60):
-        while await in_comfyui(house) != attempts:
-            await asyncio.sleep(0.02)
+async def comfyui_has_nothing_to_do(house: Whole) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while await in_comfyui(house):
+            await asyncio.sleep(LOOK_S)
