@@ -6,7 +6,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
-from adapters.http import auth, health, live, objects, outputs, runs, workflows
+from adapters.http import auth, health, live, objects, outputs, runs, versions, workflows
 from adapters.http.callers import DEPENDENCIES
 from adapters.http.door import Door
 from adapters.http.parts import Parts
@@ -17,6 +17,7 @@ API = Router(
     route_handlers=[
         auth.ROUTER,
         workflows.ROUTER,
+        versions.ROUTER,
         runs.ROUTER,
         live.ROUTER,
         outputs.ROUTER,

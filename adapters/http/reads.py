@@ -18,7 +18,6 @@ from projections import audit_trail
 from projections.consistency import Positions
 from projections.reading import Reader as ReadModels
 
-CATCH_UP_S = 5.0  # how long a reader waits for their own write
 BEHIND = "The view has not caught up with that position yet. Please ask again."
 
 Query: TypeAlias = Callable[..., Awaitable[Any]]
@@ -35,6 +34,8 @@ _decode_page = msgspec.json.Decoder(Page).decode
 class Reads(Struct, frozen=True):
     models: ReadModels
     positions: Positions
+    catch_up_s: float = 5.0
+    """How long a reader waits for their own write."""
 
 
 class Reader:
@@ -49,7 +50,7 @@ class Reader:
         """Raises NotYet, LogUnavailableError, and what the query refuses."""
         if self._consistent_with:
             model = query.__module__.rpartition(".")[2]
-            if not await self._reads.positions.reach([model], self._consistent_with, CATCH_UP_S):
+            if not await self._reads.positions.reach([model], self._consistent_with, self._reads.catch_up_s):
                 raise NotYet(BEHIND)
         try:
             async with self._reads.models.for_account(self._account) as cursor:

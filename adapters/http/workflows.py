@@ -1,6 +1,6 @@
-"""Workflows: kept, versioned, described, shown."""
+"""Workflows: kept, described, shown."""
 
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 import msgspec
@@ -13,8 +13,6 @@ from adapters.http.answers import (
     ANYBODY,
     GalleryPage,
     HistoryPage,
-    VersionAnswer,
-    VersionPage,
     WorkflowAnswer,
     WorkflowPage,
     answers,
@@ -24,20 +22,13 @@ from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader, json_response
+from adapters.http.versions import NO_WORKFLOW, EditorGraph, Graph, SavedAnswer, saved_answer, with_graphs
 from commands.streams import Context
-from commands.workflows import ChangeWorkflow, CreateWorkflow, DeleteWorkflow, Saved, SaveVersion
-from domain.ids import Digest, Position, WorkflowId
-from domain.refusals import NotFound
+from commands.workflows import ChangeWorkflow, CreateWorkflow, DeleteWorkflow, Saved
+from domain.ids import WorkflowId
 from domain.workflow import WORKFLOW
 from projections import gallery, workflow_shelf
 
-NO_WORKFLOW = "There is no such workflow."
-GRAPH = {
-    "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 255}},
-    "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "blue"}},
-}
-Graph = Annotated[Any, Meta(description="A graph in ComfyUI's API format.", examples=[GRAPH])]
-EditorGraph = Annotated[Any, Meta(description="The same graph as the editor saves it.")]
 Name = Annotated[str, Meta(examples=["A blue square"])]
 Tags = Annotated[tuple[str, ...], Meta(examples=[["test", "blue"]])]
 
@@ -51,12 +42,6 @@ class CreateBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     public: bool = False
 
 
-class VersionBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    graph: Graph
-    editor_graph: EditorGraph = None
-    note: str = ""
-
-
 class ChangeBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is left out stays as it is."""
 
@@ -64,15 +49,6 @@ class ChangeBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     description: str | UnsetType = UNSET
     tags: Tags | UnsetType = UNSET
     public: bool | UnsetType = UNSET
-
-
-class SavedAnswer(Struct, frozen=True):
-    """`version`: the number of the version that was saved, or the newest when nothing was new."""
-
-    id: WorkflowId
-    version: int
-    url: str
-    position: Position
 
 
 @post(
@@ -100,7 +76,7 @@ async def create(
         ),
         context,
     )
-    return _saved(saved, f"{parts.public_url}/api/v1/workflows/{saved.id}")
+    return saved_answer(saved, f"{parts.public_url}/api/v1/workflows/{saved.id}")
 
 
 @get("/workflows", responses=answers(200, WorkflowPage, 401, 422))
@@ -124,7 +100,7 @@ async def show(
     newest = await reader.one(
         workflow_shelf.version, workflow, int(bytes(fields["version"])), missing=NO_WORKFLOW
     )
-    answer = json_response(await _with_graphs(newest, parts, fields))
+    answer = json_response(await with_graphs(newest, parts, fields))
     answer.headers["ETag"] = f'"{int(bytes(fields["revision"]))}"'
     return answer
 
@@ -176,65 +152,6 @@ async def remove(
     return Moved(accepted.position)
 
 
-@post(
-    "/workflows/{workflow:uuid}/versions",
-    dto=StrictBody[VersionBody],
-    return_dto=None,
-    responses=answers(201, SavedAnswer, 401, 404, 409, 412, 413, 415, 422),
-)
-async def save(
-    workflow: FromPath[UUID],
-    data: JSONBody[VersionBody],
-    parts: NamedDependency[Parts],
-    caller: NamedDependency[Caller],
-    context: NamedDependency[Context],
-    expected: NamedDependency[int | None],
-) -> Response[SavedAnswer]:
-    """Add a version. The very graph of the newest version adds none. `If-Match` as in PATCH."""
-    saved: Saved = await parts.commands.run(
-        SaveVersion(
-            by=caller.account,
-            workflow=WorkflowId(workflow),
-            graph=data.graph,
-            editor_graph=data.editor_graph,
-            note=data.note,
-            expected=expected,
-        ),
-        context,
-    )
-    return _saved(saved, f"{parts.public_url}/api/v1/workflows/{saved.id}/versions/{saved.version}")
-
-
-@get("/workflows/{workflow:uuid}/versions", security=ANYBODY, responses=answers(200, VersionPage, 404, 422))
-async def versions(
-    workflow: FromPath[UUID],
-    reader: NamedDependency[Reader],
-    limit: FromQuery[int] = 20,
-    cursor: FromQuery[str | None] = None,
-) -> Response[bytes]:
-    """The versions of a workflow, the newest first, without their graphs."""
-    await reader.one(workflow_shelf.workflow, workflow, missing=NO_WORKFLOW)
-    return await reader.page(workflow_shelf.versions, workflow, limit=limit, cursor=cursor)
-
-
-@get(
-    "/workflows/{workflow:uuid}/versions/{number:int}",
-    security=ANYBODY,
-    responses=answers(200, VersionAnswer, 404),
-)
-async def version(
-    workflow: FromPath[UUID],
-    number: FromPath[int],
-    parts: NamedDependency[Parts],
-    reader: NamedDependency[Reader],
-) -> Response[bytes]:
-    """One version with its graphs."""
-    row = await reader.one(
-        workflow_shelf.version, workflow, number, missing="The workflow has no such version."
-    )
-    return json_response(await _with_graphs(row, parts))
-
-
 @get("/workflows/{workflow:uuid}/history", responses=answers(200, HistoryPage, 401, 404, 422))
 async def history(
     workflow: FromPath[UUID],
@@ -257,28 +174,8 @@ async def show_gallery(
     return await reader.page(gallery.published, limit=limit, cursor=cursor)
 
 
-def _saved(saved: Saved, url: str) -> Response[SavedAnswer]:
-    answer = SavedAnswer(saved.id, saved.version, url, saved.position)
-    return Response(answer, status_code=201, headers={"Location": url})
-
-
-async def _with_graphs(version: bytes, parts: Parts, workflow: dict[str, msgspec.Raw] | None = None) -> bytes:
-    """A version's row with its documents, without decoding them; or the workflow's row with those."""
-    fields = msgspec.json.decode(version, type=dict[str, msgspec.Raw])
-    for name in ("graph", "editor_graph"):
-        digest = msgspec.json.decode(fields[f"{name}_digest"], type=Digest | None)
-        body = await parts.commands.needs.contents.get(digest) if digest is not None else b"null"
-        if body is None:
-            raise NotFound("The graph of this workflow is not there.")
-        fields[name] = msgspec.Raw(body)
-    if workflow is None:
-        return msgspec.json.encode(fields)
-    of_version = {name: field for name, field in fields.items() if name not in ("workflow", "number", "at")}
-    return msgspec.json.encode(workflow | of_version)
-
-
 ROUTER = Router(
     "/",
-    route_handlers=[create, shelf, show, change, remove, save, versions, version, history, show_gallery],
+    route_handlers=[create, shelf, show, change, remove, history, show_gallery],
     tags=["workflows"],
 )

@@ -307,11 +307,6 @@ async def test_consistent_with_must_be_a_position(ann: Person, position: str) ->
         refused(await ann.ask("GET", path, headers=headers), 400)
 
 
-async def test_a_position_in_the_future_is_not_waited_for_long(ann: Person) -> None:
-    ann.seen = 0
-    refused(await ann.ask("GET", "/workflows", headers={"Consistent-With": "9" * 15}), 503)
-
-
 ODD = [
     "x",
     "0",

@@ -35,6 +35,11 @@ async def hasty(parts: Parts) -> AsyncIterator[Parts]:
     yield replace(parts, patience_s=0.3)
 
 
+@asynccontextmanager
+async def impatient(parts: Parts) -> AsyncIterator[Parts]:
+    yield replace(parts, reads=replace(parts.reads, catch_up_s=0.2))
+
+
 async def spoken(url: str, *pieces: bytes, end: bool = False) -> bytes:
     """Everything the server answers to some bytes until it hangs up."""
     address = urlsplit(url)
@@ -223,3 +228,14 @@ async def test_headers_cannot_be_smuggled_into_answers(ann: Person) -> None:
         answer = await ann.ask("GET", path)
         assert "x-evil" not in answer.headers
         refused(answer, 404)
+
+
+async def test_a_position_in_the_future_is_waited_for_a_while_and_no_longer(
+    served: Whole, ann: Person
+) -> None:
+    workflow = await ann.workflow()
+    with another_api(served, impatient) as api:
+        ann.http.base_url = httpx.URL(api.url)
+        await ann.get(f"/workflows/{workflow}")
+        for path in ("/workflows", "/gallery", "/runs"):
+            refused(await ann.ask("GET", path, headers={"Consistent-With": "9" * 15}), 503)

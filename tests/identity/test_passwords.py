@@ -2,7 +2,6 @@
 
 import asyncio
 
-import pytest
 from argon2 import PasswordHasher, extract_parameters
 
 from adapters.identity.passwords import Argon2Passwords
@@ -49,6 +48,6 @@ async def test_a_crowd_is_told_to_come_back() -> None:
     refused = [answer for answer in asked if isinstance(answer, TooMany)]
     assert len(refused) == 7
     assert refused[0].retry_after_s >= 1
-    with pytest.raises(TooMany):
-        await asyncio.gather(*(passwords.verify("x", None) for _ in range(4)))
+    guesses = await asyncio.gather(*(passwords.verify("x", None) for _ in range(4)), return_exceptions=True)
+    assert [type(answer) for answer in guesses].count(TooMany) == 1
     assert not await passwords.verify("x", None)
