@@ -230,6 +230,14 @@ async def test_an_event_of_64_kib_is_refused_alone(logs: Logs) -> None:
     assert [len(row.state) for row in await logs.everything()][1] == MAX_EVENT_BYTES - 1
 
 
+async def test_many_large_events_at_once_are_written(logs: Logs) -> None:
+    """Together more than any buffer on the way holds."""
+    large = described(MAX_EVENT_BYTES - 1)
+    ends = await asyncio.gather(*[logs.append(write(uuid4(), 0, large)) for _ in range(200)])
+    assert sorted(end.first for end in ends) == list(range(1, 201))
+    assert sum([len(row.state) for row in await logs.everything()]) == 200 * (MAX_EVENT_BYTES - 1)
+
+
 async def test_text_of_any_script_comes_back(logs: Logs) -> None:
     stream, name = uuid4(), "工作流 ✨ \u0000 \U0001f9ea"
     await logs.append(write(stream, 0, WorkflowRenamed(name=name)))
