@@ -22,6 +22,7 @@ from tests.http.whole import Whole, whole
 from tests.servers import EXECUTORS, Database, NatsServer
 from tests.servers import PASSWORD as SERVERS_PASSWORD
 
+pytestmark = pytest.mark.xdist_group("http-away")  # the servers are stopped and started: one test at a time
 PATIENCE_S = 40.0
 LOOK_S = 0.1
 

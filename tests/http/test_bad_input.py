@@ -11,6 +11,7 @@ from tests.http.problems import refused
 from tests.http.whole import Whole
 
 DEEP = 100_000
+SOME_ID = "7c9e6679-7425-40de-944b-e07fc1f90ae7"
 GOOD: dict[str, dict[str, Any]] = {
     "/auth/register": {"username": "good-name", "email": "good@example.org", "password": PASSWORD},
     "/auth/login": {"login": "somebody", "password": PASSWORD},
