@@ -4,6 +4,7 @@ import asyncio
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 from uuid import UUID, uuid4
 
 from domain.ids import RunId, attempt_id
@@ -207,3 +208,46 @@ async def test_nats_loses_its_data_while_runs_are_on_their_way(whole: Whole, ann
         whole.forget_nats()
         runs.append(await ann.submit(workflow))
     await audit(whole, ann, workflow, dict.fromkeys(runs, THREE))
+
+
+async def test_while_postgres_is_away_every_route_says_so(whole: Whole, ann: Person) -> None:
+    workflow = await ann.workflow(pictures(0.05))
+    run = await ann.submit(workflow)
+    await ann.until_over(run)
+    joining = {"username": "late", "email": "late@example.org", "password": "correct horse battery"}
+    routes: list[tuple[str, str, dict[str, Any]]] = [
+        ("POST", "/auth/register", joining),
+        ("POST", "/auth/login", {"login": "late", "password": "correct horse battery"}),
+        ("POST", "/auth/refresh", {"refresh_token": "nobody's"}),
+        ("GET", "/auth/me", {}),
+        ("POST", "/workflows", {"name": "Late", "graph": pictures(0.06)}),
+        ("GET", "/workflows", {}),
+        ("GET", f"/workflows/{workflow}", {}),
+        ("PATCH", f"/workflows/{workflow}", {"name": "Later"}),
+        ("POST", f"/workflows/{workflow}/versions", {"graph": pictures(0.07)}),
+        ("GET", f"/workflows/{workflow}/versions", {}),
+        ("GET", f"/workflows/{workflow}/history", {}),
+        ("GET", "/gallery", {}),
+        ("POST", f"/workflows/{workflow}/runs", {}),
+        ("GET", "/runs", {}),
+        ("GET", f"/runs/{run}", {}),
+        ("GET", f"/runs/{run}/history", {}),
+        ("GET", f"/runs/{run}/live", {}),
+        ("POST", "/auth/logout", {}),
+    ]
+    with whole.without("postgres"):
+        answers = await asyncio.gather(
+            *(
+                ann.once(method, path, **({} if method == "GET" else {"json": body}))
+                for method, path, body in routes
+            )
+        )
+    told = {
+        f"{method} {path}": answer.status_code
+        for (method, path, _), answer in zip(routes, answers, strict=True)
+    }
+    assert told == dict.fromkeys(told, 503)
+    for answer in answers:
+        assert answer.headers["content-type"] == "application/problem+json"
+        assert answer.headers["retry-after"]
+    await audit(whole, ann, workflow, {run: THREE})
