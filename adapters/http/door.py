@@ -9,13 +9,13 @@ from litestar.types import ASGIApp, Receive, Send
 from adapters.http.problems import MEDIA_TYPE, OUTCOME_UNKNOWN, RETRY_AFTER_S, described
 
 SLOW = "The request's body did not arrive in time."
-PROTECTING = {
-    b"x-content-type-options": b"nosniff",
-    b"referrer-policy": b"no-referrer",
-    b"content-security-policy": b"default-src 'none'; frame-ancestors 'none'",
-    b"cross-origin-resource-policy": b"same-site",
-    b"cache-control": b"no-store",  # answers are somebody's; what may be kept says so itself
-}
+PROTECTING = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"cross-origin-resource-policy", b"same-site"),
+    (b"cache-control", b"no-store"),  # answers are somebody's; what may be kept says so itself
+)
 ENDLESS = "/live"
 
 
@@ -37,45 +37,56 @@ class Door:
 
 
 class _Exchange:
-    """One request and its answer."""
+    """One request and its answer. One timer for both: asyncio.timeout would be set anew with every message."""
 
     def __init__(self, receive: Receive, send: Send, patience_s: float) -> None:
         self._receive = receive
         self._send = send
         self._patience_s = patience_s
-        self._timeout = asyncio.timeout(patience_s)
-        self._received = self._started = False
+        self._loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._heard = self._loop.time()
+        self._received = self._started = self._given_up = False
 
     async def run(self, app: ASGIApp, scope: Any) -> None:
+        self._timer = self._loop.call_later(self._patience_s, self._look)
         try:
-            async with self._timeout:
-                await app(scope, self.receive, self.send)
-        except TimeoutError:
-            if self._started or not self._timeout.expired():
+            await app(scope, self.receive, self.send)
+        except asyncio.CancelledError:
+            if not self._given_up or (self._task is not None and self._task.uncancel() > 0):
                 raise
-            await self._give_up()
+            await self._give_up(_has_body(scope))
+        finally:
+            self._timer.cancel()
 
     async def receive(self) -> Any:
         message = await self._receive()
-        if message["type"] == "http.request" and not self._started:
+        if message["type"] == "http.request":
             self._received = not message.get("more_body", False)
-            self._timeout.reschedule(asyncio.get_running_loop().time() + self._patience_s)
+            self._heard = self._loop.time()
         return message
 
     async def send(self, message: Any) -> None:
         if message["type"] == "http.response.start":
             self._started = True
-            if not self._timeout.expired():
-                self._timeout.reschedule(None)
+            self._timer.cancel()
             headers = list(message["headers"])
-            named = {name.lower() for name, _ in headers}
-            headers += [(name, value) for name, value in PROTECTING.items() if name not in named]
+            named = {name for name, _ in headers}
+            headers += [each for each in PROTECTING if each[0] not in named]
             message = {**message, "headers": headers}
         await self._send(message)
 
-    async def _give_up(self) -> None:
-        status, title, detail = (503, "Temporarily unavailable", OUTCOME_UNKNOWN)
-        if not self._received:
+    def _look(self) -> None:
+        left_s = self._heard + self._patience_s - self._loop.time()
+        if left_s > 0:
+            self._timer = self._loop.call_later(left_s, self._look)
+        elif not self._started and self._task is not None:
+            self._given_up = True
+            self._task.cancel()
+
+    async def _give_up(self, has_body: bool) -> None:
+        status, title, detail = 503, "Temporarily unavailable", OUTCOME_UNKNOWN
+        if has_body and not self._received:
             status, title, detail = 408, "Too slow", SLOW
         body = msgspec.json.encode(described(status, title, detail))
         headers = [
@@ -86,3 +97,10 @@ class _Exchange:
         ]
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _has_body(scope: Any) -> bool:
+    return any(
+        name == b"transfer-encoding" or (name == b"content-length" and value != b"0")
+        for name, value in scope["headers"]
+    )

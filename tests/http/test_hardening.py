@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 from urllib.parse import urlsplit
+from uuid import uuid4
 
 import httpx
 import psycopg
@@ -168,6 +169,10 @@ async def test_an_answer_that_does_not_come_is_not_waited_for(served: Whole, ann
         with psycopg.connect(served.database.url) as slow:
             slow.execute("SELECT pg_advisory_xact_lock(7262431)")
             assert "may have happened" in refused(await ann.ask("POST", "/workflows", **asked), 503)["detail"]
+            slow.execute("LOCK TABLE log.events IN ACCESS EXCLUSIVE MODE")
+            refused(
+                await ann.ask("POST", f"/runs/{uuid4()}/cancel"), 503
+            )  # without a body, so none is missed
         ann.http.base_url = httpx.URL(served.url)
         again = await ann.post("/workflows", **asked)
         assert again["position"] == head(served) == before + 2
