@@ -27,6 +27,8 @@ from workflows.protocol import messages as told
 from workflows.protocol.history import output_files
 from workflows.protocol.prompt import PromptRequest
 
+IDLE_S = 4.0  # the sandbox closes an idle connection after five seconds
+
 
 class Follower:
     """Hears which prompts are over."""
@@ -71,7 +73,7 @@ async def job(request: Request[Any, Any, Any]) -> Response[bytes]:
 
 async def run(engine: str, port: int) -> None:
     follower = Follower(engine)
-    limits = httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=60)
+    limits = httpx.Limits(max_connections=64, max_keepalive_connections=64, keepalive_expiry=IDLE_S)
     async with httpx.AsyncHTTPTransport(limits=limits) as transport, follower.following():
         state = State({"follower": follower, "client": Client(Address(engine), transport)})
         app = Litestar([job], openapi_config=None, state=state, logging_config=None)

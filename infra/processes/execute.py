@@ -17,7 +17,8 @@ from infra.wiring import nats, needed
 from services.execution.executor import Executor
 from services.execution.settings import ExecutorSettings
 
-CONNECTIONS = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=60)
+IDLE_S = 4.0  # our API closes an idle connection after five seconds
+CONNECTIONS = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=IDLE_S)
 
 
 async def run(settings: Settings) -> None:
