@@ -53,8 +53,6 @@ def main() -> int:
             console.print(f"[dim]{folder}[/]")
         else:
             shutil.rmtree(folder, ignore_errors=True)
-    if not chosen.quick:
-        _write(rows)
     console.print(_table(rows))
     return 0 if all(each.met for each in rows) else 1
 
@@ -75,6 +73,8 @@ def _measure(names: Sequence[str], folder: Path, quick: bool, console: Console) 
             console.print(
                 f"         [bold]{rows[-1].value:g}[/] {rows[-1].unit}, {rows[-1].detail}", highlight=False
             )
+        if not quick:
+            _write(rows)  # at once: what comes later may fail
     return rows
 
 

@@ -24,7 +24,7 @@ from projections.run_status import RUN_STATUS
 
 LONG, SHORT = 1_000_000, 10_000
 AT_ONCE = 20_000
-BULK_ROUNDS, UPSERT_ROUNDS, SHORT_ROUNDS = 3, 3, 7
+BULK_ROUNDS, UPSERT_ROUNDS, SHORT_ROUNDS = 3, 2, 5
 
 
 def measure(ground: Ground) -> Mapping[str, Figure]:
