@@ -43,6 +43,7 @@ from domain.ids import Position, StreamId
 logger = logging.getLogger(__name__)
 
 BATCH = 256  # commands; larger batches gain little and make the last one wait
+CROWD = 128  # commands; smaller halves would lose more to their commits than they gain
 WAITING = 20_000  # commands; beyond that the caller is told to come back
 RECONNECT_PAUSE_S = 0.2
 
@@ -177,8 +178,9 @@ class PostgresLog:
 
     async def _write(self) -> None:
         while True:
+            idle = not self._queue
             await self._filled.wait()
-            batch = self._take()
+            batch = self._take(self._share() if idle else BATCH)
             if not self._queue:
                 self._filled.clear()
             try:
@@ -191,13 +193,17 @@ class PostgresLog:
                     "a batch may not have been written", extra={"commands": len(batch)}, exc_info=error
                 )
 
-    def _take(self) -> list[_Waiting]:
+    def _share(self) -> int:
+        """Of a crowd that came all at once, half: while it is written the others get ready, and so in turn."""
+        return len(self._queue) // 2 if len(self._queue) >= CROWD else BATCH
+
+    def _take(self, limit: int) -> list[_Waiting]:
         """The next commands that do not touch one another: a second one on a stream or key waits its turn."""
         batch: list[_Waiting] = []
         later: list[_Waiting] = []
         written: set[object] = set()
         guarded: set[object] = set()
-        while self._queue and len(batch) < BATCH and len(later) < BATCH:
+        while self._queue and len(batch) < limit and len(later) < BATCH:
             waiting = self._queue.popleft()
             writes, guards = waiting.touched.written, waiting.touched.guarded
             apart = written.isdisjoint(writes) and guarded.isdisjoint(writes) and written.isdisjoint(guards)
