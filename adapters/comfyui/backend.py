@@ -16,13 +16,16 @@ from services.ports.backend import (
     Advanced,
     BackendFile,
     BackendSight,
+    BackendUnavailableError,
     Began,
     Broken,
     Ended,
     Ending,
+    GraphRefusedError,
     Interrupted,
     Place,
     Previewed,
+    PromptUncertainError,
     Signal,
     Unsettled,
 )
@@ -68,9 +71,13 @@ class ComfyUIBackend:
         await self._socket.tried()
         self._traces[str(attempt)] = Trace(_classes(graph), self._socket.line)
         self._socket.expect_status()
-        await self._client.submit(
-            PromptRequest(prompt=graph, client_id=self._socket.client_id, prompt_id=str(attempt))
-        )
+        try:
+            await self._client.submit(
+                PromptRequest(prompt=graph, client_id=self._socket.client_id, prompt_id=str(attempt))
+            )
+        except (BackendUnavailableError, GraphRefusedError, PromptUncertainError):
+            self._socket.expect_nothing()  # perhaps it is not queued: silence proves nothing then
+            raise
 
     def forget(self, attempt: AttemptId) -> None:
         self._traces.pop(str(attempt), None)
@@ -124,7 +131,7 @@ class ComfyUIBackend:
     def _receive_message(self, message: told.Message | told.Unknown) -> None:
         match message:
             case told.Status():
-                self._socket.heard_status()
+                self._socket.expect_nothing()
             case told.ExecutionStart(body=body):
                 if trace := self._traces.get(body.prompt_id):
                     trace.began_ms = body.timestamp

@@ -56,7 +56,8 @@ class Socket:
         if self._expecting_since is None and self.line is not None:
             self._expecting_since = asyncio.get_running_loop().time()
 
-    def heard_status(self) -> None:
+    def expect_nothing(self) -> None:
+        """A status was heard, or the prompt was not queued after all."""
         self._expecting_since = None
 
     async def run(self) -> None:

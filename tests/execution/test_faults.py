@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from domain.ids import attempt_id
+from adapters.comfyui.socket import DEAF_S
 from domain.run import Failure, FailureKind, RunAttemptLost, RunClaimed, Status
 from services.ports.messages import Lost
 from tests.execution.dispatch import MemoryDispatch
@@ -169,6 +170,23 @@ async def test_a_deaf_socket_costs_nothing_but_time(
         await comfyui.misbehave()
         run = dispatch.submit(sleeping(3))
         await dispatch.ends(run)
+
+
+async def test_after_a_refused_graph_silence_proves_nothing(
+    dispatch: MemoryDispatch,
+    store: ObjectServer,
+    comfyui: SharedSandbox,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A socket given up as deaf gets a new client id: who runs under the old one is shown no more progress."""
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(sleeping(DEAF_S * 5 / 3, steps=50))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+        refused = dispatch.submit({"1": {"class_type": "NoSuchNode", "inputs": {}}})
+        await dispatch.ends(refused, Status.FAILED)
+        await dispatch.ends(run)
+    assert "deaf" not in caplog.text
 
 
 async def test_messages_that_come_twice_count_once(
