@@ -6,8 +6,8 @@ from uuid import uuid4
 import httpx
 import pytest
 
-from domain.ids import attempt_id
 from adapters.comfyui.socket import DEAF_S
+from domain.ids import attempt_id
 from domain.run import Failure, FailureKind, RunAttemptLost, RunClaimed, Status
 from services.ports.messages import Lost
 from tests.execution.dispatch import MemoryDispatch
