@@ -180,7 +180,7 @@ async def test_a_comfyui_that_never_takes_a_prompt_is_given_up(house: Whole, ann
 async def test_an_executor_that_was_given_up_and_comes_back_is_not_believed(
     house: Whole, ann: Person
 ) -> None:
-    workflow = await ann.workflow(pictures(1.0))
+    workflow = await ann.workflow(pictures(2.0))
     run = await ann.submit(workflow)
     await ann.until_running(run)
     with house.frozen("execute"):

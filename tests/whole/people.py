@@ -94,7 +94,9 @@ class Person:
         return await self.until(id, lambda run: run.get("status") in OVER)
 
     async def until_running(self, id: str) -> dict[str, Any]:
-        return await self.until(id, lambda run: run.get("status") == "running")
+        run = await self.until(id, lambda run: run.get("status") in {"running", *OVER})
+        assert run["status"] == "running", run
+        return run
 
     async def history(self, id: str) -> list[dict[str, Any]]:
         return list((await self.ask("GET", f"/runs/{id}/history", params={"limit": 100}))["items"])

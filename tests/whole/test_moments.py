@@ -238,7 +238,7 @@ async def test_while_postgres_is_away_every_route_says_so(whole: Whole, ann: Per
     with whole.without("postgres"):
         answers = await asyncio.gather(
             *(
-                ann.once(method, path, **({} if method == "GET" else {"json": body}))
+                ann.once(method, path) if method == "GET" else ann.once(method, path, json=body)
                 for method, path, body in routes
             )
         )
