@@ -4,21 +4,17 @@ import asyncio
 import signal
 from contextlib import closing
 
-import httpx
-
 from adapters.comfyui.backend import ComfyUIBackend
 from adapters.comfyui.client import Address
 from adapters.imaging.thumbnails import PillowImaging
 from adapters.nats.executor_link import NatsDispatchLink
 from adapters.objects.claim_objects import HttpClaimObjects
+from adapters.outbound.transport import KeptTransport
 from adapters.spool.disk import DiskSpool
 from infra.settings import Settings
 from infra.wiring import nats, needed
 from services.execution.executor import Executor
 from services.execution.settings import ExecutorSettings
-
-IDLE_S = 4.0  # our API closes an idle connection after five seconds
-CONNECTIONS = httpx.Limits(max_connections=64, max_keepalive_connections=32, keepalive_expiry=IDLE_S)
 
 
 async def run(settings: Settings) -> None:
@@ -30,7 +26,7 @@ async def run(settings: Settings) -> None:
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with (
         nats(f"executor {name}", settings.nats_exec_url, inbox_prefix=f"_INBOX_{name}") as connection,
-        httpx.AsyncHTTPTransport(limits=CONNECTIONS) as transport,
+        KeptTransport() as transport,  # httpx's own would double what a run costs this process
     ):
         with (
             closing(DiskSpool(settings.data / "spool" / name)) as spool,
