@@ -132,7 +132,7 @@ class Streams:
                 raise
             if not any(decided):
                 if fresh_already:
-                    return NOTHING
+                    return await self._answered(context) or NOTHING  # perhaps we have just done it
                 continue
             try:
                 return await self._append(context, plans, decided)
