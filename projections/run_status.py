@@ -82,7 +82,9 @@ class BackendRow(Struct, gc=False):
 
 
 def _run(recorded: AnyRecorded) -> Iterable[UUID]:
-    return () if isinstance(recorded.event, BackendSeen | BackendLost) else (recorded.stream,)
+    """A run that is submitted is not there yet."""
+    new_or_other = RunSubmitted | BackendSeen | BackendLost
+    return () if isinstance(recorded.event, new_or_other) else (recorded.stream,)
 
 
 def _lost_outputs(recorded: AnyRecorded) -> Iterable[UUID]:

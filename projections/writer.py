@@ -1,7 +1,6 @@
 """Folds events into one generation of a read model: rows and checkpoint in one transaction."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import nullcontext
 from typing import Any
 
 from psycopg import AsyncConnection, InterfaceError, OperationalError, errors
@@ -115,18 +114,18 @@ class Writer:
     async def _store(self, upto: Position) -> None:
         statements = list(self._statements())
         size = sum(len(parameter) for _, parameters in statements for parameter in parameters)
-        together = self.connection.pipeline() if size <= PIPELINED_BYTES else nullcontext()
-        async with together as pipeline, self.connection.transaction():
-            moved = await generations.move(self.connection, self.generation, self.position, upto)
-            for query, parameters in statements:
-                await self.connection.execute(query, parameters)
-            if self.generation.state == "live":
-                told = f"{self.projection.name}:{upto}"
-                await self.connection.execute(b"SELECT pg_notify(%s, %s)", (CHANNEL, told))
-            if pipeline is not None:
-                await pipeline.sync()
-            if moved.rowcount != 1:
-                raise SteppedBackError(self.projection.name)
+        # a pipeline without BEGIN is one transaction up to its end, and one round trip
+        together = self.connection.pipeline() if size <= PIPELINED_BYTES else self.connection.transaction()
+        try:
+            async with together:
+                await generations.advance(self.connection, self.generation, self.position, upto)
+                for query, parameters in statements:
+                    await self.connection.execute(query, parameters)
+                if self.generation.state == "live":
+                    told = f"{self.projection.name}:{upto}"
+                    await self.connection.execute(b"SELECT pg_notify(%s, %s)", (CHANNEL, told))
+        except errors.DivisionByZero as error:
+            raise SteppedBackError(self.projection.name) from error
         self.position = upto
 
     def _statements(self) -> Iterator[Statement]:
