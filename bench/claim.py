@@ -20,7 +20,7 @@ from bench.figures import percentile
 from bench.filling import fill, waiting_runs
 from bench.row import Figure, Ground
 from bench.servers import Database, database
-from domain.ids import Position
+from services.dispatch.folding import TOPICS
 from services.ports.messages import ClaimRequest
 
 QUEUED = 100_000
@@ -62,7 +62,5 @@ async def _claims(server: Database, claims: int) -> list[float]:
 
 
 async def _fold(tail: PostgresTail, queue: PostgresQueue) -> None:
-    position = await queue.position()
-    while events := await tail.after(position, PAGE):
-        position = Position(events[-1].position)
-        await queue.apply(events, position)
+    while (page := await tail.after(await queue.position(), PAGE, TOPICS)).events:
+        await queue.apply(page.events, page.upto)

@@ -3,22 +3,23 @@
 A claim writes the queue and the log in one transaction. Everything else the queue learns from the log.
 """
 
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import datetime
+from typing import Any, TypeAlias
 from uuid import UUID
 
+import msgspec
 import psycopg
 from msgspec import Struct
-from psycopg.rows import tuple_row
+from psycopg import AsyncCursor
 from psycopg_pool import AsyncConnectionPool
 
-from adapters.postgres import arrays
-from adapters.postgres.append import CALL, encode, parameters
-from commands.ports import Entry, StaleStreamError, Write
+from commands.ports import StaleStreamError
 from domain import run as run_rules
 from domain.catalogue import CATALOGUE
-from domain.event import AnyRecorded
-from domain.ids import AccountId, Actor, Digest, Position, RunId
+from domain.event import AnyRecorded, topic
+from domain.ids import AccountId, Digest, Position, RunId
 from domain.run import (
     Run,
     RunCancelled,
@@ -29,50 +30,78 @@ from domain.run import (
     RunSucceeded,
     Status,
 )
-from services.ports.dispatching import Claimed, Expired, Revoked
+from services.ports.dispatching import Claimed, Expired, QueueUnavailableError, Revoked
 from services.ports.messages import ClaimRequest, HeldAttempt
 
+Values: TypeAlias = Sequence[Any] | Mapping[str, Any]
+
+FIRST_EPOCH = 1  # of most claims: few runs are claimed again
 RANK_S = 600  # seconds of waiting that weigh as much as one step of priority
 
 CHECKPOINT = "SELECT position FROM work.checkpoints WHERE name = 'dispatch'"
-MOVE_CHECKPOINT = "UPDATE work.checkpoints SET position = %s WHERE name = 'dispatch'"
-INSERT = """
-INSERT INTO work.queue (
-    run, version, owner, state, rank, not_before, graph, timeout_s, epoch, backend, executor, lease_until, position
+APPLY = """
+WITH moved AS (
+    UPDATE work.checkpoints SET position = %(upto)s WHERE name = 'dispatch' AND position = %(position)s
+    RETURNING position
+), change AS MATERIALIZED (
+    SELECT each.* FROM moved CROSS JOIN jsonb_to_recordset(%(changes)s::jsonb) AS each (
+        run uuid, version bigint, owner uuid, rank float8, graph text, timeout_s int, state text,
+        not_before timestamptz, epoch int, backend text, executor text, position bigint, over bool, cancelled bool
+    )
+), inserted AS (
+    INSERT INTO work.queue (
+        run, version, owner, state, rank, not_before, graph, timeout_s, epoch, backend, executor, lease_until, position
+    )
+    SELECT run, version, owner, state, rank, not_before, graph, timeout_s, coalesce(epoch, 0), backend, executor,
+        CASE WHEN state = 'held' THEN now() + interval '1 minute' END, position
+    FROM change WHERE owner IS NOT NULL AND NOT over
+    ON CONFLICT (run) DO NOTHING
+), updated AS (
+    UPDATE work.queue AS q SET
+        version = c.version,
+        state = coalesce(c.state, q.state),
+        not_before = coalesce(c.not_before, q.not_before),
+        epoch = coalesce(c.epoch, q.epoch),
+        backend = CASE WHEN c.state IS NULL THEN q.backend ELSE c.backend END,
+        executor = CASE WHEN c.state IS NULL THEN q.executor ELSE c.executor END,
+        lease_until = CASE coalesce(c.state, q.state)
+            WHEN 'held' THEN coalesce(q.lease_until, now() + interval '1 minute') END,
+        position = coalesce(c.position, q.position)
+    FROM change AS c WHERE c.owner IS NULL AND NOT c.over AND q.run = c.run AND q.version < c.version
+), deleted AS (
+    DELETE FROM work.queue AS q USING change AS c WHERE c.over AND q.run = c.run
+    RETURNING q.run, q.epoch, q.executor, c.cancelled
 )
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, CASE WHEN %s = 'held' THEN now() + interval '1 minute' END, %s)
-ON CONFLICT (run) DO NOTHING
+SELECT NULL, NULL, NULL FROM moved
+UNION ALL
+SELECT run, epoch, executor FROM deleted WHERE cancelled AND executor IS NOT NULL
 """
-UPDATE = """
-UPDATE work.queue SET
-    version = %(version)s,
-    state = coalesce(%(state)s, state),
-    not_before = coalesce(%(not_before)s, not_before),
-    epoch = coalesce(%(epoch)s, epoch),
-    backend = CASE WHEN %(state)s IS NULL THEN backend ELSE %(backend)s END,
-    executor = CASE WHEN %(state)s IS NULL THEN executor ELSE %(executor)s END,
-    lease_until = CASE coalesce(%(state)s, state)
-        WHEN 'held' THEN coalesce(lease_until, now() + interval '1 minute') END,
-    position = coalesce(%(position)s, position)
-WHERE run = %(run)s AND version < %(version)s
-"""
-DELETE = "DELETE FROM work.queue WHERE run = ANY(%s) RETURNING run, epoch, executor"
-# The one place where it is decided which run is next.
-PICK = """
-SELECT run, version, owner, epoch, graph, timeout_s FROM work.queue
-WHERE state = 'waiting' AND not_before <= now()
-ORDER BY rank, run LIMIT 1
-FOR UPDATE SKIP LOCKED
-"""
-CLAIM = f"""
-WITH appended AS MATERIALIZED (
-    SELECT base, stale FROM {CALL}
+# The one place where it is decided which run is next. The event is made for an epoch: when the next run's is another
+# one, nothing happens but that this is told. What is appended depends on the row, so that the order lock of the log
+# is taken after the row is found, and nobody else can append between that and the commit.
+CLAIM = """
+WITH next AS MATERIALIZED (
+    SELECT run, version, owner, epoch, graph, timeout_s FROM work.queue
+    WHERE state = 'waiting' AND not_before <= now()
+    ORDER BY rank, run LIMIT 1
+    FOR UPDATE SKIP LOCKED
+), appended AS MATERIALIZED (
+    SELECT next.run, done.base, done.stale FROM next CROSS JOIN LATERAL log.append(
+        ARRAY[next.run], ARRAY[next.version + 1], ARRAY[%(topic)s], ARRAY[%(event)s], ARRAY[next.owner],
+        ARRAY['dispatch'], ARRAY[next.run], ARRAY[NULL::bigint],
+        ARRAY[1], ARRAY[next.run], ARRAY[next.version],
+        ARRAY[]::int[], ARRAY[]::text[], ARRAY[]::text[], ARRAY[]::bytea[]
+    ) AS done
+    WHERE next.epoch + 1 = %(epoch)s
+), held AS (
+    UPDATE work.queue AS q
+    SET state = 'held', version = q.version + 1, epoch = %(epoch)s, backend = %(backend)s,
+        executor = %(executor)s, lease_until = %(lease_until)s, position = appended.base + 1
+    FROM appended WHERE q.run = appended.run AND appended.stale IS NULL
+    RETURNING q.position
 )
-UPDATE work.queue AS q
-SET state = 'held', version = q.version + 1, epoch = %s, backend = %s, executor = %s, lease_until = %s,
-    position = appended.base + 1
-FROM appended WHERE q.run = %s AND appended.stale IS NULL
-RETURNING q.position
+SELECT next.run, next.epoch, next.owner, next.graph, next.timeout_s, held.position
+FROM next LEFT JOIN held ON true
 """
 RENEW = """
 UPDATE work.queue AS q SET lease_until = %s
@@ -97,12 +126,15 @@ LAPSED = "SELECT name FROM work.backends WHERE live AND seen_until < %s"
 GONE = "UPDATE work.backends SET live = false WHERE name = %s"
 
 
-class _Change(Struct):
-    """What a batch of events does to one run's row; None = as it was."""
+class _Change(Struct, kw_only=True):
+    """What a batch of events does to one run's row; None = as it was. With an owner it was submitted in the batch."""
 
-    version: int
-    submitted: RunSubmitted | None = None
-    submitted_at: datetime | None = None
+    run: UUID
+    version: int = 0
+    owner: UUID | None = None
+    rank: float | None = None
+    graph: str | None = None
+    timeout_s: int | None = None
     state: str | None = None
     not_before: datetime | None = None
     epoch: int | None = None
@@ -114,69 +146,67 @@ class _Change(Struct):
 
 
 class PostgresQueue:
-    """The RunQueue port. Raises psycopg.OperationalError while Postgres is away."""
+    """The RunQueue port. Remembers the checkpoint: one that another process has moved refuses what rests on it."""
 
     def __init__(self, pool: AsyncConnectionPool) -> None:
         self._pool = pool
+        self._position: Position | None = None
 
     async def position(self) -> Position:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(CHECKPOINT)
-            row = await cursor.fetchone()
-        assert row is not None
-        return Position(row[0])
+        if self._position is None:
+            ((position,),) = await self._fetch(CHECKPOINT, ())
+            self._position = Position(position)
+        return self._position
 
-    async def apply(self, events: Sequence[AnyRecorded], upto: Position) -> Sequence[Revoked]:
-        async with self._pool.connection() as connection, connection.transaction():
-            cursor = await connection.execute(CHECKPOINT + " FOR UPDATE")
-            row = await cursor.fetchone()
-            assert row is not None
-            if upto <= row[0]:
-                return ()
-            changes = _changes([event for event in events if event.position > row[0]])
-            async with connection.pipeline():
-                for run, change in changes.items():
-                    if not change.over:
-                        await _write(connection, run, change)
-                await connection.execute(MOVE_CHECKPOINT, (upto,))
-            return await _delete(connection, changes)
+    async def apply(self, events: Sequence[AnyRecorded], upto: Position) -> Sequence[Revoked] | None:
+        position = await self.position()
+        self._position = None  # until the outcome is known
+        changes = msgspec.json.encode(list(_changes(events).values())).decode()
+        rows = await self._fetch(APPLY, {"position": position, "upto": upto, "changes": changes})
+        if not rows:
+            return None
+        self._position = upto
+        return [Revoked(executor, HeldAttempt(RunId(run), epoch)) for run, epoch, executor in rows[1:]]
 
     async def claim(self, request: ClaimRequest, lease_until: datetime) -> Claimed | None:
         """Raises StaleStreamError when the log knows more of the run than the queue does."""
-        async with self._pool.connection() as connection, connection.transaction():
-            arrays.register(connection)
-            cursor = connection.cursor(row_factory=tuple_row)
-            await cursor.execute(PICK, prepare=True)
-            row = await cursor.fetchone()
+        epoch = FIRST_EPOCH
+        while True:
+            row = await self._claim(request, lease_until, epoch)
             if row is None:
                 return None
-            run, version, owner, epoch, graph, timeout_s = row
-            waiting = Run(owner=owner, status=Status.QUEUED, epoch=epoch)
-            claimed = run_rules.claim(waiting, backend=request.backend, executor=request.executor)
-            entry = Entry(
-                writes=(Write(run, version, tuple(claimed), owner),),
-                actor=Actor("dispatch"),
-                correlation=run,
-            )
-            appending = parameters([encode(entry, CATALOGUE)])
-            # the last statement: nobody else can append until this commits
-            await cursor.execute(
-                CLAIM,
-                (*appending, epoch + 1, request.backend, request.executor, lease_until, run),
-                prepare=True,
-            )
-            position = await cursor.fetchone()
-            if position is None:
-                raise StaleStreamError
+            run, before, owner, graph, timeout_s, position = row
+            if before + 1 == epoch:
+                break
+            epoch = before + 1
+        if position is None:
+            raise StaleStreamError
         return Claimed(
             run=RunId(run),
-            epoch=epoch + 1,
+            epoch=epoch,
             owner=AccountId(owner),
             backend=request.backend,
             graph=Digest(graph),
             timeout_s=timeout_s,
-            position=Position(position[0]),
+            position=Position(position),
         )
+
+    async def _claim(
+        self, request: ClaimRequest, lease_until: datetime, epoch: int
+    ) -> tuple[UUID, int, UUID, str, int, int | None] | None:
+        """The next run as it was, and where its claim stands in the log if it had the epoch before this one."""
+        waiting = Run(status=Status.QUEUED, epoch=epoch - 1)
+        (claimed,) = run_rules.claim(waiting, backend=request.backend, executor=request.executor)
+        values = {
+            "topic": topic(type(claimed)),
+            "event": CATALOGUE.encode(claimed),
+            "epoch": epoch,
+            "backend": request.backend,
+            "executor": request.executor,
+            "lease_until": lease_until,
+        }
+        rows = await self._fetch(CLAIM, values)
+        return rows[0] if rows else None
 
     async def renew(
         self, executor: str, attempts: Sequence[HeldAttempt], lease_until: datetime
@@ -184,15 +214,10 @@ class PostgresQueue:
         if not attempts:
             return {}
         values = (lease_until, [each.run for each in attempts], [each.epoch for each in attempts], executor)
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(RENEW, values)
-            rows = await cursor.fetchall()
+        rows = await self._fetch(RENEW, values)
         return {HeldAttempt(RunId(run), epoch): Digest(graph) for run, epoch, graph in rows}
 
     async def held(self, executor: str) -> Sequence[Claimed]:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(HELD, (executor,))
-            rows = await cursor.fetchall()
         return [
             Claimed(
                 run=RunId(run),
@@ -203,43 +228,54 @@ class PostgresQueue:
                 timeout_s=timeout_s,
                 position=Position(position),
             )
-            for run, epoch, owner, backend, graph, timeout_s, position in rows
+            for run, epoch, owner, backend, graph, timeout_s, position in await self._fetch(HELD, (executor,))
         ]
 
     async def expired(self, now: datetime) -> Sequence[Expired]:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(EXPIRED, (now,))
-            return [Expired(RunId(run), epoch, executor) for run, epoch, executor in await cursor.fetchall()]
+        rows = await self._fetch(EXPIRED, (now,))
+        return [Expired(RunId(run), epoch, executor) for run, epoch, executor in rows]
 
     async def waiting(self) -> bool:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(WAITING)
-            row = await cursor.fetchone()
-        return bool(row and row[0])
+        ((waiting,),) = await self._fetch(WAITING, ())
+        return bool(waiting)
 
     async def see_backend(self, name: str, executor: str, live: bool, until: datetime) -> None:
-        async with self._pool.connection() as connection:
-            await connection.execute(SEE, (name, executor, live, until))
+        await self._do(SEE, (name, executor, live, until))
 
     async def lapsed_backends(self, now: datetime) -> Sequence[str]:
-        async with self._pool.connection() as connection:
-            cursor = await connection.execute(LAPSED, (now,))
-            return [name for (name,) in await cursor.fetchall()]
+        return [name for (name,) in await self._fetch(LAPSED, (now,))]
 
     async def backend_gone(self, name: str) -> None:
-        async with self._pool.connection() as connection:
-            await connection.execute(GONE, (name,))
+        await self._do(GONE, (name,))
+
+    async def _fetch(self, query: str, values: Values) -> list[Any]:
+        async with self._executed(query, values) as cursor:
+            return await cursor.fetchall()
+
+    async def _do(self, query: str, values: Values) -> None:
+        async with self._executed(query, values):
+            return
+
+    @asynccontextmanager
+    async def _executed(self, query: str, values: Values) -> AsyncIterator[AsyncCursor[Any]]:
+        try:
+            async with self._pool.connection() as connection:
+                yield await connection.execute(query.encode(), values, prepare=True)
+        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+            raise QueueUnavailableError("The queue cannot be reached at the moment.") from error
 
 
 def _changes(events: Sequence[AnyRecorded]) -> dict[UUID, _Change]:
     """The net effect of consecutive events on each run."""
     changes: dict[UUID, _Change] = {}
     for recorded in events:
-        change = changes.setdefault(recorded.stream, _Change(recorded.version))
+        change = changes.setdefault(recorded.stream, _Change(run=recorded.stream))
         change.version = recorded.version
         match recorded.event:
             case RunSubmitted() as submitted:
-                change.submitted, change.submitted_at = submitted, recorded.at
+                change.owner, change.graph = submitted.owner, submitted.graph.digest
+                change.rank = recorded.at.timestamp() - RANK_S * submitted.priority
+                change.timeout_s = submitted.timeout_s
                 change.state, change.not_before, change.position = "waiting", recorded.at, recorded.position
             case RunClaimed(epoch=epoch, backend=backend, executor=executor):
                 change.state, change.epoch = "held", epoch
@@ -254,52 +290,3 @@ def _changes(events: Sequence[AnyRecorded]) -> dict[UUID, _Change]:
             case _:
                 pass
     return changes
-
-
-async def _write(connection: psycopg.AsyncConnection, run: UUID, change: _Change) -> None:
-    submitted = change.submitted
-    if submitted is None or change.submitted_at is None:
-        values = {
-            "run": run,
-            "version": change.version,
-            "state": change.state,
-            "not_before": change.not_before,
-            "epoch": change.epoch,
-            "backend": change.backend,
-            "executor": change.executor,
-            "position": change.position,
-        }
-        await connection.execute(UPDATE, values)
-        return
-    rank = change.submitted_at.timestamp() - RANK_S * submitted.priority
-    await connection.execute(
-        INSERT,
-        (
-            run,
-            change.version,
-            submitted.owner,
-            change.state,
-            rank,
-            change.not_before,
-            submitted.graph.digest,
-            submitted.timeout_s,
-            change.epoch or 0,
-            change.backend,
-            change.executor,
-            change.state,
-            change.position,
-        ),
-    )
-
-
-async def _delete(connection: psycopg.AsyncConnection, changes: dict[UUID, _Change]) -> Sequence[Revoked]:
-    """Remove what is over; returns the attempts of cancelled runs that an executor still works on."""
-    over = [run for run, change in changes.items() if change.over]
-    if not over:
-        return ()
-    cursor = await connection.execute(DELETE, (over,))
-    return [
-        Revoked(executor, HeldAttempt(RunId(run), epoch))
-        for run, epoch, executor in await cursor.fetchall()
-        if executor is not None and changes[run].cancelled
-    ]

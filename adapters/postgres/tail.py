@@ -12,16 +12,22 @@ from psycopg.rows import tuple_row
 
 from adapters.postgres.rows import COLUMNS, EventRow, recorded
 from commands.ports import LogUnavailableError
-from domain.event import AnyRecorded
 from domain.ids import Position
+from services.ports.dispatching import LogPage
 from services.ports.relaying import StoredRow
 
 logger = logging.getLogger(__name__)
 
 AFTER = f"SELECT {COLUMNS} FROM log.events WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
 AFTER_OF_TOPICS = f"""
-SELECT {COLUMNS} FROM log.events
-WHERE notification_id > %s AND topic = ANY(%s) ORDER BY notification_id LIMIT %s
+(
+    SELECT {COLUMNS} FROM log.events
+    WHERE notification_id > %s AND topic = ANY(%s::text[]) ORDER BY notification_id LIMIT %s
+)
+UNION ALL (
+    SELECT notification_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM log.events
+    ORDER BY notification_id DESC LIMIT 1
+)
 """
 HEAD = "SELECT coalesce(max(notification_id), 0) FROM log.events"
 IDENTITY = "SELECT id FROM log.identity"
@@ -58,14 +64,12 @@ class PostgresTail:
     async def rows(self, after: Position, limit: int) -> Sequence[StoredRow]:
         return [_stored(row) for row in await self._fetch(AFTER, (after, limit))]
 
-    async def after(
-        self, position: Position, limit: int, topics: frozenset[str] | None = None
-    ) -> list[AnyRecorded]:
-        if topics is None:
-            rows = await self._fetch(AFTER, (position, limit))
-        else:
-            rows = await self._fetch(AFTER_OF_TOPICS, (position, list(topics), limit))
-        return [recorded(row) for row in rows]
+    async def after(self, position: Position, limit: int, topics: frozenset[str]) -> LogPage:
+        *rows, end = await self._fetch(AFTER_OF_TOPICS, (position, f"{{{','.join(topics)}}}", limit)) or [
+            (0,)
+        ]
+        events = [recorded(row) for row in rows]
+        return LogPage(events, Position(events[-1].position if len(events) == limit else end[0]))
 
     async def grown(self, timeout_s: float) -> None:
         try:

@@ -121,9 +121,12 @@ class Answering:
     async def _claim(self, request: ClaimRequest) -> Claimed | None:
         for _ in range(STALE_PICKS):
             try:
-                return await self._queue.claim(request, self._lease_until())
+                claimed = await self._queue.claim(request, self._lease_until())
             except StaleStreamError:
                 await self._folding.catch_up()
+            else:
+                self._folding.claimed(claimed is not None)
+                return claimed
         return None
 
     async def _assignment(self, claimed: Claimed) -> Assignment:

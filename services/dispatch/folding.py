@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from contextlib import suppress
 
 from domain.event import topic
 from domain.ids import Position
@@ -36,6 +37,8 @@ TOPICS = frozenset(
 )
 PAGE = 500  # events
 SAFETY_POLL_S = 1.0  # the wake-up may be lost
+GATHER_S = 0.025  # while executors have enough to do, so much of the log is folded at once
+UNTOLD = 10_000  # positions without a run's event, before even they move the checkpoint
 
 
 class Folding:
@@ -46,29 +49,45 @@ class Folding:
         self._queue = queue
         self._server = server
         self._lock = asyncio.Lock()
+        self._seen = Position(0)
+        self._wanted = asyncio.Event()
+        self._wanted.set()
 
     async def follow(self) -> None:
         """For ever: fold, then wait until the log grows."""
+        loop = asyncio.get_running_loop()
         while True:
+            gathered = loop.time() + GATHER_S
             await self.catch_up()
             await self._log.grown(SAFETY_POLL_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(gathered):
+                    await self._wanted.wait()
+
+    def claimed(self, something: bool) -> None:
+        """How the last claim went: while there is enough in the queue, nobody waits for what is new."""
+        if something:
+            self._wanted.clear()
+        else:
+            self._wanted.set()
 
     async def catch_up(self) -> None:
         """Fold all that the log has now."""
         async with self._lock:
             while await self._page():
-                logger.debug("a full page was folded")
+                logger.debug("there may be more to fold")
 
     async def _page(self) -> bool:
-        position = await self._queue.position()
-        head = await self._log.head()
-        if head <= position:
+        seen, self._seen = self._seen, Position(0)  # until the outcome is known
+        folded = await self._queue.position()
+        page = await self._log.after(max(folded, seen), PAGE, TOPICS)
+        if not page.events and page.upto - folded < UNTOLD:
+            self._seen = page.upto
             return False
-        events = await self._log.after(position, PAGE, TOPICS)
-        full = len(events) == PAGE
-        upto = events[-1].position if full else max(head, *(event.position for event in events), 0)
-        for revoked in await self._queue.apply(events, Position(upto)):
-            await self._server.cancel(revoked.executor, revoked.attempt)
-        if any(isinstance(each.event, RunSubmitted | RunRequeued) for each in events):
+        revoked = await self._queue.apply(page.events, page.upto)
+        for each in revoked or ():
+            await self._server.cancel(each.executor, each.attempt)
+        claimable = any(isinstance(each.event, RunSubmitted | RunRequeued) for each in page.events)
+        if self._wanted.is_set() and (claimable or revoked is None):
             await self._server.wake()
-        return full
+        return revoked is None or len(page.events) == PAGE

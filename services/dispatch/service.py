@@ -4,10 +4,11 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 
+from commands.ports import LogUnavailableError, OutcomeUnknownError
 from services.dispatch.answering import Answering
 from services.dispatch.folding import Folding
 from services.dispatch.sweeping import Sweeping
-from services.ports.dispatching import DispatchServer
+from services.ports.dispatching import DispatchServer, QueueUnavailableError
 
 logger = logging.getLogger(__name__)
 
@@ -35,6 +36,8 @@ async def _again(name: str, loop: Callable[[], Awaitable[None]]) -> None:
     while True:
         try:
             await loop()
+        except (LogUnavailableError, OutcomeUnknownError, QueueUnavailableError) as error:
+            logger.warning("postgres is away", extra={"loop": name, "reason": str(error)})
         except Exception:  # the outermost loop: its state is in Postgres, so beginning again loses nothing
             logger.exception("%s failed and begins again", name)
         await asyncio.sleep(PAUSE_S)

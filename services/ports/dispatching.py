@@ -26,14 +26,24 @@ class Revoked(Struct, frozen=True):
     attempt: HeldAttempt
 
 
+class QueueUnavailableError(Exception):
+    """The queue cannot be reached. What was asked may have happened or not."""
+
+
 class RunQueue(Protocol):
-    """The queue's order and leases: working state, folded from `run.*` events."""
+    """The queue's order and leases: working state, folded from `run.*` events.
+
+    Every method raises QueueUnavailableError.
+    """
 
     async def position(self) -> Position:
-        """The last event that is folded in."""
+        """The last event that is known to be folded in; another process may be further."""
 
-    async def apply(self, events: Sequence[AnyRecorded], upto: Position) -> Sequence[Revoked]:
-        """Fold events above the checkpoint; both commit together. Returns held attempts that were cancelled."""
+    async def apply(self, events: Sequence[AnyRecorded], upto: Position) -> Sequence[Revoked] | None:
+        """Fold the events between `position` and `upto`; they and the checkpoint commit together.
+
+        Returns held attempts that were cancelled. None: another process was faster, and nothing was changed.
+        """
 
     async def claim(self, request: ClaimRequest, lease_until: datetime) -> "Claimed | None":
         """Pick the next run for this backend, lease it and append run.claimed, in one transaction.
@@ -61,14 +71,18 @@ class RunQueue(Protocol):
     async def backend_gone(self, name: str) -> None: ...
 
 
+class LogPage(Struct, frozen=True):
+    """What the log has of some topics between a position and `upto`, in order."""
+
+    events: Sequence[AnyRecorded]
+    upto: Position
+
+
 class RunLog(Protocol):
     """The log as dispatch follows it."""
 
-    async def head(self) -> Position: ...
-
-    async def after(
-        self, position: Position, limit: int, topics: frozenset[str] | None = None
-    ) -> Sequence[AnyRecorded]: ...
+    async def after(self, position: Position, limit: int, topics: frozenset[str]) -> LogPage:
+        """The next events of these topics. `upto` is the log's end, or the last event of a full page."""
 
     async def grown(self, timeout_s: float) -> None:
         """Return when something was appended, or after the time-out."""
