@@ -13,7 +13,8 @@ import msgspec
 from nats.aio.msg import Msg
 
 from adapters.nats.connection import Connection, Unreachable, never_raising
-from services.ports.dispatching import Responder
+from commands.ports import LogUnavailableError, OutcomeUnknownError
+from services.ports.dispatching import QueueUnavailableError, Responder
 from services.ports.messages import HeldAttempt
 
 logger = logging.getLogger(__name__)
@@ -69,6 +70,10 @@ class NatsDispatchServer:
             await self._client.publish(request.reply, body)
         except Unreachable:
             logger.warning("no way to answer", extra={"subject": request.subject})
+        except (LogUnavailableError, OutcomeUnknownError, QueueUnavailableError) as error:
+            described = {"subject": request.subject, "reason": str(error)}
+            logger.warning("a request has to be asked again", extra=described)
+            await self._refuse(request.reply)
         except Exception:  # the asker is told at once, and asks again
             logger.exception("a request failed", extra={"subject": request.subject})
             await self._refuse(request.reply)
