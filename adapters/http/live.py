@@ -3,8 +3,9 @@
 Facts come from the log, in order and without gaps, also after a reconnect with Last-Event-ID. Progress is lossy.
 """
 
+import asyncio
 import base64
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import msgspec
 from litestar import Router, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter
-from litestar.response import ServerSentEvent, ServerSentEventMessage
+from litestar.types import ASGIApp, Receive, Scope, Send
 
 from adapters.http.answers import answers
 from adapters.http.callers import Caller
@@ -21,14 +22,25 @@ from domain.event import AnyRecorded, topic
 from domain.ids import AccountId, RunId
 from domain.refusals import NotFound
 from domain.run import OVER, RUN, Run, Status
-from services.ports.watching import FactSeen, GapFeared, PreviewSeen, Sighting, StepSeen
+from services.ports.watching import FactSeen, GapFeared, PreviewSeen, StepSeen, Watcher
 
 LastEventId: TypeAlias = Annotated[
     str,
     HeaderParameter(name="Last-Event-ID", description="The last id you have seen: what is newer is told."),
 ]
 SILENCE_S = 10.0  # then a comment keeps proxies from closing, and the log is read in case a hint was lost
+STILL_HERE = b": still here\r\n\r\n"
 PUBLIC = {Status.CLAIMED: Status.QUEUED}
+UNDER_WAY = {Status.CLAIMED, Status.RUNNING}
+HEAD: Any = {
+    "type": "http.response.start",
+    "status": 200,
+    "headers": [
+        (b"content-type", b"text/event-stream; charset=utf-8"),
+        (b"cache-control", b"no-store"),
+        (b"x-accel-buffering", b"no"),
+    ],
+}
 
 
 @get(
@@ -40,56 +52,85 @@ async def live(
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
     last: LastEventId = "",
-) -> ServerSentEvent:
+) -> ASGIApp:
     """Follow a run until it is over. Events: `state` (id = position), `progress`, `preview`."""
-    state, _ = await parts.commands.needs.streams.load(RUN, run)
-    if state.owner != caller.account:
-        raise NotFound("There is no such run.")
     seen = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else 0
-    headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
-    return ServerSentEvent(_happenings(parts, caller.account, RunId(run), seen), headers=headers)
+    return _Following(parts, caller.account, RunId(run), seen)
 
 
-async def _happenings(
-    parts: Parts, owner: AccountId, run: RunId, seen: int
-) -> AsyncIterator[ServerSentEventMessage]:
-    async with parts.live.watch(owner, run) as watch:  # first listen, then read: nothing falls between
-        state, version = Run(), 0
-        sighting: Sighting | None = GapFeared()
-        while True:
-            match sighting:
-                case StepSeen(progress=progress):
-                    yield _message("progress", progress)
-                case PreviewSeen(image=image, media_type=media_type):
-                    yield _message("preview", {"media_type": media_type, "image": base64.b64encode(image)})
-                case FactSeen() | GapFeared() | None:
-                    for recorded in await _news(parts, run, version, sighting):
-                        version, state = recorded.version, RUN.evolve(state, recorded.event)
-                        if recorded.position > seen:
-                            yield _fact(recorded, state)
-                    if state.status in OVER:
-                        return
-                    if sighting is None:
-                        yield ServerSentEventMessage(data=None, comment="still here")
-            if isinstance(sighting, GapFeared) and (last := await parts.live.last_progress(owner, run)):
-                yield _message("progress", last)
-            sighting = await watch.next(SILENCE_S)
+class _Following:
+    """The answer. It ends with the run, or when its reader has gone."""
+
+    def __init__(self, parts: Parts, account: AccountId, run: RunId, seen: int) -> None:
+        self._parts = parts
+        self._account = account
+        self._run = run
+        self._seen = seen
+        self._state, self._version = Run(), 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises NotFound, LogUnavailableError."""
+        async with self._parts.live.watch(self._account, self._run) as watch:
+            known = self._told(await self._parts.log.read(self._run))  # listening: nothing falls between
+            if self._state.owner != self._account:
+                raise NotFound("There is no such run.")
+            presence = asyncio.create_task(_present(receive))
+            presence.add_done_callback(lambda _: watch.stop())
+            try:
+                await send(HEAD)
+                body = known + await self._progress()
+                while self._state.status not in OVER and not watch.stopped:
+                    if body:
+                        await send({"type": "http.response.body", "body": body, "more_body": True})
+                    body = await self._next(watch)
+                await send({"type": "http.response.body", "body": body, "more_body": False})
+            finally:
+                presence.cancel()
+
+    async def _next(self, watch: Watcher) -> bytes:
+        match await watch.next(SILENCE_S):
+            case StepSeen(progress=progress):
+                return _event("progress", progress)
+            case PreviewSeen(image=image, media_type=media_type):
+                return _event("preview", {"media_type": media_type, "image": base64.b64encode(image)})
+            case FactSeen(recorded=recorded) if recorded.version <= self._version:
+                return b""
+            case FactSeen(recorded=recorded) if recorded.version == self._version + 1:
+                return self._told((recorded,))
+            case FactSeen():
+                return await self._news()
+            case GapFeared():
+                return await self._news() + await self._progress()
+            case None:
+                return b"" if watch.stopped else await self._news() + STILL_HERE
+
+    async def _news(self) -> bytes:
+        return self._told(await self._parts.log.read(self._run, after=self._version))
+
+    def _told(self, happened: Sequence[AnyRecorded]) -> bytes:
+        """Take in what has happened; what the reader has not seen is written for it."""
+        told = b""
+        for recorded in happened:
+            self._version, self._state = recorded.version, RUN.evolve(self._state, recorded.event)
+            if recorded.position > self._seen:
+                told += _fact(recorded, self._state)
+        return told
+
+    async def _progress(self) -> bytes:
+        """The last, while there may be any."""
+        if self._state.status not in UNDER_WAY:
+            return b""
+        last = await self._parts.live.last_progress(self._account, self._run)
+        return b"" if last is None else _event("progress", last)
 
 
-async def _news(
-    parts: Parts, run: RunId, version: int, sighting: FactSeen | GapFeared | None
-) -> Sequence[AnyRecorded]:
-    """What has happened behind a version: the next fact as it was told, else what the log says."""
-    match sighting:
-        case FactSeen(recorded=recorded) if recorded.version == version + 1:
-            return (recorded,)
-        case FactSeen(recorded=recorded) if recorded.version <= version:
-            return ()
-        case _:
-            return await parts.log.read(run, after=version)
+async def _present(receive: Receive) -> None:
+    """Returns when the reader has gone."""
+    while (await receive())["type"] != "http.disconnect":
+        continue
 
 
-def _fact(recorded: AnyRecorded, state: Run) -> ServerSentEventMessage:
+def _fact(recorded: AnyRecorded, state: Run) -> bytes:
     fact = {
         "position": recorded.position,
         "at": recorded.at,
@@ -97,11 +138,11 @@ def _fact(recorded: AnyRecorded, state: Run) -> ServerSentEventMessage:
         "status": PUBLIC.get(state.status, state.status),
         "event": recorded.event,
     }
-    return _message("state", fact, recorded.position)
+    return b"id: %d\r\n" % recorded.position + _event("state", fact)
 
 
-def _message(name: str, content: Any, id: int | None = None) -> ServerSentEventMessage:
-    return ServerSentEventMessage(data=msgspec.json.encode(content).decode(), event=name, id=id)
+def _event(name: str, content: Any) -> bytes:
+    return b"event: %s\r\ndata: %s\r\n\r\n" % (name.encode(), msgspec.json.encode(content))
 
 
 ROUTER = Router("/", route_handlers=[live], tags=["runs"])

@@ -1,7 +1,6 @@
 """What happens to runs as it happens, for those who watch them in this process.
 
-NATS sends only what concerns a watched run. The last progress of each run is kept in its memory for those
-who come late.
+The last progress of each run is kept in the memory of NATS for those who come late.
 """
 
 import asyncio
@@ -25,6 +24,7 @@ from services.ports.watching import FactSeen, GapFeared, PreviewSeen, Sighting, 
 
 logger = logging.getLogger(__name__)
 
+FACTS = "events.run.>"
 STREAM = "PROGRESS"
 KEPT = StreamConfig(
     name=STREAM,
@@ -43,36 +43,44 @@ _decode_progress = msgspec.json.Decoder(Progress).decode
 
 
 class NatsLive:
-    """Live over one connection. Its owner closes the connection."""
+    """Live over one connection. Its owner closes the connection.
+
+    Facts of all runs come by one subscription: they are few, and nobody has to wait until it is made. Of progress
+    only what concerns a watched run is sent.
+    """
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._client = connection.client
-        self._channels: dict[tuple[AccountId, RunId], _Channel] = {}
-        self._making: asyncio.Task[None] | None = None
+        self._watched: dict[str, set[QueueWatcher]] = {}
+        self._progress: dict[str, _Progress] = {}
+        self._keeping: asyncio.Task[None] | None = None
         connection.on_restored(self._restored)
 
     async def open(self) -> None:
-        """Make the stream that keeps the last progress."""
-        try:
-            await self._client.jetstream().add_stream(KEPT)
-        except (*Unreachable, JetStreamError) as error:  # progress itself does not need it
-            logger.warning("the last progress is not kept", extra={"reason": repr(error)})
+        """Listen to the facts, and make the stream that keeps the last progress."""
+        await self._client.subscribe(FACTS, cb=never_raising(FACTS, self._happened))
+        await self._keep()
+        await self._connection.settle()
 
     @asynccontextmanager
     async def watch(self, account: AccountId, run: RunId) -> AsyncIterator[QueueWatcher]:
-        watcher = QueueWatcher()
-        channel = self._channels.setdefault((account, run), _Channel())
-        channel.watchers.add(watcher)
+        watcher, subject, id = QueueWatcher(), f"progress.{account}.{run}", str(run)
+        watching = self._watched.setdefault(id, set())
+        progress = self._progress.setdefault(subject, _Progress())
+        watching.add(watcher)
+        progress.watchers.add(watcher)
         try:
-            await channel.open(self._client, account, run)
-            await self._connection.settle()
+            await progress.open(self._client, subject)
             yield watcher
         finally:
-            channel.watchers.discard(watcher)
-            if not channel.watchers:
-                self._channels.pop((account, run), None)
-                await channel.close()
+            watching.discard(watcher)
+            progress.watchers.discard(watcher)
+            if not watching:
+                self._watched.pop(id, None)
+            if not progress.watchers:
+                self._progress.pop(subject, None)
+                await progress.close()
 
     async def last_progress(self, account: AccountId, run: RunId) -> Progress | None:
         jetstream = self._client.jetstream(timeout=1)
@@ -83,50 +91,60 @@ class NatsLive:
         except (*Unreachable, JetStreamError, msgspec.MsgspecError):
             return None
 
+    async def _keep(self) -> None:
+        try:
+            await self._client.jetstream().add_stream(KEPT)
+        except (*Unreachable, JetStreamError) as error:  # progress itself does not need it
+            logger.warning("the last progress is not kept", extra={"reason": repr(error)})
+
+    async def _happened(self, message: Msg) -> None:
+        _, _, run, _ = message.subject.split(".", 3)
+        if watching := self._watched.get(run):
+            seen = FactSeen(cloud_event.decode(message.data, None))
+            for watcher in watching:
+                watcher.put(seen)
+
     def _restored(self) -> None:
         """The server may have lost its memory, and what was said meanwhile nobody heard."""
-        for channel in self._channels.values():
-            channel.tell(GapFeared())
-        self._making = asyncio.create_task(self.open())
+        for watching in self._watched.values():
+            for watcher in watching:
+                watcher.put(GapFeared())
+        self._keeping = asyncio.create_task(self._keep())
 
 
-class _Channel:
-    """One run's subscriptions, shared by its watchers."""
+class _Progress:
+    """One run's progress, shared by its watchers."""
 
     def __init__(self) -> None:
         self.watchers: set[QueueWatcher] = set()
-        self._subscriptions: list[Subscription] = []
+        self._subscription: Subscription | None = None
         self._opened = False
 
-    async def open(self, client: Client, account: AccountId, run: RunId) -> None:
-        if self._opened:
-            return
-        self._opened = True
-        heard = {f"progress.{account}.{run}.>": self._progressed, f"events.run.{run}.>": self._happened}
-        for subject, callback in heard.items():
-            subscription = await client.subscribe(subject, cb=never_raising(subject, callback))
-            self._subscriptions.append(subscription)
+    async def open(self, client: Client, subject: str) -> None:
+        if not self._opened:
+            self._opened = True
+            self._subscription = await client.subscribe(
+                f"{subject}.>", cb=never_raising(subject, self._progressed)
+            )
 
     async def close(self) -> None:
-        for subscription in self._subscriptions:
-            try:
-                await subscription.unsubscribe()
-            except Unreachable as error:
-                logger.info("not unsubscribed", extra={"reason": repr(error)})
-
-    def tell(self, seen: Sighting) -> None:
-        for watcher in self.watchers:
-            watcher.put(seen)
+        if self._subscription is None:
+            return
+        try:
+            await self._subscription.unsubscribe()
+        except Unreachable as error:
+            logger.info("not unsubscribed", extra={"reason": repr(error)})
 
     async def _progressed(self, message: Msg) -> None:
         match message.subject.rpartition(".")[2]:
             case "step":
-                self.tell(StepSeen(_decode_progress(message.data)))
+                self._tell(StepSeen(_decode_progress(message.data)))
             case "preview":
                 media_type = (message.headers or {}).get("Content-Type", "image/jpeg")
-                self.tell(PreviewSeen(message.data, media_type))
+                self._tell(PreviewSeen(message.data, media_type))
             case _:
                 logger.info("progress of an unknown kind", extra={"subject": message.subject})
 
-    async def _happened(self, message: Msg) -> None:
-        self.tell(FactSeen(cloud_event.decode(message.data, None)))
+    def _tell(self, seen: Sighting) -> None:
+        for watcher in self.watchers:
+            watcher.put(seen)

@@ -17,18 +17,25 @@ class QueueWatcher:
         self._progress = 0
         self._position = Position(0)
         self._arrived = asyncio.Event()
+        self.stopped = False
 
     async def next(self, timeout_s: float) -> Sighting | None:
-        if not self._waiting:
+        if not self._waiting and not self.stopped:
             self._arrived.clear()
             try:
                 async with asyncio.timeout(timeout_s):
                     await self._arrived.wait()
             except TimeoutError:
                 return None
+        if self.stopped:
+            return None
         seen = self._waiting.popleft()
         self._progress -= isinstance(seen, StepSeen | PreviewSeen)
         return seen
+
+    def stop(self) -> None:
+        self.stopped = True
+        self._arrived.set()
 
     def put(self, seen: Sighting) -> None:
         match seen:

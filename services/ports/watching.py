@@ -36,6 +36,12 @@ class Watcher(Protocol):
     async def next(self, timeout_s: float) -> Sighting | None:
         """The next thing seen; None after a silence. Who reads too slowly loses the oldest progress."""
 
+    def stop(self) -> None:
+        """Let whoever waits for the next thing go on: nobody wants it any more."""
+
+    @property
+    def stopped(self) -> bool: ...
+
 
 class Live(Protocol):
     """What happens to a run, as it happens."""
