@@ -7,7 +7,10 @@ import base64
 import hashlib
 import hmac
 import secrets
+import time
+from collections.abc import Callable
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 import jwt
@@ -18,6 +21,9 @@ from domain.ids import AccountId, Digest, RunId, SessionId
 from domain.refusals import NotAuthenticated
 
 ALGORITHM = "HS256"
+REMEMBERED = (
+    8192  # access tokens found to be ours: to check one takes longer than most of what is asked with it
+)
 NOT_LOGGED_IN = "Please log in: the access token is missing, expired or not ours."
 
 
@@ -40,13 +46,16 @@ class ClaimToken(Struct, frozen=True):
 class ServerSecrets:
     """The Secrets port, and the tokens that only adapters deal with."""
 
-    def __init__(self, secret: bytes) -> None:
+    def __init__(self, secret: bytes, seconds: Callable[[], float] = time.time) -> None:
+        """`seconds`: the time since 1970."""
+        self._seconds = seconds
         self._names = derive(secret, "names")
         self._refresh = derive(secret, "refresh tokens")
         self._access = derive(secret, "access tokens")
         self._claims = derive(secret, "claim tokens")
         self._urls = derive(secret, "object urls")
         self._requests = derive(secret, "requests")
+        self._checked = lru_cache(REMEMBERED)(self._check)
 
     def name_id(self, kind: str, canonical: str) -> UUID:
         mac = hmac.digest(self._names, f"{kind}:{canonical}".encode(), "sha256")
@@ -68,11 +77,10 @@ class ServerSecrets:
 
     def read_access_token(self, token: str) -> Access:
         """Raises NotAuthenticated."""
-        try:
-            claims = jwt.decode(token, self._access, [ALGORITHM], options={"require": ["sub", "sid", "exp"]})
-            return Access(AccountId(UUID(claims["sub"])), SessionId(UUID(claims["sid"])))
-        except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError) as error:
-            raise NotAuthenticated(NOT_LOGGED_IN) from error
+        access, expires = self._checked(token)
+        if expires <= self._seconds():
+            raise NotAuthenticated(NOT_LOGGED_IN)
+        return access
 
     def claim_token(self, run: RunId, epoch: int, graph: Digest, expires_at: datetime) -> str:
         body = msgspec.json.encode(ClaimToken(run, epoch, graph, int(expires_at.timestamp())))
@@ -99,6 +107,15 @@ class ServerSecrets:
     ) -> bool:
         right = hmac.compare_digest(signature.encode(), self.object_signature(run, digest, expires).encode())
         return right and expires > now.timestamp()
+
+    def _check(self, token: str) -> tuple[Access, int]:
+        """Whom it speaks for, and until when in seconds since 1970."""
+        try:
+            claims = jwt.decode(token, self._access, [ALGORITHM], options={"require": ["sub", "sid", "exp"]})
+            access = Access(AccountId(UUID(claims["sub"])), SessionId(UUID(claims["sid"])))
+            return access, int(claims["exp"])
+        except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError) as error:
+            raise NotAuthenticated(NOT_LOGGED_IN) from error
 
 
 def derive(secret: bytes, purpose: str) -> bytes:

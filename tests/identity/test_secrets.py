@@ -23,6 +23,17 @@ def test_an_access_token_says_who_and_in_which_session() -> None:
         THEIRS.read_access_token(token)
 
 
+def test_an_access_token_that_was_good_expires_all_the_same() -> None:
+    expires_at = datetime.now(UTC) + timedelta(hours=1)
+    clock = [datetime.now(UTC).timestamp()]
+    ours = ServerSecrets(b"one secret", lambda: clock[0])
+    token = ours.access_token(AccountId(uuid4()), SessionId(uuid4()), expires_at)
+    assert ours.read_access_token(token) == ours.read_access_token(token)
+    clock[0] = int(expires_at.timestamp())
+    with pytest.raises(NotAuthenticated):
+        ours.read_access_token(token)
+
+
 def test_a_claim_token_is_good_until_it_expires() -> None:
     token = OURS.claim_token(RUN, 2, GRAPH, SOON)
     claim = OURS.read_claim_token(token, NOW)
