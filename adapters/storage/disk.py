@@ -13,6 +13,7 @@ from commands.ports import ObjectTooLarge, WrongDigest
 from domain.ids import Digest
 
 ABANDONED_S = 86_400  # no upload takes that long: whoever wrote it was killed
+HELD_BYTES = 256 * 1024  # of an upload in memory; a smaller one is written in one go
 
 
 class DiskObjects:
@@ -22,28 +23,31 @@ class DiskObjects:
         self._folder = folder
         self._incoming = folder / "incoming"
         self._incoming.mkdir(parents=True, exist_ok=True)
+        for first in range(256):
+            (folder / f"{first:02x}").mkdir(exist_ok=True)
+        _settle(folder)
         _clear(self._incoming)
 
     async def put(self, digest: Digest, chunks: AsyncIterator[bytes], limit_bytes: int) -> int:
         """Returns the size in bytes. Raises WrongDigest, ObjectTooLarge, OSError; then nothing is kept."""
-        temporary = (
-            self._incoming / f"{digest[:16]}.{secrets.token_hex(8)}"
-        )  # others may write the same object
-        sha, size = hashlib.sha256(), 0
+        temporary = self._incoming / f"{digest[:16]}.{secrets.token_hex(8)}"  # others may write the same
+        sha, size, held = hashlib.sha256(), 0, bytearray()
         try:
-            with temporary.open("xb") as file:
-                async for chunk in chunks:
-                    size += len(chunk)
-                    if size > limit_bytes:
-                        raise ObjectTooLarge(f"An object may have {limit_bytes} bytes at most.")
-                    sha.update(chunk)
-                    file.write(chunk)
+            async for chunk in chunks:
+                size += len(chunk)
+                if size > limit_bytes:
+                    raise ObjectTooLarge(f"An object may have {limit_bytes} bytes at most.")
+                sha.update(chunk)
+                held += chunk
+                if len(held) >= HELD_BYTES:
+                    _append(temporary, held)
+                    held.clear()
             if sha.hexdigest() != digest:
                 raise WrongDigest("The bytes are not those that the digest names.")
-            await asyncio.to_thread(self._keep, temporary, self._path(digest))
-        finally:
-            with contextlib.suppress(FileNotFoundError):
-                temporary.unlink()
+            await asyncio.to_thread(self._keep, temporary, held, digest)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
         return size
 
     def path(self, digest: Digest) -> Path | None:
@@ -54,19 +58,32 @@ class DiskObjects:
     def _path(self, digest: Digest) -> Path:
         return self._folder / digest[:2] / digest
 
-    def _keep(self, temporary: Path, path: Path) -> None:
+    def _keep(self, temporary: Path, rest: bytes | bytearray, digest: Digest) -> None:
         """On the disk for good before anybody is told: an output that was reported must survive a power cut."""
-        with temporary.open("rb") as file:
+        path = self._path(digest)
+        if path.exists():
+            temporary.unlink(missing_ok=True)
+        else:
+            _append(temporary, rest, durable=True)
+            temporary.replace(path)
+        _settle(path.parent)  # also where somebody else put it there a moment ago
+
+
+def _append(path: Path, body: bytes | bytearray, *, durable: bool = False) -> None:
+    with path.open("ab") as file:
+        file.write(body)
+        if durable:
+            file.flush()
             os.fsync(file.fileno())
-        made = not path.parent.exists()
-        path.parent.mkdir(exist_ok=True)
-        temporary.replace(path)
-        for folder in (path.parent, *([self._folder] if made else [])):
-            descriptor = os.open(folder, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+
+
+def _settle(folder: Path) -> None:
+    """Let the names in a folder survive a power cut."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _clear(incoming: Path) -> None:

@@ -70,7 +70,7 @@ async def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
 async def _endless() -> AsyncIterator[bytes]:
     while True:
         await asyncio.sleep(0.001)
-        yield b"x"
+        yield BODY
 
 
 async def test_a_failed_upload_does_not_harm_what_is_there(tmp_path: Path) -> None:
@@ -89,6 +89,18 @@ async def test_many_put_one_object_at_once(tmp_path: Path) -> None:
     await asyncio.gather(*(store.put(DIGEST, chunks(*halves), len(BODY)) for store in stores * 3))
     assert files(tmp_path) == [Path(DIGEST[:2]) / DIGEST]
     assert (tmp_path / DIGEST[:2] / DIGEST).read_bytes() == BODY
+
+
+@pytest.mark.parametrize("body", [b"small", BODY])
+async def test_what_is_there_already_is_not_written_again(tmp_path: Path, body: bytes) -> None:
+    digest, objects = Digest(hashlib.sha256(body).hexdigest()), DiskObjects(tmp_path)
+    assert await objects.put(digest, chunks(body), len(body)) == len(body)
+    path = objects.path(digest)
+    assert path is not None
+    first = path.stat()
+    assert await objects.put(digest, chunks(body), len(body)) == len(body)
+    assert (path.stat().st_ino, path.stat().st_mtime_ns) == (first.st_ino, first.st_mtime_ns)
+    assert files(tmp_path) == [Path(digest[:2]) / digest]
 
 
 async def test_what_a_killed_process_left_is_cleared_away_later(tmp_path: Path) -> None:
