@@ -115,9 +115,10 @@ class Streams:
         return held.state, held.version
 
     async def transact(self, context: Context, *changes: Change[Any, Any]) -> Accepted:
-        """Append what the decisions say, all or nothing. Raises what they refuse, KeyReused, the log's faults."""
-        if (answer := await self._answered(context)) is not None:
-            return answer
+        """Append what the decisions say, all or nothing. Raises what they refuse, KeyReused, the log's faults.
+
+        A repeat is found by the append itself, or, when there is nothing to append any more, before the answer.
+        """
         fresh = False
         for _ in range(ATTEMPTS):
             plans = [await self._plan(change, fresh=fresh) for change in changes]

@@ -97,6 +97,16 @@ def copied(postgres_url: str, database_template: str) -> Iterator[Database]:
         _drop(admin, name)
 
 
+@contextmanager
+def bare(postgres_url: str) -> Iterator[Database]:
+    """A new database without any of our tables, dropped in the end."""
+    name = f"test_{secrets.token_hex(6)}"
+    with closing(psycopg.connect(postgres_url, autocommit=True)) as admin:
+        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+        yield Database(_with(postgres_url, database=name))
+        _drop(admin, name)
+
+
 @pytest.fixture(scope="session")
 def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     """One server for the whole session; its streams are shared by all tests that use it."""

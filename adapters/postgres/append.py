@@ -1,8 +1,10 @@
 """The call of log.append: commands as its parameters, and its answer to each of them. All doors go through here."""
 
 from collections.abc import Sequence
-from functools import cache
+from hashlib import sha256
+from itertools import accumulate, chain
 from typing import TypeAlias
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -13,11 +15,6 @@ from adapters.postgres.arrays import (
     Integers,
     Texts,
     Uuids,
-    bigint,
-    bytea,
-    integer,
-    text,
-    uuid,
 )
 from commands.ports import (
     MAX_EVENT_BYTES,
@@ -25,34 +22,35 @@ from commands.ports import (
     Entry,
     EventTooLarge,
     KeyReused,
+    RequestKey,
     StaleStreamError,
 )
 from domain.catalogue import Catalogue
-from domain.event import Event, topic
-from domain.ids import Position
+from domain.event import topic
+from domain.ids import AccountId, Position, StreamId
 
-_NUMBERED = ", ".join(f"${number}" for number in range(1, 16))
-CALL = "log.append(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
+_NUMBERED = ", ".join(f"${number}" for number in range(1, 15))
+CALL = "log.append(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
 PREPARED = "append_commands"
 APPEND = f"SELECT base, stale, repeated, repeated_positions, reused FROM {CALL}"
 PREPARE = f"PREPARE {PREPARED} AS SELECT base, stale, repeated, repeated_positions, reused FROM log.append({_NUMBERED})"
 
 Outcome: TypeAlias = Appended | StaleStreamError | KeyReused
 
-_EVENT_COLUMNS: tuple[type[Array], ...] = (Uuids, Bigints, Texts, Byteas, Uuids, Texts, Uuids, Bigints)
-_CHECK_COLUMNS: tuple[type[Array], ...] = (Uuids, Bigints)
-_KEY_COLUMNS: tuple[type[Array], ...] = (Texts, Texts, Byteas)
+EncodedEvent: TypeAlias = tuple[StreamId, int, str, bytes, AccountId | None]
+"""Stream, version, topic, state, owner."""
 
 
-class Encoded(Struct, frozen=True):
-    """A command as elements of the arrays: for each array all of its elements in a row, and how many they are."""
+class Encoded(Struct, frozen=True, gc=False):
+    """A command as it is going to be stored. `checks`: streams and the versions they are expected to have."""
 
-    events: int
-    checks: int
-    keys: int
-    event_columns: tuple[bytes, ...]
-    check_columns: tuple[bytes, ...]
-    key_columns: tuple[bytes, ...]
+    events: list[EncodedEvent]
+    checks: list[tuple[StreamId, int]]
+    actor: str
+    correlation: UUID
+    causation: int | None = None
+    key: tuple[UUID, bytes] | None = None
+    """Its id and the hash of the request."""
 
 
 class Answer(Struct, frozen=True):
@@ -90,51 +88,48 @@ class Touched(Struct, frozen=True):
 
 def encode(entry: Entry, catalogue: Catalogue) -> Encoded:
     """Raises EventTooLarge, ValueError for an entry without events."""
-    events = 0
-    streams = versions = topics = states = owners = checked = expected = b""
+    events: list[EncodedEvent] = []
     for write in entry.writes:
-        stream, count = uuid(write.stream), len(write.events)
-        events += count
-        checked += stream
-        expected += bigint(write.expected)
-        streams += stream * count
-        owners += uuid(write.owner) * count
         for version, event in enumerate(write.events, write.expected + 1):
             state = catalogue.encode(event)
             if len(state) >= MAX_EVENT_BYTES:
                 raise EventTooLarge("This is too much to be recorded at once.")
-            versions += bigint(version)
-            topics += _topic(type(event))
-            states += bytea(state)
+            events.append((write.stream, version, topic(event), state, write.owner))
     if not events:
         raise ValueError("An entry without events cannot be appended.")
-    actor, key = text(entry.actor), entry.key
-    envelope = (actor * events, uuid(entry.correlation) * events, bigint(entry.causation) * events)
+    key = entry.key
     return Encoded(
         events,
-        len(entry.writes),
-        int(key is not None),
-        (streams, versions, topics, states, owners, *envelope),
-        (checked, expected),
-        (text(key.actor), text(key.key), bytea(key.request_hash)) if key else (b"", b"", b""),
+        [(write.stream, write.expected) for write in entry.writes],
+        entry.actor,
+        entry.correlation,
+        entry.causation,
+        (request_id(key), key.request_hash) if key else None,
     )
 
 
 def parameters(commands: Sequence[Encoded]) -> tuple[Array, ...]:
     """The arguments of log.append for some commands in the order they are to have in the log."""
-    places: list[bytes] = []
-    place = 1
-    for command in commands:
-        places.append(integer(place))
-        place += command.events
-    checks = [command.checks for command in commands]
-    keys = [command.keys for command in commands]
+    streams, versions, topics, states, owners = zip(*chain(*[each.events for each in commands]), strict=True)
+    places = list(accumulate([len(each.events) for each in commands], initial=1))[:-1]
+    checked, expected = zip(*chain(*[each.checks for each in commands]), strict=True)
+    keyed = [(place, *each.key) for place, each in zip(places, commands, strict=True) if each.key]
+    key_places, keys, hashes = zip(*keyed, strict=True) if keyed else ((), (), ())
     return (
-        *_arrays(_EVENT_COLUMNS, place - 1, [command.event_columns for command in commands]),
-        Integers.of(sum(checks), [each * count for each, count in zip(places, checks, strict=True)]),
-        *_arrays(_CHECK_COLUMNS, sum(checks), [command.check_columns for command in commands]),
-        Integers.of(sum(keys), [each * count for each, count in zip(places, keys, strict=True)]),
-        *_arrays(_KEY_COLUMNS, sum(keys), [command.key_columns for command in commands]),
+        Uuids.of(streams),
+        Bigints.of(versions),
+        Texts.of(topics),
+        Byteas.of(states),
+        Uuids.of(owners),
+        Texts.of([each.actor for each in commands for _ in each.events]),
+        Uuids.of([each.correlation for each in commands for _ in each.events]),
+        Bigints.of([each.causation for each in commands for _ in each.events]),
+        Integers.of([place for place, each in zip(places, commands, strict=True) for _ in each.checks]),
+        Uuids.of(checked),
+        Bigints.of(expected),
+        Integers.of(key_places),
+        Uuids.of(keys),
+        Byteas.of(hashes),
     )
 
 
@@ -143,19 +138,13 @@ def _integers(array: bytes | None) -> list[int] | None:
     return None if array is None else [int(each) for each in array.strip(b"{}").split(b",")]
 
 
-@cache
-def _topic(event: type[Event]) -> bytes:
-    return text(topic(event))
-
-
-def _arrays(columns: Sequence[type[Array]], count: int, commands: Sequence[tuple[bytes, ...]]) -> list[Array]:
-    return [
-        array.of(count, column) for array, column in zip(columns, zip(*commands, strict=True), strict=True)
-    ]
-
-
 def key_reused() -> KeyReused:
     return KeyReused("This Idempotency-Key was used for another request before.")
+
+
+def request_id(key: RequestKey) -> UUID:
+    """How the log knows an idempotency key: the first half of the SHA-256 of actor, a zero byte and key."""
+    return UUID(bytes=sha256(f"{key.actor}\0{key.key}".encode()).digest()[:16])
 
 
 def touched(entry: Entry) -> Touched:

@@ -1,10 +1,10 @@
-"""PostgreSQL arrays in binary form, built from elements that are encoded one by one.
+"""PostgreSQL arrays in binary form, built from whole columns.
 
-psycopg's general list dumper takes several times as long, and at each array again.
+psycopg's general list dumper takes several times as long.
 Wire format: PostgreSQL source, src/backend/utils/adt/arrayfuncs.c, array_recv.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable
 from struct import Struct
 from typing import Any, ClassVar
 from uuid import UUID
@@ -16,9 +16,10 @@ from psycopg.pq import Format
 
 NULL = b"\xff\xff\xff\xff"
 _HEADER = Struct("!iiIii")  # dimensions, whether there may be nulls, element type, size, first index
-_LENGTH = Struct("!i")
-_INT4 = Struct("!ii")
-_INT8 = Struct("!iq")
+_LENGTH = Struct("!i").pack
+_INT4 = Struct("!ii").pack
+_INT8 = Struct("!iq").pack
+_UUID = _LENGTH(16)
 
 
 class Array(bytes):
@@ -28,51 +29,55 @@ class Array(bytes):
     OID: ClassVar[int]
 
     @classmethod
-    def of(cls, count: int, elements: Sequence[bytes]) -> "Array":
-        """`elements` are encoded; one of them may be several already put together."""
-        if not count:
+    def of(cls, values: Collection[Any]) -> "Array":
+        if not values:
             return cls(_HEADER.pack(0, 0, cls.ELEMENT, 0, 0)[:12])
-        return cls(_HEADER.pack(1, 1, cls.ELEMENT, count, 1) + b"".join(elements))
+        return cls(_HEADER.pack(1, 1, cls.ELEMENT, len(values), 1) + b"".join(cls._elements(values)))
+
+    @staticmethod
+    def _elements(values: Iterable[Any]) -> list[bytes]:
+        """Each as its length and its bytes."""
+        raise NotImplementedError
 
 
 class Integers(Array):
     ELEMENT, OID = 23, 1007
 
+    @staticmethod
+    def _elements(values: Iterable[int]) -> list[bytes]:
+        return [_INT4(4, value) for value in values]
+
 
 class Bigints(Array):
     ELEMENT, OID = 20, 1016
 
-
-class Texts(Array):
-    ELEMENT, OID = 25, 1009
+    @staticmethod
+    def _elements(values: Iterable[int | None]) -> list[bytes]:
+        return [NULL if value is None else _INT8(8, value) for value in values]
 
 
 class Byteas(Array):
     ELEMENT, OID = 17, 1001
 
+    @staticmethod
+    def _elements(values: Iterable[bytes]) -> list[bytes]:
+        return [_LENGTH(len(value)) + value for value in values]
+
+
+class Texts(Array):
+    ELEMENT, OID = 25, 1009
+
+    @staticmethod
+    def _elements(values: Iterable[str]) -> list[bytes]:
+        return Byteas._elements([value.encode() for value in values])
+
 
 class Uuids(Array):
     ELEMENT, OID = 2950, 2951
 
-
-def integer(value: int) -> bytes:
-    return _INT4.pack(4, value)
-
-
-def bigint(value: int | None) -> bytes:
-    return NULL if value is None else _INT8.pack(8, value)
-
-
-def text(value: str) -> bytes:
-    return bytea(value.encode())
-
-
-def bytea(value: bytes) -> bytes:
-    return _LENGTH.pack(len(value)) + value
-
-
-def uuid(value: UUID | None) -> bytes:
-    return NULL if value is None else b"\0\0\0\x10" + value.bytes
+    @staticmethod
+    def _elements(values: Iterable[UUID | None]) -> list[bytes]:
+        return [NULL if value is None else _UUID + value.bytes for value in values]
 
 
 class _Dumper(Dumper):

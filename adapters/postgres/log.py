@@ -24,6 +24,7 @@ from adapters.postgres.append import (
     encode,
     key_reused,
     parameters,
+    request_id,
     touched,
 )
 from adapters.postgres.rows import COLUMNS, EventRow, recorded
@@ -43,7 +44,7 @@ from domain.ids import Position, StreamId
 logger = logging.getLogger(__name__)
 
 BATCH = 256  # commands; larger batches gain little and make the last one wait
-CROWD = 128  # commands; smaller halves would lose more to their commits than they gain
+CROWD = 32  # commands; smaller halves would lose more to their commits than they gain
 WAITING = 20_000  # commands; beyond that the caller is told to come back
 RECONNECT_PAUSE_S = 0.2
 
@@ -65,7 +66,7 @@ UNION ALL (
 )
 """
 AT = f"SELECT {COLUMNS} FROM log.events WHERE notification_id = %s"
-ANSWERED = "SELECT request_hash, position FROM log.idempotency WHERE actor = %s AND key = %s"
+ANSWERED = "SELECT request_hash, position FROM log.idempotency WHERE id = %s"
 KEEP_SNAPSHOT = """
 WITH older AS (DELETE FROM log.snapshots WHERE originator_id = %(stream)s AND originator_version < %(version)s)
 INSERT INTO log.snapshots (originator_id, originator_version, topic, state)
@@ -131,7 +132,7 @@ class PostgresLog:
         return await waiting.answer
 
     async def answered(self, key: RequestKey) -> Position | None:
-        rows = await self._fetch(ANSWERED, (key.actor, key.key))
+        rows = await self._fetch(ANSWERED, (request_id(key),))
         if not rows:
             return None
         request_hash, position = rows[0]
@@ -263,8 +264,8 @@ def _settle(batch: Sequence[_Waiting], answer: Answer) -> list[_Waiting]:
             remaining.append(waiting)
         else:
             first = answer.base + place
-            waiting.settle(Appended(Position(first), Position(first + waiting.command.events - 1)))
-        place += waiting.command.events
+            waiting.settle(Appended(Position(first), Position(first + len(waiting.command.events) - 1)))
+        place += len(waiting.command.events)
     return remaining
 
 

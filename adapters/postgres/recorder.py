@@ -16,10 +16,10 @@ from psycopg import Cursor
 from psycopg.rows import DictRow, tuple_row
 
 from adapters.postgres import arrays
-from adapters.postgres.append import APPEND, Answer, Encoded, parameters
-from adapters.postgres.arrays import bigint, bytea, text, uuid
+from adapters.postgres.append import APPEND, Answer, Encoded, EncodedEvent, parameters
 from domain.catalogue import CATALOGUE
 from domain.event import Event, topic
+from domain.ids import AccountId
 
 SCHEMA = "log"
 CHANNEL = "log_events"
@@ -130,36 +130,21 @@ def _check_schema(datastore: PostgresDatastore) -> None:
 def _command(
     stored_events: Sequence[StoredEvent],
     *,
-    owner: UUID | None = None,
+    owner: AccountId | None = None,
     actor: str = "tool",
     correlation: UUID | None = None,
     causation: int | None = None,
 ) -> Encoded:
     """Each stream is expected to end where its first new event begins, and the others must follow that one."""
-    count = len(stored_events)
-    streams = [UUID(str(each.originator_id)) for each in stored_events]
+    events: list[EncodedEvent] = []
     expected: dict[UUID, int] = {}
     newest: dict[UUID, int] = {}
-    for stream, each in zip(streams, stored_events, strict=True):
-        before = newest.get(stream, each.originator_version - 1)
-        if each.originator_version != before + 1:
+    for each in stored_events:
+        stream, version = UUID(str(each.originator_id)), each.originator_version
+        before = newest.get(stream, version - 1)
+        if version != before + 1:
             raise IntegrityError("The versions of a stream must follow one another.")
         expected.setdefault(stream, before)
-        newest[stream] = each.originator_version
-    return Encoded(
-        count,
-        len(expected),
-        0,
-        (
-            b"".join(map(uuid, streams)),
-            b"".join(bigint(each.originator_version) for each in stored_events),
-            b"".join(text(each.topic) for each in stored_events),
-            b"".join(bytea(each.state) for each in stored_events),
-            uuid(owner) * count,
-            text(actor) * count,
-            uuid(correlation or streams[0]) * count,
-            bigint(causation) * count,
-        ),
-        (b"".join(map(uuid, expected)), b"".join(map(bigint, expected.values()))),
-        (b"", b"", b""),
-    )
+        newest[stream] = version
+        events.append((stream, version, each.topic, each.state, owner))
+    return Encoded(events, list(expected.items()), actor, correlation or events[0][0], causation)
