@@ -3,8 +3,7 @@
 A claim writes the queue and the log in one transaction. Everything else the queue learns from the log.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -12,7 +11,6 @@ from uuid import UUID
 import msgspec
 import psycopg
 from msgspec import Struct
-from psycopg import AsyncCursor
 from psycopg_pool import AsyncConnectionPool
 
 from commands.ports import StaleStreamError
@@ -90,7 +88,7 @@ WITH next AS MATERIALIZED (
         ARRAY[next.run], ARRAY[next.version + 1], ARRAY[%(topic)s], ARRAY[%(event)s], ARRAY[next.owner],
         ARRAY['dispatch'], ARRAY[next.run], ARRAY[NULL::bigint],
         ARRAY[1], ARRAY[next.run], ARRAY[next.version],
-        ARRAY[]::int[], ARRAY[]::text[], ARRAY[]::text[], ARRAY[]::bytea[]
+        '{}', '{}', '{}'
     ) AS done
     WHERE next.epoch + 1 = %(epoch)s
 ), held AS (
@@ -240,27 +238,20 @@ class PostgresQueue:
         return bool(waiting)
 
     async def see_backend(self, name: str, executor: str, live: bool, until: datetime) -> None:
-        await self._do(SEE, (name, executor, live, until))
+        await self._fetch(SEE, (name, executor, live, until))
 
     async def lapsed_backends(self, now: datetime) -> Sequence[str]:
         return [name for (name,) in await self._fetch(LAPSED, (now,))]
 
     async def backend_gone(self, name: str) -> None:
-        await self._do(GONE, (name,))
+        await self._fetch(GONE, (name,))
 
     async def _fetch(self, query: str, values: Values) -> list[Any]:
-        async with self._executed(query, values) as cursor:
-            return await cursor.fetchall()
-
-    async def _do(self, query: str, values: Values) -> None:
-        async with self._executed(query, values):
-            return
-
-    @asynccontextmanager
-    async def _executed(self, query: str, values: Values) -> AsyncIterator[AsyncCursor[Any]]:
+        """The rows, if the query has any."""
         try:
             async with self._pool.connection() as connection:
-                yield await connection.execute(query.encode(), values, prepare=True)
+                cursor = await connection.execute(query.encode(), values, prepare=True)
+                return await cursor.fetchall() if cursor.description else []
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise QueueUnavailableError("The queue cannot be reached at the moment.") from error
 

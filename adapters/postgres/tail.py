@@ -8,6 +8,7 @@ from uuid import UUID
 
 import psycopg
 from psycopg import sql
+from psycopg.pq.abc import PGconn
 from psycopg.rows import tuple_row
 
 from adapters.postgres.rows import COLUMNS, EventRow, recorded
@@ -73,9 +74,9 @@ class PostgresTail:
 
     async def grown(self, timeout_s: float) -> None:
         try:
-            listener = await self._listening()
-            async for _ in listener.notifies(timeout=timeout_s, stop_after=1):
-                return
+            libpq = (await self._listening()).pgconn
+            if not _notified(libpq):
+                await _readable(libpq.socket, timeout_s)
         except (psycopg.OperationalError, psycopg.InterfaceError):
             logger.warning("no longer told when the log grows; polling")
             self._listener = None
@@ -146,6 +147,28 @@ class PostgresLeadership:
         cursor = await self._connection.execute(query.format(sql.Literal(f"comfyplus {self._name}")))
         row = await cursor.fetchone()
         return bool(row and row[0])
+
+
+def _notified(libpq: PGconn) -> bool:
+    """Take what has arrived. Asked of libpq itself: psycopg's generator would cost several times as much."""
+    libpq.consume_input()
+    notified = False
+    while libpq.notifies():
+        notified = True
+    return notified
+
+
+async def _readable(socket: int, timeout_s: float) -> None:
+    loop = asyncio.get_running_loop()
+    readable = asyncio.Event()
+    loop.add_reader(socket, readable.set)
+    try:
+        async with asyncio.timeout(timeout_s):
+            await readable.wait()
+    except TimeoutError:
+        pass
+    finally:
+        loop.remove_reader(socket)
 
 
 def _stored(row: EventRow) -> StoredRow:
