@@ -1,7 +1,10 @@
 """Filling a log fast: real events of real shapes, copied in as their owner, in the order they would have come."""
 
+from collections import deque
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
+from itertools import count, islice
+from random import Random
 from uuid import UUID, uuid4
 
 import psycopg
@@ -55,8 +58,39 @@ def runs_in_turn(events: int, at_once: int) -> Iterator[Told]:
                 left -= 1
 
 
+def runs_of_a_pool(events: int, waiting: int, executing: int) -> Iterator[Told]:
+    """Runs as a pool of backends works them off: the oldest waiting one first, and for each another is submitted.
+
+    Those that execute go on at random, in the same order each time.
+    """
+    return islice(_pool(waiting, executing), events)
+
+
 def waiting_runs(count: int) -> Iterator[Told]:
     """Submitted runs, their owners in turn."""
     for number in range(count):
         owner = stories.OWNERS[number % len(stories.OWNERS)]
         yield uuid4(), 1, owner, stories.submitted(owner)
+
+
+def _pool(waiting: int, executing: int) -> Iterator[Told]:
+    lives = (_life(number) for number in count())
+    queue = deque(islice(lives, waiting + executing))
+    for submitted in queue:
+        yield next(submitted)
+    going, chance = [queue.popleft() for _ in range(executing)], Random(1)
+    while True:
+        place = chance.randrange(executing)
+        if (told := next(going[place], None)) is not None:
+            yield told
+            continue
+        going[place] = queue.popleft()
+        queue.append(next_life := next(lives))
+        yield next(next_life)
+
+
+def _life(number: int) -> Iterator[Told]:
+    """A run from submission to end; the owners in turn."""
+    stream, owner = uuid4(), stories.OWNERS[number % len(stories.OWNERS)]
+    for version, event in enumerate(stories.run(owner), 1):
+        yield stream, version, owner, event
