@@ -10,9 +10,9 @@ from commands.needs import Command, Needs
 from commands.ports import Credentials, RefreshToken
 from commands.streams import Accepted, Change, Context
 from domain import account, reservation
-from domain.account import ACCOUNT, AccountRegistered
+from domain.account import ACCOUNT, AccountRegistered, Role
 from domain.ids import AccountId, Position, SessionId, account_actor
-from domain.refusals import Conflict, NotAuthenticated
+from domain.refusals import Conflict, NotAuthenticated, NotFound
 from domain.reservation import RESERVATION
 
 WRONG_LOGIN = "Wrong login or password."
@@ -41,6 +41,13 @@ class LogOut(Command, frozen=True, kw_only=True):
     session: SessionId
 
 
+class GiveRole(Command, frozen=True, kw_only=True):
+    """`username`: whose. Who may wish for this is known by the caller."""
+
+    username: str
+    role: Role
+
+
 class Registered(Struct, frozen=True):
     id: AccountId
     username: str
@@ -56,13 +63,15 @@ class Tokens(Struct, frozen=True):
 
 async def register_account(command: RegisterAccount, context: Context, needs: Needs) -> Registered:
     """Raises Invalid, Conflict when a name is taken, KeyReused."""
-    if (earlier := await _earlier(context, needs)) is not None:
-        return earlier
+    if (earlier := await needs.streams.answered(context)) is not None:
+        return await _registered(earlier, needs)
     try:
         return await _register(command, context, needs)
     except Conflict:
-        if (earlier := await _earlier(context, needs)) is not None:  # the same request, sent twice at once
-            return earlier
+        if (
+            earlier := await needs.streams.answered(context)
+        ) is not None:  # the same request, sent twice at once
+            return await _registered(earlier, needs)
         raise
 
 
@@ -103,6 +112,16 @@ async def log_out(command: LogOut, context: Context, needs: Needs) -> Accepted:
     )
 
 
+async def give_role(command: GiveRole, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound."""
+    found = await _who(command.username, needs)
+    if found is None or canonical_username(found.username) != canonical_username(command.username):
+        raise NotFound("There is no such account.")
+    return await needs.streams.transact(
+        context, Change(ACCOUNT, found.account, lambda state: account.give_role(state, role=command.role))
+    )
+
+
 async def _register(command: RegisterAccount, context: Context, needs: Needs) -> Registered:
     username, email = command.username.strip(), command.email.strip()
     check_registration(username, email, command.password)
@@ -127,24 +146,16 @@ async def _register(command: RegisterAccount, context: Context, needs: Needs) ->
         raise
     if accepted.repeated:
         await needs.accounts.remove(id)
-        return await _registered(accepted.first, needs)
+        return await _registered(accepted, needs)
     return Registered(id, username, accepted)
 
 
-async def _earlier(context: Context, needs: Needs) -> Registered | None:
-    """What the same request was answered before."""
-    if context.key is None or (first := await needs.streams.log.answered(context.key)) is None:
-        return None
-    return await _registered(first, needs)
-
-
-async def _registered(first: Position, needs: Needs) -> Registered:
-    """What a registration was answered whose events begin at a position: two names, then the account."""
-    last = Position(first + 2)
-    recorded = await needs.streams.log.at(last)
+async def _registered(accepted: Accepted, needs: Needs) -> Registered:
+    """What a registration was answered: its events begin with two names, then comes the account."""
+    recorded = await needs.streams.log.at(Position(accepted.first + 2))
     assert recorded is not None
     assert isinstance(recorded.event, AccountRegistered)
-    return Registered(recorded.event.account, recorded.event.username, Accepted(last, first, repeated=True))
+    return Registered(recorded.event.account, recorded.event.username, accepted)
 
 
 def _reservation(

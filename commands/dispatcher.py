@@ -11,6 +11,7 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     accounts.LogIn: accounts.log_in,
     accounts.Refresh: accounts.refresh,
     accounts.LogOut: accounts.log_out,
+    accounts.GiveRole: accounts.give_role,
     workflows.CreateWorkflow: workflows.create_workflow,
     workflows.SaveVersion: workflows.save_version,
     workflows.ChangeWorkflow: workflows.change_workflow,

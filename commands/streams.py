@@ -128,12 +128,12 @@ class Streams:
             except DomainError:
                 if not fresh_already:
                     continue  # the refusal may rest on an old state
-                if (answer := await self._answered(context)) is not None:
+                if (answer := await self.answered(context)) is not None:
                     return answer  # it was granted while we were deciding
                 raise
             if not any(decided):
                 if fresh_already:
-                    return await self._answered(context) or NOTHING  # perhaps we have just done it
+                    return await self.answered(context) or NOTHING  # perhaps we have just done it
                 continue
             try:
                 return await self._append(context, plans, decided)
@@ -142,6 +142,12 @@ class Streams:
                     "decided on an old state", extra={"streams": [change.stream for change in changes]}
                 )
         raise Conflict("Too many changes to this at once. Please try again.")
+
+    async def answered(self, context: Context) -> Accepted | None:
+        """What the same request was answered before, if it was. Raises KeyReused."""
+        if context.key is None or (first := await self.log.answered(context.key)) is None:
+            return None
+        return await self._repeated(first)
 
     async def _plan(self, change: Change[Any, Any], *, fresh: bool) -> "_Plan":
         held = Held(change.decider.initial, 0)
@@ -179,11 +185,6 @@ class Streams:
         for stream, outcome in outcomes:
             self._keep(stream, outcome)
         return Accepted(appended.last, appended.first)
-
-    async def _answered(self, context: Context) -> Accepted | None:
-        if context.key is None or (first := await self.log.answered(context.key)) is None:
-            return None
-        return await self._repeated(first)
 
     async def _repeated(self, first: Position) -> Accepted:
         """What was answered then: a request's events are consecutive and share their correlation."""

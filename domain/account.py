@@ -1,5 +1,6 @@
 """An account: somebody who may log in. Its secrets and its e-mail address are kept outside the log."""
 
+from enum import StrEnum
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -7,7 +8,12 @@ from msgspec.structs import replace
 
 from domain.event import Decider, Event
 from domain.ids import AccountId, SessionId
-from domain.refusals import Conflict, NotAuthenticated
+from domain.refusals import Conflict, NotAuthenticated, NotFound
+
+
+class Role(StrEnum):
+    MEMBER = "member"
+    ADMIN = "admin"
 
 
 class AccountRegistered(Event, frozen=True, kw_only=True, tag="account.registered.v1"):
@@ -29,7 +35,11 @@ class SessionRevoked(Event, frozen=True, kw_only=True, tag="account.session_revo
     session: SessionId
 
 
-AccountEvent: TypeAlias = AccountRegistered | AccountLoggedIn | AccountLoggedOut | SessionRevoked
+class RoleGiven(Event, frozen=True, kw_only=True, tag="account.role_given.v1"):
+    role: Role
+
+
+AccountEvent: TypeAlias = AccountRegistered | AccountLoggedIn | AccountLoggedOut | SessionRevoked | RoleGiven
 
 MAX_SESSIONS = 50  # open at once; a client that never logs out must not make the state grow for ever
 
@@ -38,6 +48,7 @@ class Account(Struct, frozen=True):
     id: AccountId | None = None
     username: str = ""
     sessions: tuple[SessionId, ...] = ()
+    role: Role = Role.MEMBER
 
 
 def evolve(account: Account, event: AccountEvent) -> Account:
@@ -48,6 +59,8 @@ def evolve(account: Account, event: AccountEvent) -> Account:
             return replace(account, sessions=(*account.sessions, session)[-MAX_SESSIONS:])
         case AccountLoggedOut(session=session) | SessionRevoked(session=session):
             return replace(account, sessions=tuple(open for open in account.sessions if open != session))
+        case RoleGiven(role=role):
+            return replace(account, role=role)
 
 
 ACCOUNT: Decider[Account, AccountEvent] = Decider("account", Account(), evolve, lambda account: account.id)
@@ -58,6 +71,13 @@ def register(account: Account, *, id: AccountId, username: str) -> list[AccountE
     if account.id is not None:
         raise Conflict("This account exists already.")
     return [AccountRegistered(account=id, username=username)]
+
+
+def give_role(account: Account, *, role: Role) -> list[AccountEvent]:
+    """Whether the giver may do so is known by the caller."""
+    if account.id is None:
+        raise NotFound("There is no such account.")
+    return [] if account.role == role else [RoleGiven(role=role)]
 
 
 def log_in(account: Account, *, session: SessionId) -> list[AccountEvent]:

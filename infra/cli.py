@@ -91,6 +91,28 @@ def replay(
     raise typer.Exit(build(_running_settings(), name))
 
 
+admin = typer.Typer(help="Who may administer the whole.", no_args_is_help=True)
+app.add_typer(admin, name="admin")
+
+
+@admin.command()
+def grant(username: Annotated[str, typer.Argument(help="Somebody who has registered.")]) -> None:
+    """Make somebody an administrator."""
+    from domain.account import Role
+    from infra.admin import give_role
+
+    raise typer.Exit(give_role(_running_settings(), username, Role.ADMIN))
+
+
+@admin.command()
+def revoke(username: str) -> None:
+    """Make an administrator a member again."""
+    from domain.account import Role
+    from infra.admin import give_role
+
+    raise typer.Exit(give_role(_running_settings(), username, Role.MEMBER))
+
+
 @app.command()
 def demo() -> None:
     """Tell the whole story in the terminal, from an empty folder to a picture with a history."""

@@ -8,11 +8,18 @@ from uuid import uuid4
 import pytest
 from msgspec.structs import replace
 
-from commands.accounts import LogIn, LogOut, Refresh, RegisterAccount, Registered, Tokens
+from commands.accounts import GiveRole, LogIn, LogOut, Refresh, RegisterAccount, Registered, Tokens
 from commands.ports import KeyReused
-from domain.account import AccountLoggedIn, AccountLoggedOut, AccountRegistered, SessionRevoked
+from domain.account import (
+    AccountLoggedIn,
+    AccountLoggedOut,
+    AccountRegistered,
+    Role,
+    RoleGiven,
+    SessionRevoked,
+)
 from domain.ids import AccountId
-from domain.refusals import Conflict, Invalid, NotAuthenticated
+from domain.refusals import Conflict, Invalid, NotAuthenticated, NotFound
 from domain.reservation import NameReserved
 from tests.commands.ground import Ground
 
@@ -196,3 +203,14 @@ async def test_after_logging_out_nothing_can_be_refreshed(ground: Ground, ann: R
     assert await ground.happened(after=4) == [AccountLoggedOut(session=event.session)]
     with pytest.raises(NotAuthenticated):
         await ground.wish(Refresh(refresh_token=tokens.refresh_token))
+
+
+async def test_a_role_is_given_by_name(ground: Ground, ann: Registered) -> None:
+    await ground.wish(GiveRole(username="ANN", role=Role.ADMIN))
+    assert await ground.happened(after=3) == [RoleGiven(role=Role.ADMIN)]
+
+
+@pytest.mark.parametrize("nobody", ["bob", "ann@example.com"])
+async def test_nobody_else_gets_it(ground: Ground, ann: Registered, nobody: str) -> None:
+    with pytest.raises(NotFound):
+        await ground.wish(GiveRole(username=nobody, role=Role.ADMIN))

@@ -2,7 +2,14 @@
 
 from pathlib import Path
 
-from domain.account import AccountLoggedIn, AccountLoggedOut, AccountRegistered, SessionRevoked
+from domain.account import (
+    AccountLoggedIn,
+    AccountLoggedOut,
+    AccountRegistered,
+    Role,
+    RoleGiven,
+    SessionRevoked,
+)
 from domain.backend import BackendLost, BackendSeen
 from domain.event import Event, topic
 from domain.reservation import NameReleased, NameReserved
@@ -38,6 +45,7 @@ EXAMPLES: tuple[Event, ...] = (
     AccountLoggedIn(session=SESSION),
     AccountLoggedOut(session=SESSION),
     SessionRevoked(session=SESSION),
+    RoleGiven(role=Role.ADMIN),
     NameReserved(account=ANN),
     NameReleased(account=ANN),
     WorkflowCreated(owner=ANN, name="Portrait", description="Soft light.", tags=("face", "night")),

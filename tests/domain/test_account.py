@@ -8,14 +8,17 @@ from domain.account import (
     AccountLoggedIn,
     AccountLoggedOut,
     AccountRegistered,
+    Role,
+    RoleGiven,
     SessionRevoked,
+    give_role,
     log_in,
     log_out,
     register,
     revoke,
 )
 from domain.ids import SessionId
-from domain.refusals import Conflict, NotAuthenticated
+from domain.refusals import Conflict, NotAuthenticated, NotFound
 from tests.domain.facts import ANN, OTHER_SESSION, SESSION
 from tests.domain.scenario import Scenario
 
@@ -61,3 +64,12 @@ def test_the_oldest_sessions_are_forgotten() -> None:
     sessions = ann.given(*many).state.sessions
     assert len(sessions) == MAX_SESSIONS
     assert sessions[0] == many[3].session
+
+
+def test_a_role_is_given_once() -> None:
+    ann.when(give_role, role=Role.ADMIN).then(RoleGiven(role=Role.ADMIN)).and_again_nothing()
+    ann.when(give_role, role=Role.MEMBER).then_nothing()
+
+
+def test_nobody_has_no_role() -> None:
+    account.given().when(give_role, role=Role.ADMIN).then_refused(NotFound)
