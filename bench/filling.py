@@ -36,6 +36,7 @@ def fill(url: str, told: Iterable[Told]) -> int:
             state = CATALOGUE.encode(event)
             copy.write_row((stream, version, topic(event), state, position, at, account, actor, stream, None))
     with psycopg.connect(url, autocommit=True) as owner:
+        owner.execute("SELECT log.seal_the_rest()")
         owner.execute("VACUUM ANALYZE log.events")
         owner.execute("CHECKPOINT")
     return position

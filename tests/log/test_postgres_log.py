@@ -327,6 +327,7 @@ async def test_time_in_the_log_never_goes_back(logs: Logs, database: Database) -
                 "'forged'", f"'{topic(RESERVED)}'"
             )
         )
+        owner.execute("SELECT log.seal_the_rest()")
     await logs.append(write(uuid4(), 0))
     forged, ours = await logs.everything()
     assert ours.at == forged.at
