@@ -54,6 +54,13 @@ class ComfyUIBackend:
     def name(self) -> str:
         return self._name
 
+    @property
+    def line(self) -> str:
+        return self._socket.client_id
+
+    def resume(self, line: str) -> None:
+        self._socket.client_id = line
+
     async def listen(self, hear: Callable[[Signal], None]) -> None:
         self._hear = hear
         try:
@@ -78,6 +85,10 @@ class ComfyUIBackend:
         except (BackendUnavailableError, GraphRefusedError, PromptUncertainError):
             self._socket.expect_nothing()  # perhaps it is not queued: silence proves nothing then
             raise
+
+    def follow(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
+        """Its end is learnt from the history: what was told before is not known."""
+        self._traces[str(attempt)] = Trace(_classes(graph), None)
 
     def forget(self, attempt: AttemptId) -> None:
         self._traces.pop(str(attempt), None)

@@ -1,7 +1,8 @@
 """ComfyUI's WebSocket: one connection, opened again whenever it closes or falls silent.
 
 Two sockets with one client id take each other's messages away, and the close of the older one makes the newer
-one deaf: so each connection has a client id of its own, but for one that continues while prompts run under it.
+one deaf: so each connection has a client id of its own, but for one that continues while prompts run under it,
+in this process or in one that has died.
 Nobody may keep the reader waiting: one unread socket stops the messages of every client.
 """
 

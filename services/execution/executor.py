@@ -83,6 +83,7 @@ class Executor:
         """Until told to stop: then what is in hand is reported, and what runs is left for the next start."""
         self._link.on_wake(self._wake)
         self._link.on_cancel(self._revoke)
+        self._resume_lines()
         early = [self._spawn(self._health_and_signals(lane)) for lane in self._lanes.values()]
         stopping = asyncio.create_task(stop.wait())
         opening = asyncio.create_task(self._open())
@@ -123,6 +124,13 @@ class Executor:
         await asyncio.gather(lane.health.run(), lane.link.listen(lane.hear))
 
     # what is open
+
+    def _resume_lines(self) -> None:
+        """What an earlier process submitted is told to the name it had: the last one's, if it had several."""
+        for entries in self._spool.entries().values():
+            for entry in entries:
+                if isinstance(entry, Submitting) and entry.line and entry.backend in self._lanes:
+                    self._lanes[entry.backend].link.resume(entry.line)
 
     async def _open(self) -> None:
         """Take up what was in hand before, and clear away what is no longer ours."""

@@ -31,6 +31,7 @@ async def enter(attempt: Attempt, link: BackendLink, health: Health, needs: Need
     """Afterwards the backend has it, or may have it (`submitted`), or the verdict is known."""
     known = any(isinstance(entry, Submitting) for entry in attempt.entries)
     if known or (attempt.adopted and await _there(attempt, link, health, needs)):
+        link.follow(attempt.id, _at_hand(attempt))
         attempt.submitted = True
     elif not attempt.over:
         await _submit(attempt, link, health, needs)
@@ -55,9 +56,10 @@ async def _submit(attempt: Attempt, link: BackendLink, health: Health, needs: Ne
     if graph is None or attempt.over:
         return
     assignment = attempt.assignment
-    needs.spool.append(
-        attempt.id, Submitting(run=assignment.run, epoch=assignment.epoch, backend=assignment.backend)
+    submitting = Submitting(
+        run=assignment.run, epoch=assignment.epoch, backend=assignment.backend, line=link.line
     )
+    needs.spool.append(attempt.id, submitting)
     deadline = asyncio.get_running_loop().time() + needs.settings.backend_patience_s
     while not attempt.over:
         try:
@@ -76,6 +78,14 @@ async def _submit(attempt: Attempt, link: BackendLink, health: Health, needs: Ne
             continue
         attempt.submitted = True
         return
+
+
+def _at_hand(attempt: Attempt) -> dict[str, Any]:
+    """The graph if it came with the claim: nothing but the progress shown depends on it."""
+    try:
+        return _graph.decode(attempt.assignment.graph or b"{}")
+    except (msgspec.DecodeError, RecursionError):
+        return {}
 
 
 async def _fetch(attempt: Attempt, needs: Needs) -> dict[str, Any] | None:

@@ -110,6 +110,13 @@ class BackendLink(Protocol):
     @property
     def name(self) -> str: ...
 
+    @property
+    def line(self) -> str:
+        """By which name the backend tells what becomes of attempts that are submitted now."""
+
+    def resume(self, line: str) -> None:
+        """Listen under this name, which an earlier process had. Called before `listen`."""
+
     async def listen(self, hear: Callable[[Signal], None]) -> None:
         """Pass on what the backend tells of submitted attempts, until cancelled.
 
@@ -121,6 +128,9 @@ class BackendLink(Protocol):
 
     async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
         """Queue a graph under the attempt's id. Raises GraphRefusedError, PromptUncertainError as well."""
+
+    def follow(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
+        """An earlier process submitted it: pass on what is told of it from now on."""
 
     def forget(self, attempt: AttemptId) -> None:
         """It has ended, or is given up: no more signals of it."""

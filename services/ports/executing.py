@@ -97,6 +97,8 @@ class Submitting(Struct, frozen=True, kw_only=True, tag="submitting"):
     run: RunId
     epoch: int
     backend: str
+    line: str = ""
+    """By which name the backend tells us of it: a later process listens under the same one."""
 
 
 class EndedAs(Struct, frozen=True, kw_only=True, tag="ended"):

@@ -261,6 +261,23 @@ async def test_an_executor_killed_in_a_run_goes_on_with_it(
     assert len(comfyui.saved(attempt_id(run, 1))) == 1
 
 
+async def test_progress_goes_on_after_the_executor_was_killed(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
+) -> None:
+    async with executor(dispatch, store, tmp_path, [comfyui.url], farewell_s=0):
+        run = dispatch.submit(sleeping(4, steps=80))
+        await dispatch.until(lambda: any(step.run == run for step in dispatch.steps))
+    dispatch.steps.clear()
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        await dispatch.until(lambda: any(step.run == run for step in dispatch.steps))
+        step = dispatch.steps[-1]
+        await dispatch.ends(run)
+
+    assert (step.node, step.node_class) == ("3", "SandboxSleep")
+    assert 0 < step.percent < 100
+    assert attempts(dispatch, run) == 1
+
+
 async def test_an_executor_killed_in_a_run_finds_it_ended(
     dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
