@@ -45,6 +45,10 @@ class NatsDispatchServer:
             await self._client.subscribe(f"runs.{verb}.*", queue=QUEUE, cb=callback)
         await self._connection.settle()
 
+    @property
+    def listening(self) -> bool:
+        return self._connection.connected
+
     async def wake(self) -> None:
         await self._hint(WAKE, b"")
 

@@ -38,9 +38,11 @@ class Sweeping:
         self._lease = lease
 
     async def sweep_for_ever(self) -> None:
-        """The first sweep waits a whole lease: while dispatch was away, nobody could renew one."""
+        """A sweep waits until a whole lease was listened: while dispatch was away, nobody could renew one."""
         begin = self._now() + self._lease
         while True:
+            if not self._server.listening:
+                begin = self._now() + self._lease
             if self._now() >= begin:
                 await self.sweep()
             elif await self._queue.waiting():

@@ -110,6 +110,10 @@ Responder: TypeAlias = Callable[[str, bytes], Awaitable[bytes]]
 class DispatchServer(Protocol):
     """Where dispatch listens, in a queue group with its peers, and what it calls out."""
 
+    @property
+    def listening(self) -> bool:
+        """Whether executors can be heard now."""
+
     async def serve(self, responders: dict[str, Responder]) -> None:
         """Listen on `runs.<verb>.<executor>` for each verb."""
 
