@@ -1,0 +1,196 @@
+"""What outsiders are told: a public event for each domain event that concerns them, never the domain event itself.
+
+Public events are a contract: a field may be added, with a default; anything else is a new version, a new class.
+"""
+
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from msgspec import Struct
+
+from domain import run, workflow
+from domain.account import (
+    AccountLoggedIn,
+    AccountLoggedOut,
+    AccountRegistered,
+    RoleGiven,
+    SessionRevoked,
+)
+from domain.backend import BackendLost, BackendSeen
+from domain.event import AnyRecorded, Event
+from domain.ids import StreamId
+from domain.reservation import NameReleased, NameReserved
+
+
+class PublicEvent(Struct, frozen=True, kw_only=True, tag_field="type", gc=False):
+    """Something an integrator may build on. Its tag is the CloudEvents `type`."""
+
+
+class RunSubmitted(PublicEvent, frozen=True, kw_only=True, tag="run.submitted.v1"):
+    """A run waits for a machine."""
+
+    run: UUID
+    workflow: UUID
+    workflow_version: int
+    priority: int
+
+
+class RunStarted(PublicEvent, frozen=True, kw_only=True, tag="run.started.v1"):
+    """A machine has begun with it. May be told again when an attempt was lost."""
+
+    run: UUID
+    attempt: int
+    backend: str
+
+
+class RunOutputStored(PublicEvent, frozen=True, kw_only=True, tag="run.output_stored.v1"):
+    """A file of a run is there. It counts when the run has succeeded. `width` and `height` are 0 for no picture."""
+
+    run: UUID
+    attempt: int
+    node: str
+    index: int
+    name: str
+    media_type: str
+    size_bytes: int
+    width: int
+    height: int
+    sha256: str
+
+
+class RunSucceeded(PublicEvent, frozen=True, kw_only=True, tag="run.succeeded.v1"):
+    run: UUID
+    attempt: int
+    outputs: int
+    execution_s: float
+
+
+class RunRequeued(PublicEvent, frozen=True, kw_only=True, tag="run.requeued.v1"):
+    """An attempt was lost; the run waits again."""
+
+    run: UUID
+    not_before: datetime
+
+
+class RunFailed(PublicEvent, frozen=True, kw_only=True, tag="run.failed.v1"):
+    """`kind`: node, validation, timeout, out_of_memory, transport, lost, output. `node`: its id in the graph."""
+
+    run: UUID
+    kind: str
+    reason: str
+    node: str | None = None
+    node_class: str | None = None
+    advice: str = ""
+
+
+class RunCancelled(PublicEvent, frozen=True, kw_only=True, tag="run.cancelled.v1"):
+    run: UUID
+
+
+class WorkflowCreated(PublicEvent, frozen=True, kw_only=True, tag="workflow.created.v1"):
+    workflow: UUID
+    name: str
+    description: str
+    tags: tuple[str, ...]
+
+
+class WorkflowVersionSaved(PublicEvent, frozen=True, kw_only=True, tag="workflow.version_saved.v1"):
+    """`graph_sha256` tells whether two versions are the same graph."""
+
+    workflow: UUID
+    version: int
+    note: str
+    graph_sha256: str
+
+
+class WorkflowChanged(PublicEvent, frozen=True, kw_only=True, tag="workflow.changed.v1"):
+    """Only what has changed is there."""
+
+    workflow: UUID
+    name: str | None = None
+    description: str | None = None
+    tags: tuple[str, ...] | None = None
+
+
+class WorkflowPublished(PublicEvent, frozen=True, kw_only=True, tag="workflow.published.v1"):
+    """Everybody may see it now."""
+
+    workflow: UUID
+
+
+class WorkflowWithdrawn(PublicEvent, frozen=True, kw_only=True, tag="workflow.withdrawn.v1"):
+    """Only its owner sees it now."""
+
+    workflow: UUID
+
+
+class WorkflowDeleted(PublicEvent, frozen=True, kw_only=True, tag="workflow.deleted.v1"):
+    workflow: UUID
+
+
+FOR_EVERYBODY = (WorkflowPublished, WorkflowWithdrawn)
+"""Told to everybody; the others to the owner, and to administrators."""
+
+Translation = Callable[[Any, StreamId], PublicEvent]
+
+PUBLIC: dict[type[Event], Translation] = {
+    run.RunSubmitted: lambda event, id: RunSubmitted(
+        run=id, workflow=event.workflow, workflow_version=event.workflow_version, priority=event.priority
+    ),
+    run.RunStarted: lambda event, id: RunStarted(run=id, attempt=event.epoch, backend=event.backend),
+    run.OutputStored: lambda event, id: RunOutputStored(
+        run=id,
+        attempt=event.epoch,
+        node=event.output.node,
+        index=event.output.index,
+        name=event.output.name,
+        media_type=event.output.media_type,
+        size_bytes=event.output.size_bytes,
+        width=event.output.width,
+        height=event.output.height,
+        sha256=event.output.digest,
+    ),
+    run.RunSucceeded: lambda event, id: RunSucceeded(
+        run=id, attempt=event.epoch, outputs=event.outputs, execution_s=event.execution_s
+    ),
+    run.RunRequeued: lambda event, id: RunRequeued(run=id, not_before=event.not_before),
+    run.RunFailed: lambda event, id: RunFailed(
+        run=id,
+        kind=event.failure.kind,
+        reason=event.failure.reason,
+        node=event.failure.node,
+        node_class=event.failure.node_class,
+        advice=event.failure.advice,
+    ),
+    run.RunCancelled: lambda event, id: RunCancelled(run=id),
+    workflow.WorkflowCreated: lambda event, id: WorkflowCreated(
+        workflow=id, name=event.name, description=event.description, tags=event.tags
+    ),
+    workflow.WorkflowVersionSaved: lambda event, id: WorkflowVersionSaved(
+        workflow=id, version=event.number, note=event.note, graph_sha256=event.graph.digest
+    ),
+    workflow.WorkflowRenamed: lambda event, id: WorkflowChanged(workflow=id, name=event.name),
+    workflow.WorkflowDescribed: lambda event, id: WorkflowChanged(workflow=id, description=event.description),
+    workflow.WorkflowTagged: lambda event, id: WorkflowChanged(workflow=id, tags=event.tags),
+    workflow.WorkflowPublished: lambda event, id: WorkflowPublished(workflow=id),
+    workflow.WorkflowWithdrawn: lambda event, id: WorkflowWithdrawn(workflow=id),
+    workflow.WorkflowDeleted: lambda event, id: WorkflowDeleted(workflow=id),
+}
+
+INTERNAL: frozenset[type[Event]] = frozenset(
+    {
+        *(AccountRegistered, AccountLoggedIn, AccountLoggedOut, SessionRevoked, RoleGiven),
+        *(NameReserved, NameReleased),
+        *(run.RunClaimed, run.RunAttemptLost),
+        *(BackendSeen, BackendLost),
+    }
+)
+"""Nobody outside is told of these. A new domain event stands in PUBLIC or here."""
+
+
+def public(recorded: AnyRecorded) -> PublicEvent | None:
+    """What outsiders are told of an event; None when it does not concern them."""
+    translation = PUBLIC.get(type(recorded.event))
+    return None if translation is None else translation(recorded.event, recorded.stream)
