@@ -12,8 +12,9 @@ from adapters.http.problems import Malformed
 from adapters.http.reads import Reader
 from commands.ports import Outdated, RequestKey
 from commands.streams import OUTDATED, Context
+from domain.account import ACCOUNT, Role
 from domain.ids import AccountId, Actor, SessionId, account_actor
-from domain.refusals import NotAuthenticated
+from domain.refusals import NotAllowed, NotAuthenticated
 
 ANONYMOUS = account_actor(AccountId(UUID(int=0)))
 MAX_KEY = 255
@@ -68,6 +69,14 @@ def caller(request: Request[Any, Any, Any], parts: NamedDependency[Parts]) -> Ca
     return Caller(access.account, access.session)
 
 
+async def administrator(parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> Caller:
+    """Raises NotAllowed. Asked of the log each time: a role that was taken away is gone at once."""
+    state, _ = await parts.commands.needs.streams.load(ACCOUNT, caller.account)
+    if state.role != Role.ADMIN:
+        raise NotAllowed("Only an administrator may do this.")
+    return caller
+
+
 async def context(
     request: Request[Any, Any, Any], caller: NamedDependency[Caller], idempotency_key: IdempotencyKey = None
 ) -> Context:
@@ -120,6 +129,7 @@ async def _request_key(request: Request[Any, Any, Any], actor: Actor, key: str |
 DEPENDENCIES = {
     "parts": Provide(parts, sync_to_thread=False),
     "caller": Provide(caller, sync_to_thread=False),
+    "administrator": Provide(administrator),
     "context": Provide(context),
     "anonymous_context": Provide(anonymous_context, sync_to_thread=False),
     "joining_context": Provide(joining_context),
