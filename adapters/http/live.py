@@ -18,10 +18,10 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from adapters.http.answers import answers
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
-from domain.event import AnyRecorded, topic
+from domain.event import AnyRecorded, Recorded, topic
 from domain.ids import AccountId, RunId
 from domain.refusals import NotFound
-from domain.run import OVER, RUN, Run, Status
+from domain.run import OVER, RUN, Run, RunSubmitted, Status
 from services.ports.watching import FactSeen, GapFeared, PreviewSeen, StepSeen, Watcher
 
 LastEventId: TypeAlias = Annotated[
@@ -71,9 +71,12 @@ class _Following:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises NotFound, LogUnavailableError."""
         async with self._parts.live.watch(self._account, self._run) as watch:
-            known = self._told(await self._parts.log.read(self._run))  # listening: nothing falls between
-            if self._state.owner != self._account:
-                raise NotFound("There is no such run.")
+            happened = await self._parts.log.read(self._run)  # listening: nothing falls between
+            match happened:
+                case [Recorded(event=RunSubmitted(owner=self._account)), *_]:
+                    known = self._told(happened)
+                case _:
+                    raise NotFound("There is no such run.")
             presence = asyncio.create_task(_present(receive))
             presence.add_done_callback(lambda _: watch.stop())
             try:

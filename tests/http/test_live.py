@@ -8,14 +8,17 @@ from typing import Any
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
-from domain.ids import Digest
+from adapters.http.parts import Parts
+from domain.ids import AccountId, Digest, RunId
 from domain.run import Output
-from services.ports.messages import Started, Stored
+from services.ports.messages import Progress, Started, Stored
+from services.ports.watching import Live, Watcher
 from tests.http.executor import ByHand, by_hand
 from tests.http.person import Person
 from tests.http.problems import refused
-from tests.http.whole import Whole
+from tests.http.whole import Whole, another_api
 
 PATIENCE_S = 20.0
 
@@ -142,6 +145,49 @@ async def test_only_its_owner_follows_a_run(ann: Person, bob: Person, nobody: Pe
     refused(await bob.ask("GET", f"/runs/{run}/live"), 404)
     refused(await nobody.ask("GET", f"/runs/{run}/live"), 401)
     await ann.post(f"/runs/{run}/cancel")
+
+
+async def test_whoever_leaves_is_no_longer_watched_for(served: Whole, ann: Person) -> None:
+    run, watching = await ann.run(await ann.workflow()), CountingLive()
+
+    @asynccontextmanager
+    async def counted(parts: Parts) -> AsyncIterator[Parts]:
+        watching.live = parts.live
+        yield replace(parts, live=watching)
+
+    with another_api(served, counted) as whole:
+        headers = dict(ann.http.headers)
+        async with (
+            httpx.AsyncClient(base_url=whole.url, headers=headers) as http,
+            http.stream("GET", f"/api/v1/runs/{run}/live") as answer,
+        ):
+            await anext(happenings(answer))
+            assert watching.count == 1
+        async with asyncio.timeout(PATIENCE_S):
+            while watching.count:
+                await asyncio.sleep(0.01)
+    await ann.post(f"/runs/{run}/cancel")
+
+
+class CountingLive:
+    """Counts who is watching."""
+
+    live: Live
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    @asynccontextmanager
+    async def watch(self, account: AccountId, run: RunId) -> AsyncIterator[Watcher]:
+        async with self.live.watch(account, run) as watcher:
+            self.count += 1
+            try:
+                yield watcher
+            finally:
+                self.count -= 1
+
+    async def last_progress(self, account: AccountId, run: RunId) -> Progress | None:
+        return await self.live.last_progress(account, run)
 
 
 async def test_asking_for_the_head_of_a_live_stream_does_not_hang(ann: Person) -> None:

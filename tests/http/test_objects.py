@@ -135,7 +135,7 @@ async def test_an_upload_that_breaks_off_keeps_nothing(served: Whole, claimed: A
     address, before = urlsplit(served.url), kept(served)
     reader, writer = await asyncio.open_connection(address.hostname, address.port)
     head = f"PUT /api/v1/objects/{DIGEST} HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {claimed.token}\r\n"
-    writer.write(head.encode() + b"Content-Length: 900\r\n\r\n" + BODY[:500])
+    writer.write(head.encode() + b"Content-Length: 900000\r\n\r\n" + bytes(500_000))
     await writer.drain()
     incoming = served.settings.data / "objects" / "incoming"
     async with asyncio.timeout(10):

@@ -141,3 +141,29 @@ async def test_a_watcher_is_woken(live: NatsLive) -> None:
     await asyncio.sleep(0)
     watcher.put(GapFeared())
     assert await waiting == GapFeared()
+
+
+async def test_a_stopped_watcher_waits_no_more_and_tells_nothing() -> None:
+    watcher = QueueWatcher()
+    waiting = asyncio.create_task(watcher.next(60))
+    await asyncio.sleep(0)
+    watcher.stop()
+    watcher.put(GapFeared())
+    assert await waiting is None
+    assert await watcher.next(60) is None
+
+
+async def test_facts_of_runs_nobody_watches_are_let_pass(live: NatsLive, connection: Connection) -> None:
+    log = ListLog()
+    events = NatsEventStream(connection)
+    await events.ensure(await log.identity(), Position(0))
+    async with live.watch(ANN, OTHER):
+        pass
+    for run in (OTHER, RUN):
+        await log.append(RunStarted(epoch=1, backend="big"), stream=run)
+    async with live.watch(ANN, RUN) as one, live.watch(BOB, RUN) as two:
+        await events.publish(log.stored)
+        for watcher in (one, two):
+            fact = await heard(watcher)
+            assert isinstance(fact, FactSeen)
+            assert fact.recorded.stream == RUN
