@@ -30,7 +30,9 @@ from domain.run import (
 from projections.paging import TIMED, bounded, page, timed
 from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one
+from projections.rows import Rows
 
+NEW_OR_OTHER = (RunSubmitted, BackendSeen, BackendLost)
 SHOWN = (Status.QUEUED, Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 
 
@@ -83,8 +85,7 @@ class BackendRow(Struct, gc=False):
 
 def _run(recorded: AnyRecorded) -> Iterable[UUID]:
     """A run that is submitted is not there yet."""
-    new_or_other = RunSubmitted | BackendSeen | BackendLost
-    return () if isinstance(recorded.event, new_or_other) else (recorded.stream,)
+    return () if isinstance(recorded.event, NEW_OR_OTHER) else (recorded.stream,)
 
 
 def _lost_outputs(recorded: AnyRecorded) -> Iterable[UUID]:
@@ -105,77 +106,63 @@ BACKENDS = Table("backends", BackendRow, ("name",), _backend)
 
 
 def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
-    runs, id, at, position = buffer["runs"], recorded.stream, recorded.at, recorded.position
-    match recorded.event:
+    event, at = recorded.event, recorded.at
+    match event:
         case RunSubmitted(owner=owner, workflow=workflow, workflow_version=number, priority=priority):
-            runs.put(RunRow(id, owner, workflow, number, Status.QUEUED, priority, position, at))
-        case RunClaimed(epoch=epoch, backend=backend):
-            runs.change(id, position=position, epoch=epoch, backend=backend, not_before=None)
-        case RunStarted(backend=backend):
-            runs.change(id, position=position, status=Status.RUNNING, backend=backend, started_at=at)
-        case OutputStored() as stored:
-            runs.change(id, position=position)
-            _add_output(runs.get(id), stored, at, buffer)
-        case RunSucceeded(execution_s=execution_s):
-            runs.change(
-                id,
-                position=position,
-                status=Status.SUCCEEDED,
-                ended_at=at,
-                execution_s=execution_s,
-                failure=None,
-            )
-        case RunAttemptLost(failure=failure):
-            _lose_attempt(runs.get(id), failure, position, buffer)
-        case RunRequeued(not_before=not_before):
-            runs.change(id, position=position, not_before=not_before, backend=None)
-        case RunFailed(failure=failure):
-            runs.change(id, position=position, status=Status.FAILED, ended_at=at, failure=failure)
-        case RunCancelled():
-            runs.change(id, position=position, status=Status.CANCELLED, ended_at=at)
+            position, status = recorded.position, Status.QUEUED
+            row = RunRow(recorded.stream, owner, workflow, number, status, priority, position, at)
+            buffer["runs"].put(row)
         case BackendSeen(name=name, executor=executor, comfyui_version=comfyui_version, device=device):
             buffer["backends"].put(BackendRow(name, True, executor, comfyui_version, device, "", at))
         case BackendLost(name=name, reason=reason):
             buffer["backends"].change(name, live=False, reason=reason, since=at)
         case _:
-            pass
+            if run := buffer["runs"].edit(recorded.stream):
+                run.position = recorded.position
+                _change(run, event, at, buffer["outputs"])
 
 
-def _add_output(run: RunRow | None, stored: OutputStored, at: datetime, buffer: Buffer) -> None:
-    if run is None:
-        return
+def _change(run: RunRow, event: RunEvent, at: datetime, outputs: Rows[OutputRow]) -> None:
+    match event:
+        case RunClaimed():
+            run.epoch, run.backend, run.not_before = event.epoch, event.backend, None
+        case RunStarted():
+            run.status, run.backend, run.started_at = Status.RUNNING, event.backend, at
+        case OutputStored():
+            outputs.put(_output(run, event, at))
+        case RunSucceeded():
+            run.status, run.ended_at, run.failure = Status.SUCCEEDED, at, None
+            run.execution_s = event.execution_s
+        case RunAttemptLost():
+            run.status, run.started_at, run.failure = Status.QUEUED, None, event.failure
+            run.attempts_lost += 1
+            outputs.remove_of(run.id)  # the next attempt stores them again
+        case RunRequeued():
+            run.not_before, run.backend = event.not_before, None
+        case RunFailed():
+            run.status, run.ended_at, run.failure = Status.FAILED, at, event.failure
+        case RunCancelled():
+            run.status, run.ended_at = Status.CANCELLED, at
+        case RunSubmitted():
+            pass  # makes the row
+
+
+def _output(run: RunRow, stored: OutputStored, at: datetime) -> OutputRow:
     output = stored.output
-    buffer["outputs"].put(
-        OutputRow(
-            run.id,
-            output.node,
-            output.index,
-            run.owner,
-            stored.epoch,
-            output.digest,
-            output.name,
-            output.media_type,
-            output.size_bytes,
-            output.width,
-            output.height,
-            output.thumbnails,
-            at,
-        )
-    )
-
-
-def _lose_attempt(run: RunRow | None, failure: Failure, position: int, buffer: Buffer) -> None:
-    """What the attempt had stored so far does not count: the next one stores it again."""
-    if run is None:
-        return
-    buffer["outputs"].remove_of(run.id)
-    buffer["runs"].change(
+    return OutputRow(
         run.id,
-        position=position,
-        status=Status.QUEUED,
-        attempts_lost=run.attempts_lost + 1,
-        failure=failure,
-        started_at=None,
+        output.node,
+        output.index,
+        run.owner,
+        stored.epoch,
+        output.digest,
+        output.name,
+        output.media_type,
+        output.size_bytes,
+        output.width,
+        output.height,
+        output.thumbnails,
+        at,
     )
 
 

@@ -1,11 +1,11 @@
 """The statements of one table of one generation: load by key, upsert, delete, COPY."""
 
 from collections.abc import Sequence
-from operator import attrgetter
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import astuple
 from psycopg import AsyncConnection
 
 from projections.projection import Table
@@ -58,8 +58,8 @@ class StoredTable(Generic[R]):
 
     def upserting(self, rows: Sequence[R]) -> Statement:
         """Insert or replace."""
-        columns = [list(map(attrgetter(name), rows)) for name in self.columns]
-        return self._upsert, [array(kind, values) for kind, values in zip(self._types, columns, strict=True)]
+        columns = zip(self._types, zip(*map(astuple, rows), strict=True), strict=True)
+        return self._upsert, [array(kind, values) for kind, values in columns]
 
     def deleting(self, keys: Sequence[Key]) -> Statement:
         columns = list(zip(*keys, strict=True)) if len(self._key_types) > 1 else [keys]
@@ -76,8 +76,8 @@ class StoredTable(Generic[R]):
             await copy.write(COPY_END)
 
     def _packed(self, rows: Sequence[R]) -> bytes:
-        columns = [list(map(attrgetter(name), rows)) for name in self.columns]
-        return copy_rows([kind.encode(values) for kind, values in zip(self._types, columns, strict=True)])
+        columns = zip(self._types, zip(*map(astuple, rows), strict=True), strict=True)
+        return copy_rows([kind.encode(values) for kind, values in columns])
 
 
 async def prepare(connection: AsyncConnection[Any]) -> None:

@@ -9,6 +9,7 @@ import types
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
+from itertools import chain, repeat
 from typing import Any, Union, get_args, get_origin
 from uuid import UUID
 
@@ -46,11 +47,15 @@ def _uuids(values: Sequence[UUID | None]) -> Elements:
 
 
 def _texts(values: Sequence[str | None]) -> Elements:
+    return _often_repeated(values, _text)
+
+
+def _often_repeated(values: Sequence[Any], encode: Callable[[Any], bytes]) -> Elements:
+    """Most columns of words and numbers repeat a few."""
     distinct = set(values)
-    if len(distinct) < len(values) // 2:  # most columns of words repeat a few
-        elements = {v: _text(v) for v in distinct}
-        return [elements[v] for v in values]
-    return [_text(v) for v in values]
+    if len(distinct) < len(values) // 2:
+        return list(map({v: encode(v) for v in distinct}.__getitem__, values))
+    return list(map(encode, values))
 
 
 def _text(value: str | None) -> bytes:
@@ -61,7 +66,11 @@ def _text(value: str | None) -> bytes:
 
 
 def _bigints(values: Sequence[int | None]) -> Elements:
-    return [NULL if v is None else _bigint(8, v) for v in values]
+    return _often_repeated(values, _integer)
+
+
+def _integer(value: int | None) -> bytes:
+    return NULL if value is None else _bigint(8, value)
 
 
 def _doubles(values: Sequence[float | None]) -> Elements:
@@ -134,5 +143,5 @@ def array(column: Type, values: Sequence[Any]) -> Packed:
 
 def copy_rows(columns: Sequence[Elements]) -> bytes:
     """Rows of a binary COPY, without its head and end."""
-    count = struct.pack("!h", len(columns))
-    return b"".join([count + b"".join(row) for row in zip(*columns, strict=True)])
+    counts = repeat(struct.pack("!h", len(columns)), len(columns[0]))
+    return b"".join(chain.from_iterable(zip(counts, *columns, strict=True)))

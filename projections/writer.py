@@ -108,8 +108,7 @@ class Writer:
             touched, rows = stored.table.touched, self._rows[name]
             groups = rows.unknown(group for recorded in events for group in touched(recorded))
             if groups:
-                wanted = list(groups)
-                rows.load(wanted, await stored.load(self.connection, wanted))
+                rows.load(groups, await stored.load(self.connection, groups))
 
     async def _store(self, upto: Position) -> None:
         statements = list(self._statements())
