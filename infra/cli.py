@@ -39,6 +39,12 @@ def dispatch() -> None:
 
 
 @app.command()
+def errands() -> None:
+    """Do what follows from events: webhooks, erasures, exports, audits."""
+    _process("errands")
+
+
+@app.command()
 def execute() -> None:
     """Drive a ComfyUI."""
     _process("execute")

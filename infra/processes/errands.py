@@ -1,0 +1,29 @@
+"""`comfyplus errands`: everything that follows from events, or from time, and has no door of its own."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeAlias
+
+from infra.settings import Settings
+from infra.wiring import until_told_to_stop
+
+Errand: TypeAlias = Callable[[], Awaitable[None]]
+"""Runs until it is cancelled, and keeps its own failures from the others."""
+
+
+async def run(settings: Settings) -> None:
+    await until_told_to_stop(lambda: _all(errands(settings)))
+
+
+def errands(settings: Settings) -> Sequence[Errand]:
+    return ()
+
+
+async def _all(errands: Sequence[Errand]) -> None:
+    async with asyncio.TaskGroup() as group:
+        for errand in errands:
+            group.create_task(_one(errand))
+
+
+async def _one(errand: Errand) -> None:
+    await errand()
