@@ -1,13 +1,13 @@
 """`comfyplus errands`: everything that follows from events, or from time, and has no door of its own."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, TypeAlias
 
 from infra.settings import Settings
 from infra.wiring import until_told_to_stop
 
-Errand: TypeAlias = Callable[[], Awaitable[None]]
+Errand: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 """Runs until it is cancelled, and keeps its own failures from the others."""
 
 
@@ -22,8 +22,4 @@ def errands(settings: Settings) -> Sequence[Errand]:
 async def _all(errands: Sequence[Errand]) -> None:
     async with asyncio.TaskGroup() as group:
         for errand in errands:
-            group.create_task(_one(errand))
-
-
-async def _one(errand: Errand) -> None:
-    await errand()
+            group.create_task(errand())
