@@ -1,0 +1,50 @@
+"""A public event as outsiders get it: a CloudEvent 1.0 in structured JSON, the same over NATS, webhooks and HTTP."""
+
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from domain.event import AnyRecorded
+from domain.public import PublicEvent, public
+
+CONTENT_TYPE = "application/cloudevents+json"
+
+
+class Told(Struct, frozen=True, kw_only=True):
+    """`source` names the log, `id` is the position in it: together they name the event for ever."""
+
+    specversion: str = "1.0"
+    id: str
+    source: str
+    type: str
+    subject: str
+    time: datetime
+    datacontenttype: str = "application/json"
+    data: PublicEvent
+
+
+_encode = msgspec.json.Encoder().encode
+
+
+def told(recorded: AnyRecorded, log: UUID) -> bytes | None:
+    """The message; None when the event does not concern outsiders. `log`: the log's identity."""
+    event = public(recorded)
+    if event is None:
+        return None
+    return _encode(
+        Told(
+            id=str(recorded.position),
+            source=f"urn:uuid:{log}",
+            type=public_type(type(event)),
+            subject=str(recorded.stream),
+            time=recorded.at,
+            data=event,
+        )
+    )
+
+
+def public_type(event: type[PublicEvent]) -> str:
+    """`run.submitted.v1`: its CloudEvents `type`."""
+    return str(event.__struct_config__.tag)
