@@ -114,6 +114,14 @@ class Streams:
         held = await self._fresh(decider, stream)
         return held.state, held.version
 
+    def learn(self, decider: Decider[S, E], stream: StreamId, version: int, event: E) -> None:
+        """Take in an event of the log that was met elsewhere, so that it need not be read for the next decision."""
+        held = self._states.get(stream)
+        if held is None and version == 1:
+            held = Held(decider.initial, 0)
+        if held is not None and held.version + 1 == version:
+            self._keep(stream, Held(decider.fold(held.state, [event]), version))
+
     async def transact(self, context: Context, *changes: Change[Any, Any]) -> Accepted:
         """Append what the decisions say, all or nothing. Raises what they refuse, KeyReused, the log's faults.
 

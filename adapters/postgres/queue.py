@@ -98,7 +98,7 @@ WITH next AS MATERIALIZED (
     FROM appended WHERE q.run = appended.run AND appended.stale IS NULL
     RETURNING q.position
 )
-SELECT next.run, next.epoch, next.owner, next.graph, next.timeout_s, held.position
+SELECT next.run, next.version, next.epoch, next.owner, next.graph, next.timeout_s, held.position
 FROM next LEFT JOIN held ON true
 """
 RENEW = """
@@ -108,7 +108,7 @@ WHERE q.run = held.run AND q.epoch = held.epoch AND q.executor = %s AND q.state 
 RETURNING q.run, q.epoch, q.graph
 """
 HELD = """
-SELECT run, epoch, owner, backend, graph, timeout_s, position FROM work.queue
+SELECT run, version, epoch, owner, backend, graph, timeout_s, position FROM work.queue
 WHERE executor = %s AND state = 'held' ORDER BY position
 """
 EXPIRED = """
@@ -173,7 +173,7 @@ class PostgresQueue:
             row = await self._claim(request, lease_until, epoch)
             if row is None:
                 return None
-            run, before, owner, graph, timeout_s, position = row
+            run, version, before, owner, graph, timeout_s, position = row
             if before + 1 == epoch:
                 break
             epoch = before + 1
@@ -181,6 +181,7 @@ class PostgresQueue:
             raise StaleStreamError
         return Claimed(
             run=RunId(run),
+            version=version + 1,
             epoch=epoch,
             owner=AccountId(owner),
             backend=request.backend,
@@ -191,7 +192,7 @@ class PostgresQueue:
 
     async def _claim(
         self, request: ClaimRequest, lease_until: datetime, epoch: int
-    ) -> tuple[UUID, int, UUID, str, int, int | None] | None:
+    ) -> tuple[UUID, int, int, UUID, str, int, int | None] | None:
         """The next run as it was, and where its claim stands in the log if it had the epoch before this one."""
         waiting = Run(status=Status.QUEUED, epoch=epoch - 1)
         (claimed,) = run_rules.claim(waiting, backend=request.backend, executor=request.executor)
@@ -219,6 +220,7 @@ class PostgresQueue:
         return [
             Claimed(
                 run=RunId(run),
+                version=version,
                 epoch=epoch,
                 owner=AccountId(owner),
                 backend=backend,
@@ -226,7 +228,9 @@ class PostgresQueue:
                 timeout_s=timeout_s,
                 position=Position(position),
             )
-            for run, epoch, owner, backend, graph, timeout_s, position in await self._fetch(HELD, (executor,))
+            for run, version, epoch, owner, backend, graph, timeout_s, position in await self._fetch(
+                HELD, (executor,)
+            )
         ]
 
     async def expired(self, now: datetime) -> Sequence[Expired]:

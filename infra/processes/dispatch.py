@@ -30,7 +30,7 @@ async def run(settings: Settings) -> None:
             NatsDispatchServer(connection),
             Dispatcher(wants),
         )
-        folding = Folding(tail, queue, server)
+        folding = Folding(tail, queue, server, wants.streams)
         answering = Answering(queue, folding, dispatcher, wants.contents, secrets, now, Leases(lease))
         sweeping = Sweeping(queue, dispatcher, server, now, every_s=settings.sweep_s, lease=lease)
         await until_told_to_stop(lambda: dispatch(server, folding, answering, sweeping), connection)

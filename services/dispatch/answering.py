@@ -16,7 +16,7 @@ from commands.runs import ReportRun, lost, started, stored, succeeded
 from commands.streams import Context
 from domain.ids import AccountId, Actor, Digest, attempt_id
 from domain.refusals import DomainError
-from domain.run import Run, RunEvent
+from domain.run import RUN, Run, RunClaimed, RunEvent
 from services.dispatch.folding import Folding
 from services.ports.dispatching import Claimed, ClaimTokens, RunQueue
 from services.ports.messages import (
@@ -126,8 +126,14 @@ class Answering:
                 await self._folding.catch_up()
             else:
                 self._folding.claimed(claimed is not None)
+                if claimed is not None:
+                    self._learn(claimed, request.executor)
                 return claimed
         return None
+
+    def _learn(self, claimed: Claimed, executor: str) -> None:
+        event = RunClaimed(epoch=claimed.epoch, backend=claimed.backend, executor=executor)
+        self._dispatcher.needs.streams.learn(RUN, claimed.run, claimed.version, event)
 
     async def _assignment(self, claimed: Claimed) -> Assignment:
         expires = self._lease_until() + TOKEN_GRACE

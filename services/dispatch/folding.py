@@ -4,9 +4,11 @@ import asyncio
 import logging
 from contextlib import suppress
 
+from commands.streams import Streams
 from domain.event import topic
 from domain.ids import Position
 from domain.run import (
+    RUN,
     OutputStored,
     RunAttemptLost,
     RunCancelled,
@@ -44,8 +46,9 @@ UNTOLD = 10_000  # positions without a run's event, before even they move the ch
 class Folding:
     """One at a time in a process; several processes take turns at the queue's checkpoint."""
 
-    def __init__(self, log: RunLog, queue: RunQueue, server: DispatchServer) -> None:
+    def __init__(self, log: RunLog, queue: RunQueue, server: DispatchServer, streams: Streams) -> None:
         self._log = log
+        self._streams = streams
         self._queue = queue
         self._server = server
         self._lock = asyncio.Lock()
@@ -85,6 +88,8 @@ class Folding:
             self._seen = page.upto
             return False
         revoked = await self._queue.apply(page.events, page.upto)
+        for recorded in page.events:  # somebody will report on most of them
+            self._streams.learn(RUN, recorded.stream, recorded.version, recorded.event)
         for each in revoked or ():
             await self._server.cancel(each.executor, each.attempt)
         claimable = any(isinstance(each.event, RunSubmitted | RunRequeued) for each in page.events)

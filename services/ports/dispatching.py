@@ -94,7 +94,10 @@ class ClaimTokens(Protocol):
 
 
 class Claimed(Struct, frozen=True, kw_only=True):
+    """`version`: the run's, when it was claimed."""
+
     run: RunId
+    version: int
     epoch: int
     owner: AccountId
     backend: str

@@ -148,7 +148,7 @@ async def test_an_outage_of_the_log_is_a_warning(
     database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with office(database, tmp_path) as made:
-        folding = Folding(AwayLog(), made.queue, made.line)
+        folding = Folding(AwayLog(), made.queue, made.line, made.wants.streams)
         dispatcher = Dispatcher(made.wants)
         answering = Answering(
             made.queue, folding, dispatcher, made.wants.contents, made.secrets, made.clock.now

@@ -173,7 +173,7 @@ async def _dispatching(stack: AsyncExitStack, settings: Settings) -> Coroutine[A
     tail = await _tail(stack, url)
     wants = await stack.enter_async_context(needs(settings, secrets, url))
     queue, server, dispatcher = PostgresQueue(connections), NatsDispatchServer(connection), Dispatcher(wants)
-    folding = Folding(tail, queue, server)
+    folding = Folding(tail, queue, server, wants.streams)
     answering = Answering(queue, folding, dispatcher, wants.contents, secrets, now, Leases(lease))
     sweeping = Sweeping(queue, dispatcher, server, now, every_s=settings.sweep_s, lease=lease)
     return dispatch(server, folding, answering, sweeping)

@@ -248,3 +248,25 @@ async def test_only_so_many_states_are_kept() -> None:
     assert log.loads == 0
     await small.transact(context(), give_back(streams[0]))
     assert log.loads == 1
+
+
+async def test_what_was_learned_need_not_be_read(ground: Ground) -> None:
+    stream = uuid4()
+    await ground.others.transact(context(), take(stream))
+    ground.ours.learn(RESERVATION, stream, 1, RESERVED)
+    assert (await ground.ours.transact(context(), give_back(stream))).position == 2
+    assert ground.log.loads == 1  # the others'
+
+
+async def test_a_gap_teaches_nothing(ground: Ground) -> None:
+    stream = uuid4()
+    await ground.others.transact(context(), take(stream))
+    await ground.others.transact(context(), give_back(stream))
+    ground.ours.learn(RESERVATION, stream, 2, RELEASED)
+    with pytest.raises(Conflict):
+        await ground.ours.transact(context(), Change(RESERVATION, stream, _never))
+
+
+def _never(state: Reservation) -> list[ReservationEvent]:
+    assert state == Reservation(), "folded from the log"
+    raise Conflict("no")
