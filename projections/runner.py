@@ -154,6 +154,8 @@ class Follower:
             if writer.wanted(events) or (upto > writer.position and now - moved_at > LATEST_MOVE_S):
                 await writer.apply(events, upto)
                 moved_at = now
+                if self._projection.gather_s:
+                    await asyncio.sleep(now + self._projection.gather_s - time.monotonic())
             seen = upto
             quiet_s = QUIET_MOVE_S if seen > writer.position else STAND_BY_S
             if not await self._tail.grows(seen, quiet_s):
