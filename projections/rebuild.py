@@ -19,7 +19,7 @@ from domain.event import AnyRecorded
 from domain.ids import Position
 from projections import generations
 from projections.generations import Generation
-from projections.pages import Connect, LogPages
+from projections.pages import Connect, LogPages, PackedPage, uncollected
 from projections.projection import Page, Projection, Undecodable
 from projections.tables import StoredTable, prepare
 from projections.writer import PoisonError, Writer, empty
@@ -27,6 +27,7 @@ from projections.writer import PoisonError, Writer, empty
 logger = logging.getLogger(__name__)
 
 BULK_PAGE = 5_000  # events; about 2 MB
+BATCH = 20_000  # events folded before rows are written: a run that came and went meanwhile is written once
 MEMORY_ROWS = 1_500_000  # a bulk load that needs more goes on in batches, where rows are forgotten
 OVERTAKE_S = 60.0  # of trying to get in front of the live build, under any load
 GRACE_S = 60.0  # a replaced build is kept for readers that still hold it
@@ -117,7 +118,7 @@ async def _load(
         while (page := await fetching).upto > position and sum(map(len, rows.values())) < MEMORY_ROWS:
             fetching = asyncio.create_task(pages.fetch(page.upto, BULK_PAGE, topics))
             try:
-                await asyncio.to_thread(lambda: _fold(projection, pages.unpack(page), rows))
+                await asyncio.to_thread(_take_in, projection, pages, page, rows)
             except msgspec.DecodeError:
                 _fold(projection, await pages.one_by_one(position, page.upto, topics), rows)
             for table in growing:
@@ -126,13 +127,18 @@ async def _load(
                 added.forget()
             position = page.upto
             meter.tell(position)
-            gc.freeze()  # what is kept is kept to the end: no collector need walk through it again
+        for table in stored:
+            await table.copy(connection, rows.pop(table.table.name).everything())
+        return position
     finally:
         gc.unfreeze()
         await _cancelled(fetching)
-    for table in stored:
-        await table.copy(connection, rows.pop(table.table.name).everything())
-    return position
+
+
+def _take_in(projection: Projection, pages: LogPages, page: PackedPage, rows: dict[str, Any]) -> None:
+    with uncollected():
+        _fold(projection, pages.unpack(page), rows)
+        gc.freeze()  # what is kept is kept to the end: no collector need walk through it
 
 
 def _fold(projection: Projection, events: list[AnyRecorded], rows: dict[str, Any]) -> None:
@@ -155,9 +161,9 @@ async def _overtake(
     fetching: asyncio.Task[Page] | None = None
     while True:
         before = writer.position
-        page = await (fetching or pages.after(before, BULK_PAGE, topics))
-        far = page.upto == before + BULK_PAGE
-        fetching = asyncio.create_task(pages.after(page.upto, BULK_PAGE, topics)) if far else None
+        page = await (fetching or pages.after(before, BATCH, topics))
+        far = page.upto == before + BATCH
+        fetching = asyncio.create_task(pages.after(page.upto, BATCH, topics)) if far else None
         if page.upto > before:
             try:
                 await writer.apply(page.events, page.upto)

@@ -118,7 +118,7 @@ class Rows(Generic[R]):
     def take(self) -> tuple[list[R], list[Key]]:
         """What has to be stored: rows to insert or replace, and keys to delete. Forgets that it was changed."""
         rows, gone = [], []
-        for place in self._changed:
+        for place in sorted(self._changed):  # neighbours in the index one after the other
             row = self._rows[place]
             if row is None:
                 gone.append(self._gone[place])

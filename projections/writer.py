@@ -1,6 +1,7 @@
 """Folds events into one generation of a read model: rows and checkpoint in one transaction."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any
 
 from psycopg import AsyncConnection, InterfaceError, OperationalError, errors
@@ -106,7 +107,7 @@ class Writer:
     async def _load(self, events: Sequence[AnyRecorded]) -> None:
         for name, stored in self._stored.items():
             touched, rows = stored.table.touched, self._rows[name]
-            groups = rows.unknown(group for recorded in events for group in touched(recorded))
+            groups = rows.unknown(chain.from_iterable(map(touched, events)))
             if groups:
                 rows.load(groups, await stored.load(self.connection, groups))
 
