@@ -1,12 +1,13 @@
 """Every row there is: what it must reach, and what measures it. The order is the order of running."""
 
-from bench import claim, http, log, overhead, paced, replay, start, sustained, swap, visible
+from bench import claim, http, log, overhead, paced, replay, sealing, start, sustained, swap, visible
 from bench.row import Measurement, Target
 
 TARGETS: dict[str, Target] = {
     "log_vs_library": Target("ratio", 25, True),
     "log_vs_pgbench": Target("ratio", 1, True),
     "log_lone_vs_library": Target("ratio", 0.5, False),
+    "log_seal_cost": Target("ratio", 0.15, False),
     "http_vs_empty": Target("ratio", 0.4, True),
     "visible_p50_ms": Target("ms", 3, False),
     "visible_p99_ms": Target("ms", 10, False),
@@ -24,6 +25,7 @@ TARGETS: dict[str, Target] = {
 
 MEASUREMENTS: dict[tuple[str, ...], Measurement] = {
     ("log_vs_library", "log_vs_pgbench", "log_lone_vs_library"): log.measure,
+    ("log_seal_cost",): sealing.measure,
     ("http_vs_empty",): http.measure,
     ("visible_p50_ms", "visible_p99_ms"): visible.measure,
     ("sustained_events_s",): sustained.measure,
