@@ -1,15 +1,15 @@
 """Run status: each run as its owner sees it, its outputs, and the backends that are there to run it."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any, TypeAlias, get_args
 from uuid import UUID
 
 from msgspec import Struct
 
 from domain.backend import BackendEvent, BackendLost, BackendSeen
-from domain.event import AnyRecorded
+from domain.event import AnyRecorded, Event
 from domain.ids import AccountId, RunId, WorkflowId
 from domain.refusals import FieldError, Invalid
 from domain.run import (
@@ -32,7 +32,7 @@ from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one
 from projections.rows import Rows
 
-NEW_OR_OTHER = (RunSubmitted, BackendSeen, BackendLost)
+BACKEND_EVENTS = {BackendSeen, BackendLost}
 SHOWN = (Status.QUEUED, Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 
 
@@ -85,19 +85,16 @@ class BackendRow(Struct, gc=False):
 
 def _run(recorded: AnyRecorded) -> Iterable[UUID]:
     """A run that is submitted is not there yet."""
-    return () if isinstance(recorded.event, NEW_OR_OTHER) else (recorded.stream,)
+    return (recorded.stream,) if type(recorded.event) in CHANGES else ()
 
 
 def _lost_outputs(recorded: AnyRecorded) -> Iterable[UUID]:
-    return (recorded.stream,) if isinstance(recorded.event, RunAttemptLost) else ()
+    return (recorded.stream,) if type(recorded.event) is RunAttemptLost else ()
 
 
 def _backend(recorded: AnyRecorded) -> Iterable[str]:
-    match recorded.event:
-        case BackendSeen(name=name) | BackendLost(name=name):
-            return (name,)
-        case _:
-            return ()
+    event = recorded.event
+    return (event.name,) if type(event) in BACKEND_EVENTS else ()
 
 
 RUNS = Table("runs", RunRow, ("id",), _run)
@@ -107,64 +104,94 @@ BACKENDS = Table("backends", BackendRow, ("name",), _backend)
 
 def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
     event, at = recorded.event, recorded.at
+    if change := CHANGES.get(type(event)):
+        if run := buffer["runs"].edit(recorded.stream):
+            run.position = recorded.position
+            change(run, event, at, buffer["outputs"])
+        return
     match event:
-        case RunSubmitted(owner=owner, workflow=workflow, workflow_version=number, priority=priority):
+        case RunSubmitted():
             position, status = recorded.position, Status.QUEUED
-            row = RunRow(recorded.stream, owner, workflow, number, status, priority, position, at)
-            buffer["runs"].put(row)
+            number, priority = event.workflow_version, event.priority
+            buffer["runs"].put(
+                RunRow(recorded.stream, event.owner, event.workflow, number, status, priority, position, at)
+            )
         case BackendSeen(name=name, executor=executor, comfyui_version=comfyui_version, device=device):
             buffer["backends"].put(BackendRow(name, True, executor, comfyui_version, device, "", at))
         case BackendLost(name=name, reason=reason):
             buffer["backends"].change(name, live=False, reason=reason, since=at)
         case _:
-            if run := buffer["runs"].edit(recorded.stream):
-                run.position = recorded.position
-                _change(run, event, at, buffer["outputs"])
+            pass
 
 
-def _change(run: RunRow, event: RunEvent, at: datetime, outputs: Rows[OutputRow]) -> None:
-    match event:
-        case RunClaimed():
-            run.epoch, run.backend, run.not_before = event.epoch, event.backend, None
-        case RunStarted():
-            run.status, run.backend, run.started_at = Status.RUNNING, event.backend, at
-        case OutputStored():
-            outputs.put(_output(run, event, at))
-        case RunSucceeded():
-            run.status, run.ended_at, run.failure = Status.SUCCEEDED, at, None
-            run.execution_s = event.execution_s
-        case RunAttemptLost():
-            run.status, run.started_at, run.failure = Status.QUEUED, None, event.failure
-            run.attempts_lost += 1
-            outputs.remove_of(run.id)  # the next attempt stores them again
-        case RunRequeued():
-            run.not_before, run.backend = event.not_before, None
-        case RunFailed():
-            run.status, run.ended_at, run.failure = Status.FAILED, at, event.failure
-        case RunCancelled():
-            run.status, run.ended_at = Status.CANCELLED, at
-        case RunSubmitted():
-            pass  # makes the row
+Outputs: TypeAlias = Rows[OutputRow]
 
 
-def _output(run: RunRow, stored: OutputStored, at: datetime) -> OutputRow:
-    output = stored.output
-    return OutputRow(
-        run.id,
-        output.node,
-        output.index,
-        run.owner,
-        stored.epoch,
-        output.digest,
-        output.name,
-        output.media_type,
-        output.size_bytes,
-        output.width,
-        output.height,
-        output.thumbnails,
-        at,
+def _claimed(run: RunRow, event: RunClaimed, at: datetime, outputs: Outputs) -> None:
+    run.epoch, run.backend, run.not_before = event.epoch, event.backend, None
+
+
+def _started(run: RunRow, event: RunStarted, at: datetime, outputs: Outputs) -> None:
+    run.status, run.backend, run.started_at = Status.RUNNING, event.backend, at
+
+
+def _output_stored(run: RunRow, event: OutputStored, at: datetime, outputs: Outputs) -> None:
+    output = event.output
+    outputs.put(
+        OutputRow(
+            run.id,
+            output.node,
+            output.index,
+            run.owner,
+            event.epoch,
+            output.digest,
+            output.name,
+            output.media_type,
+            output.size_bytes,
+            output.width,
+            output.height,
+            output.thumbnails,
+            at,
+        )
     )
 
+
+def _succeeded(run: RunRow, event: RunSucceeded, at: datetime, outputs: Outputs) -> None:
+    run.status, run.ended_at, run.failure = Status.SUCCEEDED, at, None
+    run.execution_s = event.execution_s
+
+
+def _attempt_lost(run: RunRow, event: RunAttemptLost, at: datetime, outputs: Outputs) -> None:
+    """What the attempt had stored so far does not count: the next one stores it again."""
+    run.status, run.started_at, run.failure = Status.QUEUED, None, event.failure
+    run.attempts_lost += 1
+    outputs.remove_of(run.id)
+
+
+def _requeued(run: RunRow, event: RunRequeued, at: datetime, outputs: Outputs) -> None:
+    run.not_before, run.backend = event.not_before, None
+
+
+def _failed(run: RunRow, event: RunFailed, at: datetime, outputs: Outputs) -> None:
+    run.status, run.ended_at, run.failure = Status.FAILED, at, event.failure
+
+
+def _cancelled(run: RunRow, event: RunCancelled, at: datetime, outputs: Outputs) -> None:
+    run.status, run.ended_at = Status.CANCELLED, at
+
+
+# found by type: a class pattern that does not fit costs an event 0.1 us, and there are millions
+CHANGES: dict[type[Event], Callable[[RunRow, Any, datetime, Outputs], None]] = {
+    RunClaimed: _claimed,
+    RunStarted: _started,
+    OutputStored: _output_stored,
+    RunSucceeded: _succeeded,
+    RunAttemptLost: _attempt_lost,
+    RunRequeued: _requeued,
+    RunFailed: _failed,
+    RunCancelled: _cancelled,
+}
+"""What an event changes of its run, whose position is already set."""
 
 RUN_STATUS = Projection(
     name="run_status",

@@ -1,5 +1,6 @@
 """What each read model shows after some events."""
 
+from typing import get_args
 from uuid import UUID, uuid4
 
 import pytest
@@ -14,9 +15,11 @@ from domain.run import (
     RunAttemptLost,
     RunCancelled,
     RunClaimed,
+    RunEvent,
     RunFailed,
     RunRequeued,
     RunStarted,
+    RunSubmitted,
     RunSucceeded,
     Status,
 )
@@ -33,7 +36,7 @@ from domain.workflow import (
 from projections.audit_trail import AUDIT_TRAIL
 from projections.gallery import GALLERY
 from projections.rows import NotLoadedError, Rows
-from projections.run_status import RUN_STATUS, RunRow
+from projections.run_status import CHANGES, RUN_STATUS, RunRow
 from projections.workflow_shelf import WORKFLOW_SHELF, WORKFLOWS
 from tests.projections.ground import NOON, folded
 from tests.projections.stories import ANN, GRAPH, joined, output, submitted
@@ -153,3 +156,7 @@ def test_a_fold_that_looks_at_rows_not_loaded_is_refused() -> None:
 def test_strangers_events_change_nothing() -> None:
     account, _, registered = joined(AccountId(uuid4()), "eve")
     assert folded(RUN_STATUS, (account, registered)) == {"runs": [], "outputs": [], "backends": []}
+
+
+def test_no_event_of_a_run_is_forgotten() -> None:
+    assert {RunSubmitted, *CHANGES} == set(get_args(RunEvent))
