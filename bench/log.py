@@ -71,10 +71,10 @@ def measure(ground: Ground) -> Mapping[str, Figure]:
         ours, theirs, clients, our_ms, their_ms = [], [], [], [], []
         seconds = ground.seconds(SECONDS)
         for _ in range(ground.rounds(ROUNDS)):
-            ours.append(uvloop.run(ours(server, WRITERS, seconds, round(MOST * seconds)))[0])
+            ours.append(uvloop.run(append(server, WRITERS, seconds, round(MOST * seconds)))[0])
             theirs.append(library.rate(THREADS, seconds))
             clients.append(_pgbench(server, script, seconds))
-            our_ms.append(median(uvloop.run(ours(server, 1, 1e9, LONE_COMMANDS))[1]) * 1000)
+            our_ms.append(median(uvloop.run(append(server, 1, 1e9, LONE_COMMANDS))[1]) * 1000)
             their_ms.append(library.lone_ms(LONE_COMMANDS))
         library.close()
     state = f"{len(STATE)} B of state"
@@ -93,7 +93,7 @@ def measure(ground: Ground) -> Mapping[str, Figure]:
     }
 
 
-async def ours(server: Database, writers: int, seconds: float, most: int) -> tuple[float, list[float]]:
+async def append(server: Database, writers: int, seconds: float, most: int) -> tuple[float, list[float]]:
     """Commands a second, and how long each took."""
     url = server.of("comfyplus_app")
     pool: AsyncConnectionPool[Any] = AsyncConnectionPool(

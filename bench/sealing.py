@@ -16,7 +16,7 @@ import psycopg
 import uvloop
 
 from bench.figures import spread
-from bench.log import MOST, WRITERS, ours
+from bench.log import MOST, WRITERS, append
 from bench.row import Figure, Ground
 from bench.servers import SECRET, Database, database
 from infra import migrate
@@ -35,7 +35,7 @@ def measure(ground: Ground) -> Mapping[str, Figure]:
         for number in range(ground.rounds(ROUNDS)):
             sides = [(sealed, with_seals), (unsealed, without)]
             for server, rates in sides if number % 2 else reversed(sides):
-                rates.append(uvloop.run(ours(server, WRITERS, seconds, round(MOST * seconds)))[0])
+                rates.append(uvloop.run(append(server, WRITERS, seconds, round(MOST * seconds)))[0])
     ratios = [one / other for one, other in zip(with_seals, without, strict=True)]
     said = f"commands/s with {WRITERS} writers: sealed {spread(with_seals)}, unsealed {spread(without)}"
     return {"log_seal_cost": Figure(1 - median(ratios), said)}
