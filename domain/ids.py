@@ -10,6 +10,7 @@ RunId = NewType("RunId", UUID)
 BackendId = NewType("BackendId", UUID)
 SessionId = NewType("SessionId", UUID)
 AttemptId = NewType("AttemptId", UUID)
+ApiKeyId = NewType("ApiKeyId", UUID)
 
 Actor = NewType("Actor", str)
 """Who did it: an account's id, or a part of the system such as `dispatch` or `executor:gpu-1`."""

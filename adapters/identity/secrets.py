@@ -17,13 +17,16 @@ import jwt
 import msgspec
 from msgspec import Struct
 
-from domain.ids import AccountId, Digest, RunId, SessionId
+from domain.ids import AccountId, ApiKeyId, Digest, RunId, SessionId
 from domain.refusals import NotAuthenticated
 
 ALGORITHM = "HS256"
 REMEMBERED = (
     8192  # access tokens found to be ours: to check one takes longer than most of what is asked with it
 )
+API_KEY_PREFIX = "cpk_"
+API_KEY_MAC_BYTES = 24
+API_KEY_LENGTH = len(API_KEY_PREFIX) + 54  # 40 bytes in base64
 NOT_LOGGED_IN = "Please log in: the access token is missing, expired or not ours."
 
 
@@ -55,6 +58,8 @@ class ServerSecrets:
         self._claims = derive(secret, "claim tokens")
         self._urls = derive(secret, "object urls")
         self._requests = derive(secret, "requests")
+        self._api_keys = derive(secret, "api keys")
+        self._subjects = derive(secret, "subjects of keys")
         self._checked = lru_cache(REMEMBERED)(self._check)
 
     def name_id(self, kind: str, canonical: str) -> UUID:
@@ -70,6 +75,25 @@ class ServerSecrets:
     def request_hash(self, request: bytes) -> bytes:
         """Tells a request from others. Keyed, as a request may hold a password."""
         return hmac.digest(self._requests, request, "sha256")
+
+    def api_key(self, id: ApiKeyId) -> str:
+        """`cpk_`, then in base64url the id and 24 bytes that only we can make of it."""
+        mac = hmac.digest(self._api_keys, id.bytes, "sha256")
+        return API_KEY_PREFIX + _text(id.bytes + mac[:API_KEY_MAC_BYTES])
+
+    def read_api_key(self, text: str) -> ApiKeyId | None:
+        """None for a text that we have never made."""
+        if len(text) != API_KEY_LENGTH or not text.isascii():
+            return None
+        try:
+            id = ApiKeyId(UUID(bytes=_bytes(text[len(API_KEY_PREFIX) :])[:16]))
+        except ValueError:
+            return None
+        return id if hmac.compare_digest(text, self.api_key(id)) else None
+
+    def handle(self, id: ApiKeyId) -> str:
+        """What a key's consumers and inboxes are called: nobody can guess it who knows the id only."""
+        return f"{id.hex}{hmac.digest(self._subjects, id.bytes, 'sha256').hex()[:32]}"
 
     def access_token(self, account: AccountId, session: SessionId, expires_at: datetime) -> str:
         claims = {"sub": str(account), "sid": str(session), "exp": int(expires_at.timestamp())}
