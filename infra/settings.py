@@ -33,6 +33,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     data: Path = Path(".data")
     """The folder that holds everything this program keeps."""
 
+    erasures: Path | None = None
+    """The list of erased accounts, to be kept outside backups; unset: <data>/erasures.jsonl."""
+
     gate: Path | None = None
     """A file that is locked while the servers start; the programs load meanwhile and wait for it."""
 
@@ -72,6 +75,12 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     secret: Annotated[str, Meta(min_length=32)] | None = None
     """What all keys are derived from; unset: made once in <data>/secret."""
+    audit_key: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$")] | None = None
+    """The private Ed25519 key, 32 bytes in hexadecimal, that signs checkpoints; unset: made in <data>/keys."""
+    audit_every_s: Seconds = 60
+    """How soon the seals of what is new in the log are verified."""
+    audit_events_s: Annotated[float, Meta(gt=0)] = 2000
+    """How many events a second the audit verifies on its rounds over the whole log."""
     access_token_s: Seconds = 15 * 60
     """How long an access token opens doors."""
     refresh_token_s: Seconds = 30 * 86_400
@@ -145,10 +154,23 @@ def load_secret(settings: Settings) -> bytes:
     """The configured secret, else the one in the data folder, made when it is not there yet."""
     if settings.secret is not None:
         return settings.secret.encode()
-    path = settings.data / "secret"
+    return _made_once(settings.data / "secret").encode()
+
+
+def load_audit_key(settings: Settings) -> bytes:
+    """The seed of the key that signs checkpoints, made when there is none yet."""
+    return bytes.fromhex(settings.audit_key or _made_once(audit_key_path(settings)))
+
+
+def audit_key_path(settings: Settings) -> Path:
+    return settings.data / "keys" / "audit.key"
+
+
+def _made_once(path: Path) -> str:
+    """32 random bytes in hexadecimal, in a file that only its owner may read."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = path.with_name(f"secret.{os.getpid()}")
+        fresh = path.with_name(f"{path.name}.{os.getpid()}")
         with open(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
             file.write(secrets.token_hex(32))
         try:
@@ -157,7 +179,7 @@ def load_secret(settings: Settings) -> bytes:
             pass
         finally:
             fresh.unlink()
-    return path.read_text().strip().encode()
+    return path.read_text().strip()
 
 
 def derive(secret: bytes, purpose: str) -> bytes:
