@@ -31,7 +31,8 @@ def measure(ground: Ground) -> Mapping[str, Figure]:
     with database(ground.folder) as sealed:
         unsealed = _unsealed(sealed)
         seconds = ground.seconds(SECONDS)
-        with_seals, without = [], []
+        with_seals: list[float] = []
+        without: list[float] = []
         for number in range(ground.rounds(ROUNDS)):
             sides = [(sealed, with_seals), (unsealed, without)]
             for server, rates in sides if number % 2 else reversed(sides):

@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from pathlib import Path
 from typing import Annotated, NoReturn
 
 import typer
@@ -117,6 +118,63 @@ def revoke(username: str) -> None:
     from infra.admin import give_role
 
     raise typer.Exit(give_role(_running_settings(), username, Role.MEMBER))
+
+
+audit = typer.Typer(help="Prove that nobody has rewritten the log.", no_args_is_help=True)
+app.add_typer(audit, name="audit")
+
+
+@audit.command()
+def verify(
+    first: Annotated[
+        int | None, typer.Option("--from", min=1, help="Begin with the seal of this position.")
+    ] = None,
+    last: Annotated[
+        int | None, typer.Option("--to", min=1, help="End with the seal of this position.")
+    ] = None,
+    checkpoint: Annotated[
+        Path | None, typer.Option(help="A checkpoint or a chain from earlier that must still hold.")
+    ] = None,
+    key: Annotated[str | None, typer.Option(help="The public key it must be signed with.")] = None,
+) -> None:
+    """Compute the chain of seals anew from the events. Exit code 1: broken, the first bad position is named."""
+    from infra.audit import verify_log
+
+    raise typer.Exit(verify_log(_running_settings(), first, last, checkpoint, key))
+
+
+@audit.command()
+def checkpoint() -> None:
+    """Print a signed statement of how the log stands now, to be kept elsewhere."""
+    from infra.audit import print_checkpoint
+
+    raise typer.Exit(print_checkpoint(_running_settings()))
+
+
+@audit.command(name="export")
+def export_seals(file: Path) -> None:
+    """Write the whole chain of seals with a signed checkpoint, to be checked by anybody."""
+    from infra.audit import export
+
+    raise typer.Exit(export(_running_settings(), file))
+
+
+@audit.command()
+def check(
+    file: Path, key: Annotated[str | None, typer.Option(help="The public key it must be signed with.")] = None
+) -> None:
+    """Check a checkpoint or an exported chain by itself, without any server."""
+    from infra.audit import check as check_file
+
+    raise typer.Exit(check_file(file, key))
+
+
+@audit.command()
+def acknowledge() -> None:
+    """End the alarm of a broken chain, after you have looked into it."""
+    from infra.audit import acknowledge as end_alarm
+
+    raise typer.Exit(end_alarm(_running_settings()))
 
 
 @app.command()
