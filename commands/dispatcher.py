@@ -14,6 +14,7 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     accounts.GiveRole: accounts.give_role,
     workflows.CreateWorkflow: workflows.create_workflow,
     workflows.SaveVersion: workflows.save_version,
+    workflows.RestoreVersion: workflows.restore_version,
     workflows.ChangeWorkflow: workflows.change_workflow,
     workflows.DeleteWorkflow: workflows.delete_workflow,
     runs.SubmitRun: runs.submit_run,

@@ -37,6 +37,14 @@ class SaveVersion(Command, frozen=True, kw_only=True):
     expected: int | None = None
 
 
+class RestoreVersion(Command, frozen=True, kw_only=True):
+    by: AccountId
+    workflow: WorkflowId
+    number: int
+    note: str = ""
+    expected: int | None = None
+
+
 class ChangeWorkflow(Command, frozen=True, kw_only=True):
     """Rename, describe, tag, publish or withdraw; None leaves a thing as it is."""
 
@@ -97,12 +105,18 @@ async def save_version(command: SaveVersion, context: Context, needs: Needs) -> 
             expected=command.expected,
         ),
     )
-    if accepted.position:
-        event = await _event_at(accepted.first, needs)
-        if isinstance(event, WorkflowVersionSaved):
-            return Saved(command.workflow, event.number, accepted.position)
-    state, _ = await needs.streams.load(WORKFLOW, command.workflow)
-    return Saved(command.workflow, len(state.versions), accepted.position)
+    return await _saved(command.workflow, accepted, needs)
+
+
+async def restore_version(command: RestoreVersion, context: Context, needs: Needs) -> Saved:
+    """Raises NotFound, Invalid, Outdated, KeyReused."""
+    change = Change(
+        WORKFLOW,
+        command.workflow,
+        lambda state: workflow.restore(state, by=command.by, number=command.number, note=command.note),
+        expected=command.expected,
+    )
+    return await _saved(command.workflow, await needs.streams.transact(context, change), needs)
 
 
 async def change_workflow(command: ChangeWorkflow, context: Context, needs: Needs) -> Accepted:
@@ -140,6 +154,15 @@ async def delete_workflow(command: DeleteWorkflow, context: Context, needs: Need
 async def _owned(id: WorkflowId, by: AccountId, needs: Needs) -> None:
     state, _ = await needs.streams.load(WORKFLOW, id)
     workflow.owned(state, by=by)
+
+
+async def _saved(id: WorkflowId, accepted: Accepted, needs: Needs) -> Saved:
+    if accepted.position:
+        event = await _event_at(accepted.first, needs)
+        if isinstance(event, WorkflowVersionSaved):
+            return Saved(id, event.number, accepted.position)
+    state, _ = await needs.streams.load(WORKFLOW, id)
+    return Saved(id, len(state.versions), accepted.position)
 
 
 async def _version(graph: Any, editor_graph: Any, needs: Needs) -> dict[str, Any]:

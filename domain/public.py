@@ -97,12 +97,13 @@ class WorkflowCreated(PublicEvent, frozen=True, kw_only=True, tag="workflow.crea
 
 
 class WorkflowVersionSaved(PublicEvent, frozen=True, kw_only=True, tag="workflow.version_saved.v1"):
-    """`graph_sha256` tells whether two versions are the same graph."""
+    """`graph_sha256` tells whether two versions are the same graph. `restored_from`: the version it repeats."""
 
     workflow: UUID
     version: int
     note: str
     graph_sha256: str
+    restored_from: int | None = None
 
 
 class WorkflowChanged(PublicEvent, frozen=True, kw_only=True, tag="workflow.changed.v1"):
@@ -169,7 +170,11 @@ PUBLIC: dict[type[Event], Translation] = {
         workflow=id, name=event.name, description=event.description, tags=event.tags
     ),
     workflow.WorkflowVersionSaved: lambda event, id: WorkflowVersionSaved(
-        workflow=id, version=event.number, note=event.note, graph_sha256=event.graph.digest
+        workflow=id,
+        version=event.number,
+        note=event.note,
+        graph_sha256=event.graph.digest,
+        restored_from=event.restored_from,
     ),
     workflow.WorkflowRenamed: lambda event, id: WorkflowChanged(workflow=id, name=event.name),
     workflow.WorkflowDescribed: lambda event, id: WorkflowChanged(workflow=id, description=event.description),

@@ -37,6 +37,8 @@ class WorkflowVersionSaved(Event, frozen=True, kw_only=True, tag="workflow.versi
     editor_graph: Content | None = None
     note: str = ""
     requirements: Requirements = Requirements()
+    restored_from: int | None = None
+    """The number of the version that was saved once more."""
 
 
 class WorkflowRenamed(Event, frozen=True, kw_only=True, tag="workflow.renamed.v1"):
@@ -165,6 +167,21 @@ def save_version(
             requirements=requirements,
         )
     ]
+
+
+def restore(workflow: Workflow, *, by: AccountId, number: int, note: str = "") -> list[WorkflowEvent]:
+    """Save an earlier version once more, as the newest. Where it already is the newest's content, nothing changes."""
+    owned(workflow, by=by)
+    _, version = runnable(workflow, by=by, number=number)
+    saved = save_version(
+        workflow,
+        by=by,
+        graph=version.graph,
+        editor_graph=version.editor_graph,
+        note=note,
+        requirements=version.requirements,
+    )
+    return [replace(event, restored_from=number) for event in saved if isinstance(event, WorkflowVersionSaved)]
 
 
 def rename(workflow: Workflow, *, by: AccountId, name: str) -> list[WorkflowEvent]:

@@ -52,6 +52,7 @@ class VersionRow(Struct, gc=False):
     editor_graph: str | None
     note: str
     requirements: Requirements
+    restored_from: int | None
     at: datetime
 
 
@@ -109,6 +110,7 @@ def _add_version(
             editor_graph=saved.editor_graph.digest if saved.editor_graph else None,
             note=saved.note,
             requirements=saved.requirements,
+            restored_from=saved.restored_from,
             at=at,
         )
     )
@@ -123,7 +125,7 @@ def _show(recorded: AnyRecorded, public: bool, buffer: Buffer) -> None:
 
 WORKFLOW_SHELF = Projection(
     name="workflow_shelf",
-    version=2,
+    version=3,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(WORKFLOWS, VERSIONS),
     fold=fold,
@@ -135,7 +137,7 @@ _WORKFLOW = """json_build_object('id', id, 'owner', owner, 'name', name, 'descri
     'public', public, 'version', versions, 'revision', revision, 'created_at', created_at, 'updated_at', updated_at)"""
 _VERSION = """json_build_object('workflow', workflow, 'number', number, 'graph_digest', graph,
     'graph_size_bytes', graph_size_bytes, 'editor_graph_digest', editor_graph, 'note', note,
-    'requirements', requirements, 'at', at)"""
+    'requirements', requirements, 'restored_from', restored_from, 'at', at)"""
 
 _ONE = f"SELECT convert_to({_WORKFLOW}::text, 'UTF8') FROM read.workflows WHERE id = %(id)s".encode()
 _OWN = page(

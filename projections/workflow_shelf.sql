@@ -21,6 +21,7 @@ CREATE TABLE workflow_versions (
     editor_graph text,
     note text NOT NULL,
     requirements jsonb NOT NULL,
+    restored_from bigint,
     at timestamptz NOT NULL
 );
 

@@ -25,6 +25,7 @@ Url = Annotated[
 ]
 Cursor = Annotated[str | None, Meta(description="The `cursor` of the next page; null: this is the last.")]
 Revision = Annotated[int, Meta(description="Raised by every change; the ETag.", examples=[3])]
+RestoredFrom = Annotated[int | None, Meta(description="The version that this one repeats.", examples=[1])]
 NodeId = Annotated[str, Meta(description="The node's id in the graph.", examples=["9"])]
 
 
@@ -51,6 +52,7 @@ class WorkflowAnswer(WorkflowSummary):
     editor_graph_digest: Digest | None
     note: str
     requirements: Requirements
+    restored_from: RestoredFrom
 
 
 class WorkflowPage(Struct):
@@ -66,6 +68,7 @@ class VersionSummary(Struct):
     editor_graph_digest: Digest | None
     note: str
     requirements: Requirements
+    restored_from: RestoredFrom
     at: datetime
 
 

@@ -15,7 +15,7 @@ from adapters.http.callers import Caller
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader, json_response
 from commands.streams import Context
-from commands.workflows import Saved, SaveVersion
+from commands.workflows import RestoreVersion, Saved, SaveVersion
 from domain.ids import Digest, Position, WorkflowId
 from domain.refusals import NotFound
 from projections import workflow_shelf
@@ -32,6 +32,10 @@ EditorGraph = Annotated[Any, Meta(description="The same graph as the editor save
 class VersionBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     graph: Graph
     editor_graph: EditorGraph = None
+    note: str = ""
+
+
+class RestoreBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     note: str = ""
 
 
@@ -103,6 +107,38 @@ async def version(
     return json_response(await with_graphs(row, parts))
 
 
+@post(
+    "/workflows/{workflow:uuid}/versions/{number:int}/restore",
+    dto=StrictBody[RestoreBody],
+    return_dto=None,
+    responses=answers(201, SavedAnswer, 401, 404, 409, 412, 415, 422),
+)
+async def restore(
+    workflow: FromPath[UUID],
+    number: FromPath[int],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    context: NamedDependency[Context],
+    expected: NamedDependency[int | None],
+    data: JSONBody[RestoreBody] = RestoreBody(),
+) -> Response[SavedAnswer]:
+    """Save an earlier version once more, as the newest: it names the one it repeats as `restored_from`.
+
+    Nothing is added where the newest version already has that content. `If-Match` as in PATCH.
+    """
+    saved: Saved = await parts.commands.run(
+        RestoreVersion(
+            by=caller.account,
+            workflow=WorkflowId(workflow),
+            number=number,
+            note=data.note,
+            expected=expected,
+        ),
+        context,
+    )
+    return saved_answer(saved, f"{parts.public_url}/api/v1/workflows/{saved.id}/versions/{saved.version}")
+
+
 def saved_answer(saved: Saved, url: str) -> Response[SavedAnswer]:
     answer = SavedAnswer(saved.id, saved.version, url, saved.position)
     return Response(answer, status_code=201, headers={"Location": url})
@@ -123,4 +159,4 @@ async def with_graphs(version: bytes, parts: Parts, workflow: dict[str, msgspec.
     return msgspec.json.encode(workflow | of_version)
 
 
-ROUTER = Router("/", route_handlers=[save, versions, version], tags=["workflows"])
+ROUTER = Router("/", route_handlers=[save, versions, version, restore], tags=["workflows"])

@@ -8,7 +8,14 @@ import msgspec
 import pytest
 
 from commands.ports import KeyReused, ObjectTooLarge, Outdated
-from commands.workflows import ChangeWorkflow, CreateWorkflow, DeleteWorkflow, Saved, SaveVersion
+from commands.workflows import (
+    ChangeWorkflow,
+    CreateWorkflow,
+    DeleteWorkflow,
+    RestoreVersion,
+    Saved,
+    SaveVersion,
+)
 from domain.ids import WorkflowId
 from domain.refusals import Invalid, NotFound
 from domain.workflow import WorkflowCreated, WorkflowVersionSaved
@@ -51,6 +58,21 @@ async def test_created_twice_with_one_key_it_is_there_once(ground: Ground) -> No
     assert (again.id, again.version, again.position) == (first.id, 1, first.position)
     with pytest.raises(KeyReused):
         await ground.wish(CreateWorkflow(owner=ANN, name="Other", graph=GRAPH), key="k")
+
+
+async def test_a_version_is_restored_once_for_each_key(ground: Ground, portrait: Saved) -> None:
+    await ground.wish(SaveVersion(by=ANN, workflow=portrait.id, graph=OTHER_GRAPH))
+    wish = RestoreVersion(by=ANN, workflow=portrait.id, number=1)
+    restored = await ground.wish(wish, key="k")
+    assert (restored.version, restored.position) == (3, 4)
+    await ground.wish(SaveVersion(by=ANN, workflow=portrait.id, graph=OTHER_GRAPH))
+    again = await ground.wish(wish, key="k")
+    assert (again.version, again.position) == (3, 4)
+    assert len(await ground.happened()) == 5
+    with pytest.raises(Outdated):
+        await ground.wish(RestoreVersion(by=ANN, workflow=portrait.id, number=1, expected=1))
+    with pytest.raises(NotFound):
+        await ground.wish(RestoreVersion(by=BOB, workflow=portrait.id, number=1))
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,12 @@ EXAMPLES: tuple[Event, ...] = (
     NameReleased(account=ANN),
     WorkflowCreated(owner=ANN, name="Portrait", description="Soft light.", tags=("face", "night")),
     WorkflowVersionSaved(
-        number=2, graph=content("a"), editor_graph=content("b"), note="sharper", requirements=REQUIREMENTS
+        number=3,
+        graph=content("a"),
+        editor_graph=content("b"),
+        note="sharper",
+        requirements=REQUIREMENTS,
+        restored_from=1,
     ),
     WorkflowRenamed(name="Portrait at night"),
     WorkflowDescribed(description="Moonlight. Größe 1:1"),

@@ -26,6 +26,7 @@ from domain.workflow import (
     describe,
     publish,
     rename,
+    restore,
     runnable,
     save_version,
     tag,
@@ -40,6 +41,7 @@ published = kept.given(WorkflowPublished())
 deleted = kept.given(WorkflowDeleted())
 WISHES: list[tuple[Any, dict[str, Any]]] = [
     (save_version, {"graph": content("c")}),
+    (restore, {"number": 1}),
     (rename, {"name": "Other"}),
     (describe, {"description": "Soft light."}),
     (tag, {"tags": ("x",)}),
@@ -52,6 +54,30 @@ WISHES: list[tuple[Any, dict[str, Any]]] = [
 def test_a_workflow_is_created_once() -> None:
     made = workflow.given().when(create, owner=ANN, name=" Portrait ", tags=("Face ", "face"))
     made.then(WorkflowCreated(owner=ANN, name="Portrait", tags=("face",))).and_again_refused(Conflict)
+
+
+def test_a_restored_version_is_a_new_one_that_names_its_origin() -> None:
+    restored = workflow.given(created, first_version, second_version).when(
+        restore, by=ANN, number=1, note="back"
+    )
+    again = WorkflowVersionSaved(
+        number=3,
+        graph=first_version.graph,
+        requirements=first_version.requirements,
+        note="back",
+        restored_from=1,
+    )
+    restored.then(again).and_again_nothing()
+
+
+def test_what_is_the_newest_already_is_not_restored() -> None:
+    workflow.given(created, first_version, second_version).when(restore, by=ANN, number=2).then_nothing()
+
+
+@pytest.mark.parametrize("number", [0, -1, 3, 10**30])
+def test_only_what_was_saved_is_restored(number: int) -> None:
+    restored = workflow.given(created, first_version, second_version).when(restore, by=ANN, number=number)
+    restored.then_refused(NotFound, "no such version")
 
 
 def test_versions_are_numbered() -> None:

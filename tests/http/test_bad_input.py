@@ -18,6 +18,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "/auth/refresh": {"refresh_token": "x"},
     "/workflows": {"name": "a", "graph": GRAPH},
     "/workflows/{w}/versions": {"graph": GRAPH},
+    "/workflows/{w}/versions/1/restore": {"note": "as it was"},
     "/workflows/{w}/runs": {"priority": 5},
     "/workflows/{w}": {"name": "b"},
 }

@@ -20,6 +20,8 @@ def keyed(key: str) -> dict[str, str]:
 async def posts(ann: Person) -> dict[str, tuple[str, Any, Any]]:
     """Every POST that carries a key: its path, a body, another body."""
     workflow = await ann.workflow()
+    older = await ann.workflow()
+    await ann.post(f"/workflows/{older}/versions", {"graph": OTHER})
     run = await ann.run(workflow)
     return {
         "register": (
@@ -34,6 +36,7 @@ async def posts(ann: Person) -> dict[str, tuple[str, Any, Any]]:
             {"name": "a", "graph": GRAPH, "public": False},
         ),
         "version": (f"/workflows/{workflow}/versions", {"graph": OTHER}, {"graph": GRAPH}),
+        "restored version": (f"/workflows/{older}/versions/1/restore", {"note": "a"}, {"note": "b"}),
         "run": (f"/workflows/{workflow}/runs", {"priority": 2}, {"priority": 3}),
         "cancel": (f"/runs/{run}/cancel", None, {"really": True}),
         "logout": ("/auth/logout", None, {"really": True}),
@@ -41,7 +44,8 @@ async def posts(ann: Person) -> dict[str, tuple[str, Any, Any]]:
 
 
 @pytest.mark.parametrize(
-    "name", ["register", "workflow", "public workflow", "version", "run", "cancel", "logout"]
+    "name",
+    ["register", "workflow", "public workflow", "version", "restored version", "run", "cancel", "logout"],
 )
 async def test_a_repeat_gets_the_same_answer_and_writes_nothing(
     served: Whole, ann: Person, name: str

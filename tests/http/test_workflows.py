@@ -60,6 +60,29 @@ async def test_versions_are_added_and_never_changed(ann: Person) -> None:
     assert (await ann.get(f"/workflows/{workflow}"))["graph"] == OTHER
 
 
+async def test_a_version_is_restored_as_a_new_one(ann: Person) -> None:
+    workflow = await ann.workflow()
+    await ann.post(f"/workflows/{workflow}/versions", {"graph": OTHER})
+    answer = await ann.ask("POST", f"/workflows/{workflow}/versions/1/restore", json={"note": "as it was"})
+    assert (answer.status_code, answer.json()["version"]) == (201, 3)
+    assert answer.headers["location"].endswith(f"/workflows/{workflow}/versions/3")
+    shown = await ann.get(f"/workflows/{workflow}/versions/3")
+    shaped(answers.VersionAnswer, shown)
+    assert (shown["graph"], shown["restored_from"], shown["note"]) == (GRAPH, 1, "as it was")
+    whole = await ann.get(f"/workflows/{workflow}")
+    assert (whole["version"], whole["graph"], whole["restored_from"]) == (3, GRAPH, 1)
+    page = await ann.get(f"/workflows/{workflow}/versions")
+    assert [each["restored_from"] for each in page["items"]] == [1, None, None]
+    history = await ann.get(f"/workflows/{workflow}/history")
+    assert history["items"][-1]["data"]["restored_from"] == 1
+    again = await ann.post(f"/workflows/{workflow}/versions/1/restore")
+    assert (again["version"], again["position"]) == (3, 0)
+    etag = {"If-Match": '"1"'}
+    refused(await ann.ask("POST", f"/workflows/{workflow}/versions/2/restore", headers=etag), 412)
+    for number in ("0", "4", "9" * 18):
+        refused(await ann.ask("POST", f"/workflows/{workflow}/versions/{number}/restore"), 404)
+
+
 @pytest.mark.parametrize("number", ["0", "3", "9" * 18, "9" * 30, "9" * 5000, "-1"])
 async def test_there_is_no_other_version(ann: Person, number: str) -> None:
     workflow = await ann.workflow()
