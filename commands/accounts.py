@@ -134,12 +134,14 @@ async def _register(command: RegisterAccount, context: Context, needs: Needs) ->
         holder, _ = await needs.streams.load(RESERVATION, stream)
         reservation.reserve(holder, account=id, what=what)
     password_hash = await needs.passwords.hash(command.password)
-    await needs.accounts.add(Credentials(id, username, email, password_hash))
+    key = needs.vault.new_key(id)
+    sealed = needs.vault.seal(key, id, "username", username)
+    await needs.accounts.add(Credentials(id, username, email, password_hash), key)
     try:
         accepted = await needs.streams.transact(
             Context(actor=account_actor(id), correlation=context.correlation, key=context.key),
             *[_reservation(stream, id, what) for stream, what in names],
-            Change(ACCOUNT, id, lambda state: account.register(state, id=id, username=username), new=True),
+            Change(ACCOUNT, id, lambda state: account.register(state, id=id, username=sealed), new=True),
         )
     except Conflict:
         await needs.accounts.remove(id)
@@ -154,8 +156,11 @@ async def _registered(accepted: Accepted, needs: Needs) -> Registered:
     """What a registration was answered: its events begin with two names, then comes the account."""
     recorded = await needs.streams.log.at(Position(accepted.first + 2))
     assert recorded is not None
-    assert isinstance(recorded.event, AccountRegistered)
-    return Registered(recorded.event.account, recorded.event.username, accepted)
+    (opened,) = await needs.vault.open([recorded])
+    assert isinstance(opened.event, AccountRegistered)
+    if opened.event.username.text is None:
+        raise Conflict("The account that this request made has been erased.")
+    return Registered(opened.event.account, opened.event.username.text, accepted)
 
 
 def _reservation(

@@ -7,7 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from commands.ports import Accounts, Clock, Contents, Passwords, Secrets
+from commands.ports import Accounts, ApiKeys, Clock, Contents, Erasures, Passwords, Secrets, Vault
 from commands.streams import Context, Streams
 from domain.run import Retries
 
@@ -24,8 +24,11 @@ class Needs(Struct, frozen=True, kw_only=True):
     streams: Streams
     contents: Contents
     accounts: Accounts
+    api_keys: ApiKeys
     passwords: Passwords
     secrets: Secrets
+    vault: Vault
+    erasures: Erasures
     now: Clock
     new_id: Callable[[], UUID]
     limits: Limits = Limits()

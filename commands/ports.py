@@ -1,14 +1,16 @@
 """What the commands need of the world: the log and the few things that cannot be decided by rules alone."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
 
 from msgspec import Struct
 
+from domain.api_key import Scope
 from domain.event import AnyRecorded, Event
-from domain.ids import AccountId, Actor, Digest, Position, SessionId, StreamId
+from domain.ids import AccountId, Actor, ApiKeyId, Digest, Position, SessionId, StreamId
+from domain.personal import Personal
 from domain.refusals import Conflict
 
 MAX_EVENT_BYTES = 65_536
@@ -141,9 +143,17 @@ class RefreshToken(Struct, frozen=True):
 class Accounts(Protocol):
     """Working state of accounts: what must never be in the log."""
 
-    async def add(self, credentials: Credentials) -> None: ...
+    async def add(self, credentials: Credentials, key: bytes) -> None:
+        """`key`: of the account's personal fields, as a Vault made it."""
 
-    async def remove(self, account: AccountId) -> None: ...
+    async def remove(self, account: AccountId) -> None:
+        """Of a registration that came to nothing."""
+
+    async def erase(self, account: AccountId) -> None:
+        """Forget the account's key and all else. What was sealed with the key is noise from then on."""
+
+    async def keys(self, accounts: Sequence[AccountId]) -> Mapping[AccountId, bytes]:
+        """Of those that have one (any more)."""
 
     async def by_login(self, login: str) -> Sequence[Credentials]:
         """By username or e-mail address; more than one while a registration that lost its name is not yet removed."""
@@ -157,6 +167,58 @@ class Accounts(Protocol):
 
     async def end_session(self, session: SessionId) -> None:
         """Forget the session's refresh tokens."""
+
+
+class Vault(Protocol):
+    """Seals personal text, so that it can be forgotten where it can never be deleted."""
+
+    def new_key(self, account: AccountId) -> bytes:
+        """A key for an account, itself sealed: to be kept outside the log."""
+
+    def seal(self, key: bytes, account: AccountId, field: str, text: str) -> Personal: ...
+
+    async def open(self, events: Sequence[AnyRecorded]) -> Sequence[AnyRecorded]:
+        """The same events, with the text of their personal fields where the account's key is still there."""
+
+
+class Erasures(Protocol):
+    """Which accounts were erased: kept where no backup of the log brings them back."""
+
+    async def note(self, account: AccountId, at: datetime) -> None:
+        """For good, when it returns. Noting one twice does no harm. Raises OSError."""
+
+    async def noted(self) -> Mapping[AccountId, datetime]: ...
+
+
+class KeyRow(Struct, frozen=True, kw_only=True):
+    """An API key that has not been revoked, without its text. `used_at` is true to a minute or so."""
+
+    key: ApiKeyId
+    account: AccountId
+    name: str
+    scopes: tuple[Scope, ...]
+    made_at: datetime
+    expires_at: datetime | None = None
+    used_at: datetime | None = None
+
+
+class ApiKeys(Protocol):
+    """Working state of API keys. One whose account has no credentials any more is not found."""
+
+    async def add(self, row: KeyRow, key_hash: bytes) -> None: ...
+
+    async def remove(self, key: ApiKeyId, account: AccountId) -> bool:
+        """Whether there was such a key of this account's."""
+
+    async def find(self, key: ApiKeyId, key_hash: bytes) -> KeyRow | None: ...
+
+    async def among(self, keys: Sequence[ApiKeyId]) -> Sequence[KeyRow]:
+        """Those of them that there are."""
+
+    async def of(self, account: AccountId) -> Sequence[KeyRow]:
+        """An account's, the oldest first."""
+
+    async def used(self, key: ApiKeyId, at: datetime) -> None: ...
 
 
 class Passwords(Protocol):
@@ -175,6 +237,12 @@ class Secrets(Protocol):
     def random_token(self) -> str: ...
 
     def hash_token(self, token: str) -> bytes: ...
+
+    def api_key(self, id: ApiKeyId) -> str:
+        """The text of an API key: always the same for the same id, and nobody else can make it."""
+
+    def read_api_key(self, text: str) -> ApiKeyId | None:
+        """None for a text that we have never made."""
 
     def access_token(self, account: AccountId, session: SessionId, expires_at: datetime) -> str: ...
 

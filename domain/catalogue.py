@@ -6,8 +6,10 @@ from typing import Any, get_args
 import msgspec
 
 from domain.account import ACCOUNT, AccountEvent
+from domain.api_key import API_KEY, ApiKeyEvent
 from domain.backend import BACKEND, BackendEvent
 from domain.event import AnyDecider, Event, topic
+from domain.personal import PersonalTextError, personal_fields
 from domain.reservation import RESERVATION, ReservationEvent
 from domain.run import RUN, RunEvent
 from domain.workflow import WORKFLOW, WorkflowEvent
@@ -25,11 +27,17 @@ class Catalogue:
 
     def __init__(self, events: Iterable[type[Event]], upcasts: Mapping[str, Upcast] | None = None) -> None:
         self.events = {topic(event): event for event in events}
+        self.personal = {event: names for event in self.events.values() if (names := personal_fields(event))}
+        """The events with personal fields, and those fields' names."""
         self._upcasts = dict(upcasts or {})
         self._decoders = {name: msgspec.json.Decoder(event) for name, event in self.events.items()}
         self._encode = msgspec.json.Encoder().encode
 
     def encode(self, event: Event) -> bytes:
+        """Raises PersonalTextError."""
+        names = self.personal.get(type(event), ())
+        if names and any(getattr(event, name).text is not None for name in names if getattr(event, name)):
+            raise PersonalTextError(f"{topic(event)} is stored without the text of its personal fields.")
         return self._encode(event)
 
     def decode(self, topic_name: str, state: bytes) -> Event:
@@ -46,9 +54,15 @@ class Catalogue:
         return msgspec.convert(fields, self.events[topic_name])
 
 
-UNIONS = (AccountEvent, ReservationEvent, WorkflowEvent, RunEvent, BackendEvent)
+UNIONS = (AccountEvent, ReservationEvent, WorkflowEvent, RunEvent, BackendEvent, ApiKeyEvent)
 DECIDERS: dict[str, AnyDecider] = {
-    decider.kind: decider for decider in (ACCOUNT, RESERVATION, WORKFLOW, RUN, BACKEND)
+    decider.kind: decider for decider in (ACCOUNT, RESERVATION, WORKFLOW, RUN, BACKEND, API_KEY)
 }
-UPCASTS: dict[str, Upcast] = {}
+
+
+def _once_in_the_clear(fields: dict[str, Any]) -> dict[str, Any]:
+    return fields | {"username": {"sealed": "", "text": fields["username"]}}
+
+
+UPCASTS: dict[str, Upcast] = {"account.registered.v1": ("account.registered.v2", _once_in_the_clear)}
 CATALOGUE = Catalogue((event for union in UNIONS for event in get_args(union)), UPCASTS)

@@ -12,12 +12,14 @@ from msgspec import Struct
 
 from domain import run, workflow
 from domain.account import (
+    AccountErased,
     AccountLoggedIn,
     AccountLoggedOut,
     AccountRegistered,
     RoleGiven,
     SessionRevoked,
 )
+from domain.api_key import ApiKeyMade, ApiKeyRevoked
 from domain.backend import BackendLost, BackendSeen
 from domain.event import AnyRecorded, Event
 from domain.ids import StreamId
@@ -187,6 +189,8 @@ PUBLIC: dict[type[Event], Translation] = {
 INTERNAL: frozenset[type[Event]] = frozenset(
     {
         *(AccountRegistered, AccountLoggedIn, AccountLoggedOut, SessionRevoked, RoleGiven),
+        AccountErased,
+        *(ApiKeyMade, ApiKeyRevoked),
         *(NameReserved, NameReleased),
         *(run.RunClaimed, run.RunAttemptLost),
         *(BackendSeen, BackendLost),

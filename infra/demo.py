@@ -168,7 +168,7 @@ async def _prove(
     questions = ("/workflows", f"/workflows/{workflow}", "/gallery", f"/runs/{run}", f"/runs/{run}/history")
     before = [await _ask(http, "GET", question, after=last) for question in questions]
     for name in PROJECTIONS:
-        await replay_with_bar(str(whole.settings.project_database_url), name, console)
+        await replay_with_bar(whole.settings, name, console)
     after = [await _ask(http, "GET", question, after=last) for question in questions]
     for question, was, is_now in zip(questions, before, after, strict=True):
         if was != is_now:

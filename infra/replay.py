@@ -9,7 +9,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsed
 from rich.progress import Progress as Bars
 
 from infra.settings import Settings
-from infra.wiring import connect, needed
+from infra.wiring import connect, needed, read_models
 from projections.catalogue import PROJECTIONS
 from projections.rebuild import BusyError, Progress, Rebuilt, SwapFailedError, rebuild
 from projections.writer import PoisonError
@@ -20,9 +20,8 @@ def replay(settings: Settings, name: str) -> int:
     if name not in PROJECTIONS:
         print(f"There is no read model {name!r}. There are: {', '.join(PROJECTIONS)}.", file=sys.stderr)
         return 2
-    url = needed(settings.project_database_url, "COMFYPLUS_PROJECT_DATABASE_URL")
     try:
-        rebuilt = asyncio.run(replay_with_bar(url, name, Console(stderr=True)))
+        rebuilt = asyncio.run(replay_with_bar(settings, name, Console(stderr=True)))
     except (BusyError, SwapFailedError, PoisonError, psycopg.OperationalError) as error:
         print(f"{name} was not replaced: {error}", file=sys.stderr)
         return 1
@@ -32,8 +31,9 @@ def replay(settings: Settings, name: str) -> int:
     return 0
 
 
-async def replay_with_bar(url: str, name: str, console: Console) -> Rebuilt:
+async def replay_with_bar(settings: Settings, name: str, console: Console) -> Rebuilt:
     """Raises what `rebuild` raises."""
+    url = needed(settings.project_database_url, "COMFYPLUS_PROJECT_DATABASE_URL")
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
@@ -48,4 +48,5 @@ async def replay_with_bar(url: str, name: str, console: Console) -> Rebuilt:
             speed = f"{progress.events_s:,.0f} events/s, {progress.eta_s:.0f} s left"
             bars.update(task, completed=progress.done, total=progress.total, speed=speed)
 
-        return await rebuild(PROJECTIONS[name], connect(url), told)
+        async with read_models(settings) as models:
+            return await rebuild(models[name], connect(url), told)

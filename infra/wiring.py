@@ -15,14 +15,20 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.identity.passwords import Argon2Passwords
 from adapters.identity.secrets import ServerSecrets
+from adapters.identity.vault import SecretVault
 from adapters.nats.connection import Connection
 from adapters.postgres.accounts import PostgresAccounts
+from adapters.postgres.api_keys import PostgresApiKeys
 from adapters.postgres.contents import PostgresContents
 from adapters.postgres.log import PostgresLog
+from adapters.storage.erasures import ErasureFile
 from commands.needs import Limits, Needs
 from commands.streams import Streams
 from domain.run import Retries
-from infra.settings import Settings, SettingsError
+from infra.settings import Settings, SettingsError, load_secret
+from projections.catalogue import PROJECTIONS
+from projections.keys import AccountKeys
+from projections.projection import Projection, opened_by
 
 logger = logging.getLogger(__name__)
 
@@ -56,16 +62,28 @@ async def nats(name: str, url: str | None, **options: Any) -> AsyncIterator[Conn
 async def needs(settings: Settings, secrets: ServerSecrets, url: str) -> AsyncIterator[Needs]:
     """What the commands need, on real parts, as the database role that the URL names."""
     async with pool(url) as connections, PostgresLog(url, connections) as log:
+        accounts = PostgresAccounts(connections)
         yield Needs(
             streams=Streams(log),
             contents=PostgresContents(connections),
-            accounts=PostgresAccounts(connections),
+            accounts=accounts,
+            api_keys=PostgresApiKeys(connections),
             passwords=Argon2Passwords(),
             secrets=secrets,
+            vault=SecretVault(load_secret(settings), accounts.keys),
+            erasures=ErasureFile(settings.erasures or settings.data / "erasures.jsonl"),
             now=now,
             new_id=new_id,
             limits=limits(settings),
         )
+
+
+@asynccontextmanager
+async def read_models(settings: Settings) -> AsyncIterator[dict[str, Projection]]:
+    """The read models as they can be built: with somebody who opens personal fields for them."""
+    url = needed(settings.project_database_url, "COMFYPLUS_PROJECT_DATABASE_URL")
+    async with AccountKeys(connect(url)) as accounts:
+        yield opened_by(PROJECTIONS, SecretVault(load_secret(settings), accounts.keys).open)
 
 
 def limits(settings: Settings) -> Limits:

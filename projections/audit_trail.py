@@ -7,15 +7,17 @@ from uuid import UUID
 import msgspec
 from msgspec import Raw, Struct
 
+from domain.catalogue import CATALOGUE
 from domain.event import AnyRecorded, kind, topic
 from domain.ids import StreamId
+from domain.personal import closed
 from projections.paging import bounded, numbered, page
 from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one
 
 
 class AuditRow(Struct):
-    """`data`: the event's fields as JSON, its topic among them."""
+    """`data`: the event's fields as JSON, its topic among them; personal ones as they are sealed."""
 
     position: int
     stream: UUID
@@ -36,7 +38,10 @@ _encode = msgspec.json.Encoder().encode
 
 
 def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
-    name = topic(recorded.event)
+    event = recorded.event
+    name = topic(event)
+    if (personal := CATALOGUE.personal.get(type(event))) is not None:
+        event = closed(event, personal)  # one of before there were keys stands in the clear in the log
     buffer["audit_trail"].put(
         AuditRow(
             recorded.position,
@@ -49,14 +54,14 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             recorded.at,
             recorded.correlation,
             recorded.causation,
-            Raw(_encode(recorded.event)),
+            Raw(_encode(event)),
         )
     )
 
 
 AUDIT_TRAIL = Projection(
     name="audit_trail",
-    version=1,
+    version=2,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(TRAIL,),
     fold=fold,

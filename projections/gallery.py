@@ -1,4 +1,7 @@
-"""The gallery: published workflows with their authors' names, newest first. Everybody may look."""
+"""The gallery: published workflows with their authors' names, newest first. Everybody may look.
+
+What an author has left behind stays, under the name of a deleted account.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -8,9 +11,10 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from domain.account import AccountRegistered
+from domain.account import AccountErased, AccountRegistered
 from domain.event import AnyRecorded
 from domain.ids import AccountId
+from domain.personal import DELETED_ACCOUNT
 from domain.workflow import (
     WorkflowCreated,
     WorkflowDeleted,
@@ -32,7 +36,6 @@ class GalleryRow(Struct, gc=False):
 
     id: UUID
     owner: AccountId
-    author: str
     name: str
     description: str
     tags: tuple[str, ...]
@@ -42,16 +45,25 @@ class GalleryRow(Struct, gc=False):
 
 
 class AuthorRow(Struct, gc=False):
+    """`shown`: how many workflows of theirs are published; while there are none, nobody sees the name."""
+
     account: AccountId
     username: str
+    shown: int
 
 
 def _of_workflow(recorded: AnyRecorded) -> Iterable[UUID]:
-    return () if isinstance(recorded.event, AccountRegistered) else (recorded.stream,)
+    return () if isinstance(recorded.event, AccountRegistered | AccountErased) else (recorded.stream,)
 
 
 def _author(recorded: AnyRecorded) -> Iterable[UUID]:
-    return (recorded.event.owner,) if isinstance(recorded.event, WorkflowCreated) else ()
+    match recorded.event:
+        case AccountErased():
+            return (recorded.stream,)
+        case WorkflowPublished() | WorkflowWithdrawn() | WorkflowDeleted() if recorded.owner is not None:
+            return (recorded.owner,)
+        case _:
+            return ()
 
 
 ENTRIES = Table("gallery", GalleryRow, ("id",), _of_workflow)
@@ -62,11 +74,12 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
     entries, id, at = buffer["gallery"], recorded.stream, recorded.at
     match recorded.event:
         case AccountRegistered(account=account, username=username):
-            buffer["gallery_authors"].put(AuthorRow(account, username))
+            name = DELETED_ACCOUNT if username.text is None else username.text
+            buffer["gallery_authors"].put(AuthorRow(account, name, 0))
+        case AccountErased():
+            buffer["gallery_authors"].change(id, username=DELETED_ACCOUNT)
         case WorkflowCreated(owner=owner, name=name, description=description, tags=tags):
-            author = buffer["gallery_authors"].get(owner)
-            username = author.username if author else ""
-            entries.put(GalleryRow(id, owner, username, name, description, tags, 0, None, at))
+            entries.put(GalleryRow(id, owner, name, description, tags, 0, None, at))
         case WorkflowVersionSaved(number=number):
             entries.change(id, versions=number, updated_at=at)
         case WorkflowRenamed(name=name):
@@ -76,27 +89,41 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
         case WorkflowTagged(tags=tags):
             entries.change(id, tags=tags, updated_at=at)
         case WorkflowPublished():
-            entries.change(id, published_at=at)
+            _show(id, at, buffer)
         case WorkflowWithdrawn():
-            entries.change(id, published_at=None)
+            _show(id, None, buffer)
         case WorkflowDeleted():
+            _show(id, None, buffer)
             entries.remove(id)
         case _:
             pass
 
 
+def _show(id: UUID, published_at: datetime | None, buffer: Buffer) -> None:
+    entry = buffer["gallery"].edit(id)
+    if entry is None:
+        return
+    shown = (published_at is not None) - (entry.published_at is not None)
+    entry.published_at = published_at
+    if shown and (author := buffer["gallery_authors"].edit(entry.owner)):
+        author.shown += shown
+
+
 GALLERY = Projection(
     name="gallery",
-    version=1,
+    version=2,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(ENTRIES, AUTHORS),
     fold=fold,
-    events=(AccountRegistered, *get_args(WorkflowEvent)),
-    reads=frozenset({"at"}),
+    events=(AccountRegistered, AccountErased, *get_args(WorkflowEvent)),
+    reads=frozenset({"at", "owner"}),
+    personal=True,
 )
 
 _PAGE = page(
-    """SELECT json_build_object('id', id, 'author', author, 'name', name, 'description', description,
+    """SELECT json_build_object('id', id, 'author', coalesce((
+            SELECT author.username FROM read.gallery_authors AS author WHERE author.account = owner
+        ), ''), 'name', name, 'description', description,
         'tags', tags, 'version', versions, 'published_at', published_at, 'updated_at', updated_at) AS item,
         published_at AS at, id
     FROM read.gallery

@@ -1,7 +1,6 @@
 CREATE TABLE gallery (
     id uuid NOT NULL,
     owner uuid NOT NULL,
-    author text NOT NULL,
     name text NOT NULL,
     description text NOT NULL,
     tags jsonb NOT NULL,
@@ -12,7 +11,8 @@ CREATE TABLE gallery (
 
 CREATE TABLE gallery_authors (
     account uuid NOT NULL,
-    username text NOT NULL
+    username text NOT NULL,
+    shown bigint NOT NULL
 );
 
 -- once loaded
@@ -21,5 +21,5 @@ ALTER TABLE gallery ADD CONSTRAINT gallery_pkey PRIMARY KEY (id);
 CREATE INDEX gallery_published_at_idx ON gallery (published_at DESC, id DESC) WHERE published_at IS NOT NULL;
 ALTER TABLE gallery_authors ADD CONSTRAINT gallery_authors_pkey PRIMARY KEY (account);
 
--- No policy for gallery_authors: only the builder reads it.
 CREATE POLICY published ON gallery FOR SELECT TO comfyplus_query USING (published_at IS NOT NULL);
+CREATE POLICY published ON gallery_authors FOR SELECT TO comfyplus_query USING (shown > 0);

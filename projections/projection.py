@@ -4,11 +4,12 @@ Before a fold runs, the rows it may read or change are loaded: each table says w
 its key (`touched`). The fold works in memory; what it changed is flushed together with the checkpoint.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeAlias, TypeVar
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.catalogue import UPCASTS
 from domain.event import AnyRecorded, Event, topic
@@ -53,6 +54,10 @@ Buffer = Mapping[str, Rows[Any]]
 """The rows of each table, by the table's name."""
 
 
+Open: TypeAlias = Callable[[Sequence[AnyRecorded]], Awaitable[Sequence[AnyRecorded]]]
+"""Gives events the text of their personal fields, where their account's key is still there."""
+
+
 class Projection(Struct, frozen=True):
     """A read model. `version` is raised with every change of the fold or the tables: it is then built anew."""
 
@@ -68,6 +73,17 @@ class Projection(Struct, frozen=True):
     """What the fold reads of the envelope beside position and stream: a rebuild fetches nothing else."""
     gather_s: float = 0.0
     """The least time between two flushes: in a rush it is what readers wait, and what is written in one go."""
+    personal: bool = False
+    """Whether the fold is to see personal fields opened. Then `opened_by` has to say who opens them."""
+    open: Open | None = None
+
+    async def opened(self, events: Sequence[AnyRecorded]) -> Sequence[AnyRecorded]:
+        """The events as the fold is to see them. Raises what `open` raises."""
+        if not self.personal:
+            return events
+        if self.open is None:
+            raise TypeError(f"{self.name} shows personal fields, but nobody opens them for it.")
+        return await self.open(events)
 
     @property
     def topics(self) -> frozenset[str] | None:
@@ -99,6 +115,11 @@ class Log(Protocol):
         """What stands at the next `limit` positions; what cannot be read is there as Undecodable."""
 
     async def head(self) -> Position: ...
+
+
+def opened_by(projections: Mapping[str, Projection], open: Open) -> dict[str, Projection]:
+    """The read models, ready to be built by the runner or anew."""
+    return {name: replace(projection, open=open) for name, projection in projections.items()}
 
 
 def _newest(name: str) -> str:

@@ -8,7 +8,8 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 import msgspec
@@ -19,7 +20,7 @@ from domain.event import AnyRecorded
 from domain.ids import Position
 from projections import generations
 from projections.generations import Generation
-from projections.pages import Connect, LogPages, PackedPage, uncollected
+from projections.pages import Connect, LogPages, uncollected
 from projections.projection import Page, Projection, Undecodable
 from projections.tables import StoredTable, prepare
 from projections.writer import PoisonError, Writer, empty
@@ -118,9 +119,14 @@ async def _load(
         while (page := await fetching).upto > position and sum(map(len, rows.values())) < MEMORY_ROWS:
             fetching = asyncio.create_task(pages.fetch(page.upto, BULK_PAGE, topics))
             try:
-                await asyncio.to_thread(_take_in, projection, pages, page, rows)
+                unpacked = partial(pages.unpack, page)
+                if projection.personal:
+                    sealed = await asyncio.to_thread(unpacked)
+                    unpacked = partial(list, await projection.opened(sealed))
+                await asyncio.to_thread(_take_in, projection, unpacked, rows)
             except msgspec.DecodeError:
-                _fold(projection, await pages.one_by_one(position, page.upto, topics), rows)
+                slowly = await pages.one_by_one(position, page.upto, topics)
+                _fold(projection, await projection.opened(slowly), rows)
             for table in growing:
                 added = rows[table.table.name]
                 await table.copy(connection, added.everything())
@@ -135,13 +141,15 @@ async def _load(
         await _cancelled(fetching)
 
 
-def _take_in(projection: Projection, pages: LogPages, page: PackedPage, rows: dict[str, Any]) -> None:
+def _take_in(
+    projection: Projection, unpacked: Callable[[], Sequence[AnyRecorded]], rows: dict[str, Any]
+) -> None:
     with uncollected():
-        _fold(projection, pages.unpack(page), rows)
+        _fold(projection, unpacked(), rows)
         gc.freeze()  # what is kept is kept to the end: no collector need walk through it
 
 
-def _fold(projection: Projection, events: list[AnyRecorded], rows: dict[str, Any]) -> None:
+def _fold(projection: Projection, events: Sequence[AnyRecorded], rows: dict[str, Any]) -> None:
     fold, recorded = projection.fold, None
     try:
         for recorded in events:

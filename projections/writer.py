@@ -94,6 +94,7 @@ class Writer:
             await self._apply((), Position(poison - 1))
 
     async def _apply(self, events: Sequence[AnyRecorded], upto: Position) -> None:
+        events = await self.projection.opened(events)
         await self._load(events)
         fold, rows = self.projection.fold, self._rows
         for recorded in events:

@@ -1,4 +1,6 @@
-"""Credentials and refresh tokens in memory."""
+"""Credentials, keys and refresh tokens in memory."""
+
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -13,12 +15,24 @@ class MemoryAccounts:
     def __init__(self) -> None:
         self.credentials: dict[AccountId, Credentials] = {}
         self.refresh_tokens: dict[bytes, RefreshToken] = {}
+        self.account_keys: dict[AccountId, bytes] = {}
 
-    async def add(self, credentials: Credentials) -> None:
+    async def add(self, credentials: Credentials, key: bytes) -> None:
         self.credentials[credentials.account] = credentials
+        self.account_keys[credentials.account] = key
 
     async def remove(self, account: AccountId) -> None:
         self.credentials.pop(account, None)
+        self.account_keys.pop(account, None)
+
+    async def erase(self, account: AccountId) -> None:
+        await self.remove(account)
+        self.refresh_tokens = {
+            token_hash: token for token_hash, token in self.refresh_tokens.items() if token.account != account
+        }
+
+    async def keys(self, accounts: Sequence[AccountId]) -> dict[AccountId, bytes]:
+        return {account: self.account_keys[account] for account in accounts if account in self.account_keys}
 
     async def by_login(self, login: str) -> list[Credentials]:
         username, email = canonical_username(login), canonical_email(login)

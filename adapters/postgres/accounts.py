@@ -1,6 +1,6 @@
-"""Credentials and refresh tokens: what must never be in the log."""
+"""Credentials, keys and refresh tokens: what must never be in the log."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import psycopg
@@ -13,15 +13,28 @@ from domain.ids import AccountId, SessionId
 
 # Registering writes credentials first, then the events: a registration that died between the two left an orphan.
 FORGET_ORPHANS = """
-DELETE FROM work.credentials AS c
-WHERE (c.username_key = %s OR c.email_key = %s) AND c.created_at < now() - interval '1 hour'
-    AND NOT EXISTS (SELECT FROM log.events AS e WHERE e.originator_id = c.account)
+WITH orphan AS (
+    DELETE FROM work.credentials AS c
+    WHERE (c.username_key = %s OR c.email_key = %s) AND c.created_at < now() - interval '1 hour'
+        AND NOT EXISTS (SELECT FROM log.events AS e WHERE e.originator_id = c.account)
+    RETURNING c.account
+)
+DELETE FROM work.account_keys AS k USING orphan WHERE k.account = orphan.account
 """
 ADD = """
-INSERT INTO work.credentials (account, username, username_key, email, email_key, password_hash)
-VALUES (%s, %s, %s, %s, %s, %s)
+WITH known AS (
+    INSERT INTO work.credentials (account, username, username_key, email, email_key, password_hash)
+    VALUES (%s, %s, %s, %s, %s, %s)
+    RETURNING account
+)
+INSERT INTO work.account_keys (account, key) SELECT account, %s FROM known
 """
-REMOVE = "DELETE FROM work.credentials WHERE account = %s"
+REMOVE = """
+WITH removed AS (DELETE FROM work.credentials WHERE account = %s RETURNING account)
+DELETE FROM work.account_keys AS k USING removed WHERE k.account = removed.account
+"""
+ERASE = "SELECT work.erase_account(%s)"
+KEYS = "SELECT account, key FROM work.account_keys WHERE account = ANY (%s)"
 BY_LOGIN = """
 SELECT account, username, email, password_hash FROM work.credentials
 WHERE username_key = %s OR email_key = %s ORDER BY created_at LIMIT 10
@@ -57,7 +70,7 @@ class PostgresAccounts:
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise LogUnavailableError("The accounts cannot be reached at the moment.") from error
 
-    async def add(self, credentials: Credentials) -> None:
+    async def add(self, credentials: Credentials, key: bytes) -> None:
         values = (
             credentials.account,
             credentials.username,
@@ -68,11 +81,20 @@ class PostgresAccounts:
         )
         async with self._connection() as connection:
             await connection.execute(FORGET_ORPHANS, (values[2], values[4]))
-            await connection.execute(ADD, values)
+            await connection.execute(ADD, (*values, key))
 
     async def remove(self, account: AccountId) -> None:
         async with self._connection() as connection:
             await connection.execute(REMOVE, (account,))
+
+    async def erase(self, account: AccountId) -> None:
+        async with self._connection() as connection:
+            await connection.execute(ERASE, (account,))
+
+    async def keys(self, accounts: Sequence[AccountId]) -> dict[AccountId, bytes]:
+        async with self._connection() as connection:
+            cursor = await connection.execute(KEYS, (list(accounts),))
+            return {AccountId(account): bytes(key) for account, key in await cursor.fetchall()}
 
     async def by_login(self, login: str) -> list[Credentials]:
         async with self._connection() as connection:

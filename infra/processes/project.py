@@ -2,13 +2,12 @@
 
 from adapters.nats.feed import NatsFeed
 from infra.settings import Settings
-from infra.wiring import connect, nats, needed, until_told_to_stop
-from projections.catalogue import PROJECTIONS
+from infra.wiring import connect, nats, needed, read_models, until_told_to_stop
 from projections.runner import Runner
 
 
 async def run(settings: Settings) -> None:
     url = needed(settings.project_database_url, "COMFYPLUS_PROJECT_DATABASE_URL")
-    async with nats("project", settings.nats_url) as connection:
-        runner = Runner(tuple(PROJECTIONS.values()), connect(url), NatsFeed(connection))
+    async with nats("project", settings.nats_url) as connection, read_models(settings) as models:
+        runner = Runner(tuple(models.values()), connect(url), NatsFeed(connection))
         await until_told_to_stop(runner.run, connection)

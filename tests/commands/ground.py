@@ -9,8 +9,11 @@ from msgspec import Struct
 
 from adapters.identity.passwords import Argon2Passwords
 from adapters.identity.secrets import ServerSecrets
+from adapters.identity.vault import SecretVault
 from adapters.memory.accounts import MemoryAccounts
+from adapters.memory.api_keys import MemoryApiKeys
 from adapters.memory.contents import MemoryContents
+from adapters.memory.erasures import MemoryErasures
 from adapters.memory.log import MemoryLog
 from commands.dispatcher import Dispatcher
 from commands.needs import Command, Limits, Needs
@@ -20,6 +23,7 @@ from domain.event import Event
 from domain.ids import Actor, Position
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
+SECRET = b"only for tests, but long enough."
 QUICK = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)  # for tests: real, but worth nothing
 GRAPH: dict[str, Any] = {
     "4": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "sd15.safetensors"}},
@@ -32,6 +36,8 @@ class Ground(Struct):
     log: MemoryLog
     contents: MemoryContents
     accounts: MemoryAccounts
+    vault: SecretVault
+    erasures: MemoryErasures
     dispatcher: Dispatcher
     elapsed: timedelta = timedelta()
 
@@ -61,16 +67,19 @@ def make_ground() -> Ground:
         return made.now()
 
     log, contents, accounts = MemoryLog(now), MemoryContents(), MemoryAccounts()
-
+    vault, erasures = SecretVault(SECRET, accounts.keys), MemoryErasures()
     needs = Needs(
         streams=Streams(log),
         contents=contents,
         accounts=accounts,
+        api_keys=MemoryApiKeys(accounts),
         passwords=Argon2Passwords(QUICK),
-        secrets=ServerSecrets(b"only for tests, but long enough."),
+        secrets=ServerSecrets(SECRET),
+        vault=vault,
+        erasures=erasures,
         now=now,
         new_id=uuid4,
         limits=Limits(graph_bytes=10_000),
     )
-    made = Ground(log, contents, accounts, Dispatcher(needs))
+    made = Ground(log, contents, accounts, vault, erasures, Dispatcher(needs))
     return made

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from domain.account import (
+    AccountErased,
     AccountLoggedIn,
     AccountLoggedOut,
     AccountRegistered,
@@ -10,8 +11,10 @@ from domain.account import (
     RoleGiven,
     SessionRevoked,
 )
+from domain.api_key import ApiKeyMade, ApiKeyRevoked, Scope
 from domain.backend import BackendLost, BackendSeen
 from domain.event import Event, topic
+from domain.personal import Personal
 from domain.reservation import NameReleased, NameReserved
 from domain.run import (
     OutputStored,
@@ -41,11 +44,14 @@ FOLDER = Path(__file__).parent / "golden"
 
 REQUIREMENTS = Requirements(("KSampler", "SaveImage"), ("checkpoints/sd15.safetensors",))
 EXAMPLES: tuple[Event, ...] = (
-    AccountRegistered(account=ANN, username="ann"),
+    AccountRegistered(account=ANN, username=Personal(sealed="bm9uY2UgYW5kIGNpcGhlcnRleHQ=")),
+    AccountErased(with_published=True),
     AccountLoggedIn(session=SESSION),
     AccountLoggedOut(session=SESSION),
     SessionRevoked(session=SESSION),
     RoleGiven(role=Role.ADMIN),
+    ApiKeyMade(owner=ANN, scopes=(Scope.EVENTS, Scope.READ)),
+    ApiKeyRevoked(),
     NameReserved(account=ANN),
     NameReleased(account=ANN),
     WorkflowCreated(owner=ANN, name="Portrait", description="Soft light.", tags=("face", "night")),

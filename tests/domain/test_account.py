@@ -5,12 +5,14 @@ from uuid import UUID
 from domain.account import (
     ACCOUNT,
     MAX_SESSIONS,
+    AccountErased,
     AccountLoggedIn,
     AccountLoggedOut,
     AccountRegistered,
     Role,
     RoleGiven,
     SessionRevoked,
+    erase,
     give_role,
     log_in,
     log_out,
@@ -18,19 +20,21 @@ from domain.account import (
     revoke,
 )
 from domain.ids import SessionId
+from domain.personal import Personal
 from domain.refusals import Conflict, NotAuthenticated, NotFound
 from tests.domain.facts import ANN, OTHER_SESSION, SESSION
 from tests.domain.scenario import Scenario
 
 account = Scenario(ACCOUNT)
-registered = AccountRegistered(account=ANN, username="ann")
+NAME = Personal(sealed="c2VhbGVk")
+registered = AccountRegistered(account=ANN, username=NAME)
 logged_in = AccountLoggedIn(session=SESSION)
 ann = account.given(registered)
 online = ann.given(logged_in)
 
 
 def test_an_account_is_registered_once() -> None:
-    account.given().when(register, id=ANN, username="ann").then(registered).and_again_refused(Conflict)
+    account.given().when(register, id=ANN, username=NAME).then(registered).and_again_refused(Conflict)
 
 
 def test_a_session_begins_once() -> None:
@@ -73,3 +77,17 @@ def test_a_role_is_given_once() -> None:
 
 def test_nobody_has_no_role() -> None:
     account.given().when(give_role, role=Role.ADMIN).then_refused(NotFound)
+
+
+def test_an_account_is_erased_once() -> None:
+    online.when(erase, with_published=True).then(AccountErased(with_published=True)).and_again_nothing()
+    account.given().when(erase, with_published=False).then_refused(NotFound)
+
+
+def test_who_was_erased_neither_logs_in_nor_rules_nor_comes_back() -> None:
+    gone = online.given(RoleGiven(role=Role.ADMIN), AccountErased())
+    assert (gone.state.sessions, gone.state.role) == ((), Role.MEMBER)
+    gone.when(log_in, session=OTHER_SESSION).then_refused(NotAuthenticated)
+    gone.when(give_role, role=Role.ADMIN).then_refused(NotFound)
+    gone.when(register, id=ANN, username=NAME).then_refused(Conflict)
+    gone.when(log_out, session=SESSION).then_nothing()

@@ -27,8 +27,7 @@ from commands.dispatcher import Dispatcher
 from infra.embedded.ports import free_port
 from infra.processes import api
 from infra.settings import Settings, load_secret
-from infra.wiring import connect, nats, needed, needs, now, pool
-from projections.catalogue import PROJECTIONS
+from infra.wiring import connect, nats, needed, needs, now, pool, read_models
 from projections.runner import Runner
 from services.dispatch.answering import Answering, Leases
 from services.dispatch.folding import Folding
@@ -159,7 +158,8 @@ async def _everything(settings: Settings) -> AsyncIterator[None]:
         await _start(stack, Relay(relay_tail, NatsEventStream(relaying)).run())
         feeding = await stack.enter_async_context(nats("project", settings.nats_url))
         project_url = needed(settings.project_database_url, "project")
-        runner = Runner(tuple(PROJECTIONS.values()), connect(project_url), NatsFeed(feeding))
+        models = await stack.enter_async_context(read_models(settings))
+        runner = Runner(tuple(models.values()), connect(project_url), NatsFeed(feeding))
         await _start(stack, runner.run())
         await _start(stack, await _dispatching(stack, settings))
         yield

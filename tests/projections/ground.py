@@ -9,20 +9,43 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import psycopg
+from msgspec.structs import replace
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from domain.account import AccountRegistered
 from domain.catalogue import CATALOGUE
 from domain.event import AnyRecorded, Event, Recorded, topic
 from domain.ids import AccountId, Actor, Position
-from projections.catalogue import PROJECTIONS
+from domain.personal import Personal
+from projections import catalogue
 from projections.pages import Connect
-from projections.projection import Projection
+from projections.projection import Projection, opened_by
 from projections.reading import Reader
 from projections.runner import Runner
 from projections.writer import empty
 from tests.servers import Database
 
+SEALED = "sealed "
+"""What a personal text begins with until it is opened."""
+
+
+async def opened(events: Sequence[AnyRecorded]) -> list[AnyRecorded]:
+    """Stands in for the vault: whose key is gone, theirs is sealed otherwise."""
+    return [
+        replace(each, event=replace(each.event, username=_opened(each.event.username)))
+        if isinstance(each.event, AccountRegistered)
+        else each
+        for each in events
+    ]
+
+
+def _opened(personal: Personal) -> Personal:
+    known = personal.sealed.startswith(SEALED)
+    return replace(personal, text=personal.sealed.removeprefix(SEALED)) if known else personal
+
+
+PROJECTIONS = opened_by(catalogue.PROJECTIONS, opened)
 ALL = tuple(PROJECTIONS.values())
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 

@@ -6,6 +6,7 @@ from domain.account import AccountRegistered
 from domain.backend import BackendSeen
 from domain.event import Event
 from domain.ids import AccountId, Digest, WorkflowId, backend_id
+from domain.personal import Personal
 from domain.run import (
     Failure,
     FailureKind,
@@ -34,7 +35,7 @@ Told = tuple[UUID, AccountId | None, Event]
 
 
 def joined(account: AccountId, username: str) -> Told:
-    return account, account, AccountRegistered(account=account, username=username)
+    return account, account, AccountRegistered(account=account, username=Personal(f"sealed {username}"))
 
 
 def workflow(owner: AccountId, name: str, *, public: bool = False) -> list[Told]:

@@ -1,13 +1,15 @@
 """What each read model shows after some events."""
 
-from typing import get_args
+from typing import Any, get_args
 from uuid import UUID, uuid4
 
 import pytest
 
+from domain.account import AccountErased, AccountRegistered
 from domain.backend import BackendLost, BackendSeen
-from domain.event import Event
+from domain.event import Event, topic
 from domain.ids import AccountId, backend_id
+from domain.personal import Personal
 from domain.run import (
     Failure,
     FailureKind,
@@ -34,7 +36,7 @@ from domain.workflow import (
     WorkflowWithdrawn,
 )
 from projections.audit_trail import AUDIT_TRAIL
-from projections.gallery import GALLERY
+from projections.gallery import GALLERY, AuthorRow
 from projections.rows import NotLoadedError, Rows
 from projections.run_status import CHANGES, RUN_STATUS, RunRow
 from projections.workflow_shelf import WORKFLOW_SHELF, WORKFLOWS
@@ -83,15 +85,47 @@ def test_a_deleted_workflow_leaves_the_shelf_with_its_versions() -> None:
     }
 
 
+def in_gallery(*events: tuple[UUID, Event]) -> dict[str, list[Any]]:
+    return folded(GALLERY, (ANN, registered("ann")), (ID, created), (ID, first), *events)
+
+
+def registered(text: str | None) -> AccountRegistered:
+    return AccountRegistered(account=ANN, username=Personal("", text))
+
+
 def test_the_gallery_shows_what_is_published_with_its_author() -> None:
-    account, _, registered = joined(ANN, "ann")
-    told = [(account, registered), (ID, created), (ID, first), (ID, WorkflowPublished())]
-    (row,) = folded(GALLERY, *told)["gallery"]
-    assert (row.author, row.name, row.versions) == ("ann", "Cats", 1)
+    shown = in_gallery((ID, WorkflowPublished()))
+    assert shown["gallery_authors"] == [AuthorRow(ANN, "ann", 1)]
+    (row,) = shown["gallery"]
+    assert (row.owner, row.name, row.versions) == (ANN, "Cats", 1)
     assert row.published_at == NOON.replace(second=4)
-    (row,) = folded(GALLERY, *told, (ID, WorkflowWithdrawn()))["gallery"]
-    assert row.published_at is None
-    assert folded(GALLERY, *told, (ID, WorkflowDeleted()))["gallery"] == []
+
+
+@pytest.mark.parametrize("hidden", [WorkflowWithdrawn(), WorkflowDeleted()], ids=topic)
+def test_the_gallery_names_nobody_of_whom_it_shows_nothing(hidden: Event) -> None:
+    """Told twice, it is counted once."""
+    assert in_gallery()["gallery_authors"] == [AuthorRow(ANN, "ann", 0)]
+    published = (ID, WorkflowPublished())
+    after = in_gallery(published, published, (ID, hidden), (ID, hidden))
+    assert after["gallery_authors"] == [AuthorRow(ANN, "ann", 0)]
+    assert all(row.published_at is None for row in after["gallery"])
+
+
+def test_the_gallery_keeps_what_a_deleted_account_has_published() -> None:
+    erased = in_gallery((ID, WorkflowPublished()), (ANN, AccountErased()))
+    assert erased["gallery_authors"] == [AuthorRow(ANN, "deleted account", 1)]
+    assert len(erased["gallery"]) == 1
+
+
+def test_rebuilt_without_the_key_the_gallery_is_the_same() -> None:
+    (row,) = folded(GALLERY, (ANN, registered(None)))["gallery_authors"]
+    assert row == AuthorRow(ANN, "deleted account", 0)
+
+
+def test_the_audit_trail_holds_no_personal_text() -> None:
+    (row,) = folded(AUDIT_TRAIL, (ANN, registered("ann")))["audit_trail"]
+    assert b"ann" not in bytes(row.data)
+    assert b'"username":{"sealed":""}' in bytes(row.data)
 
 
 def test_a_claimed_run_still_counts_as_queued() -> None:

@@ -9,9 +9,8 @@ import pytest
 from domain.ids import AccountId, RunId, WorkflowId
 from domain.refusals import Invalid
 from projections import audit_trail, gallery, paging, run_status, workflow_shelf
-from projections.catalogue import PROJECTIONS
 from projections.rebuild import rebuild
-from tests.projections.ground import Books, connecting, reading
+from tests.projections.ground import PROJECTIONS, Books, connecting, reading
 from tests.projections.stories import ANN, BOB, everything, run, workflow
 from tests.servers import Database
 

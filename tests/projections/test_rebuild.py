@@ -7,11 +7,10 @@ import pytest
 
 from domain.ids import Position
 from projections import generations
-from projections.catalogue import PROJECTIONS
 from projections.rebuild import Progress, rebuild
 from projections.tables import prepare
 from projections.writer import Writer
-from tests.projections.ground import Books, checkpoint, connecting, stored
+from tests.projections.ground import PROJECTIONS, Books, checkpoint, connecting, stored
 from tests.projections.stories import ANN, everything, run
 from tests.servers import Database
 

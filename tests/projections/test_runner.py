@@ -10,11 +10,11 @@ from msgspec.structs import replace
 from domain.event import AnyRecorded
 from domain.run import RunStarted
 from domain.workflow import WorkflowRenamed
-from projections.catalogue import PROJECTIONS
 from projections.consistency import Positions
 from projections.projection import Buffer, Projection
 from projections.rebuild import rebuild
 from tests.projections.ground import (
+    PROJECTIONS,
     Books,
     Channel,
     at_position,

@@ -11,11 +11,19 @@ from msgspec.structs import replace
 
 from domain.ids import WorkflowId
 from domain.workflow import WorkflowVersionSaved
-from projections.catalogue import PROJECTIONS
 from projections.reading import Reader
 from projections.rebuild import BusyError, rebuild
 from projections.workflow_shelf import WORKFLOW_SHELF, workflow
-from tests.projections.ground import Books, Channel, at_position, connecting, reading, running, stored
+from tests.projections.ground import (
+    PROJECTIONS,
+    Books,
+    Channel,
+    at_position,
+    connecting,
+    reading,
+    running,
+    stored,
+)
 from tests.projections.stories import ANN, GRAPH
 from tests.projections.stories import workflow as workflow_story
 from tests.servers import Database

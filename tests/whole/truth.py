@@ -20,7 +20,7 @@ from nats.js.api import DeliverPolicy
 from PIL import Image
 
 from domain.ids import RunId, attempt_id
-from infra.wiring import connect
+from infra.wiring import connect, read_models
 from projections.catalogue import PROJECTIONS
 from projections.rebuild import BusyError, SwapFailedError, rebuild
 from tests.whole.people import Person
@@ -289,7 +289,8 @@ async def rebuilt(whole: Whole, name: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
-            await rebuild(PROJECTIONS[name], connect(str(whole.settings.project_database_url)))
+            async with read_models(whole.settings) as models:
+                await rebuild(models[name], connect(str(whole.settings.project_database_url)))
             return
         except (BusyError, SwapFailedError):
             assert time.monotonic() < deadline, f"{name} cannot be rebuilt"
