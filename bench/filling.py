@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime, timedelta
 from itertools import count, islice
 from random import Random
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import psycopg
 
@@ -13,6 +13,7 @@ from bench import stories
 from domain.catalogue import CATALOGUE
 from domain.event import Event, topic
 from domain.ids import AccountId
+from infra.wiring import new_id
 
 COPY = """
 COPY log.events (originator_id, originator_version, topic, state, notification_id, recorded_at, owner, actor,
@@ -49,7 +50,7 @@ def runs_in_turn(events: int, at_once: int) -> Iterator[Told]:
     """
     left = events
     while left > 0:
-        streams = [(uuid4(), stories.OWNERS[number % len(stories.OWNERS)]) for number in range(at_once)]
+        streams = [(new_id(), stories.OWNERS[number % len(stories.OWNERS)]) for number in range(at_once)]
         lives = [stories.run(owner) for _, owner in streams]
         for version in range(len(lives[0])):
             for (stream, owner), life in zip(streams, lives, strict=True):
@@ -71,7 +72,7 @@ def waiting_runs(count: int) -> Iterator[Told]:
     """Submitted runs, their owners in turn."""
     for number in range(count):
         owner = stories.OWNERS[number % len(stories.OWNERS)]
-        yield uuid4(), 1, owner, stories.submitted(owner)
+        yield new_id(), 1, owner, stories.submitted(owner)
 
 
 def _pool(waiting: int, executing: int) -> Iterator[Told]:
@@ -92,6 +93,6 @@ def _pool(waiting: int, executing: int) -> Iterator[Told]:
 
 def _life(number: int) -> Iterator[Told]:
     """A run from submission to end; the owners in turn."""
-    stream, owner = uuid4(), stories.OWNERS[number % len(stories.OWNERS)]
+    stream, owner = new_id(), stories.OWNERS[number % len(stories.OWNERS)]
     for version, event in enumerate(stories.run(owner), 1):
         yield stream, version, owner, event

@@ -34,6 +34,7 @@ from bench.row import Figure, Ground
 from bench.servers import Database, database, postgres_program
 from domain.catalogue import CATALOGUE
 from domain.event import topic
+from infra.wiring import new_id
 
 WRITERS = 64
 THREADS = 16
@@ -56,7 +57,7 @@ CREATE UNIQUE INDEX ON other.events (notification_id);
 """
 PGBENCH_SCRIPT = f"""
 INSERT INTO other.events (originator_id, originator_version, topic, state, recorded_at, owner, actor, correlation)
-VALUES (gen_random_uuid(), 1, '{topic(EVENT)}', '\\x{STATE.hex()}', clock_timestamp(), '{OWNER}', '{OWNER}',
+VALUES (uuidv7(), 1, '{topic(EVENT)}', '\\x{STATE.hex()}', clock_timestamp(), '{OWNER}', '{OWNER}',
     '{uuid4()}');
 """
 
@@ -102,8 +103,8 @@ async def append(server: Database, writers: int, seconds: float, most: int) -> t
     async with pool, PostgresLog(url, pool) as log:
         took: list[float] = []
         for _ in range(20):
-            await log.append(stories.entry(uuid4(), 0, EVENT, OWNER, keyed=True))
-        entries = [stories.entry(uuid4(), 0, EVENT, OWNER, keyed=True) for _ in range(most)]
+            await log.append(stories.entry(new_id(), 0, EVENT, OWNER, keyed=True))
+        entries = [stories.entry(new_id(), 0, EVENT, OWNER, keyed=True) for _ in range(most)]
         begun = time.perf_counter()
 
         async def write() -> None:
@@ -166,7 +167,7 @@ class Library:
         return median(took) * 1000
 
     def _insert(self) -> None:
-        self._recorder.insert_events([StoredEvent(uuid4(), 1, topic(EVENT), STATE)])
+        self._recorder.insert_events([StoredEvent(new_id(), 1, topic(EVENT), STATE)])
 
 
 def _pgbench(server: Database, script: Path, seconds: float) -> float:

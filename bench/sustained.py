@@ -12,7 +12,6 @@ from collections.abc import Iterator, Mapping
 from itertools import cycle
 from statistics import median
 from typing import Any
-from uuid import uuid4
 
 import uvloop
 from psycopg_pool import AsyncConnectionPool
@@ -25,6 +24,7 @@ from bench.row import Figure, Ground
 from bench.servers import whole
 from domain.ids import AccountId
 from infra.settings import Settings
+from infra.wiring import new_id
 
 WRITERS = 64
 EVENTS = 100_000
@@ -64,7 +64,7 @@ async def _write(log: PostgresLog, runs: Iterator[int], owner: AccountId) -> int
     """Append whole runs until there are none left; returns the last position."""
     position = 0
     for _ in runs:
-        stream = uuid4()
+        stream = new_id()
         for version, event in enumerate(stories.run(owner)):
             position = (await log.append(stories.entry(stream, version, event, owner))).last
     return position

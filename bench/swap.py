@@ -15,7 +15,7 @@ from collections.abc import Mapping
 from multiprocessing.synchronize import Event
 from statistics import median
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 import uvloop
@@ -29,7 +29,7 @@ from bench.reading import Sight
 from bench.row import Figure, Ground
 from bench.servers import whole
 from infra.settings import Settings
-from infra.wiring import connect, pool
+from infra.wiring import connect, new_id, pool
 from projections import run_status
 from projections.reading import Reader
 from projections.rebuild import rebuild
@@ -111,7 +111,7 @@ async def _history(settings: Settings, events: int) -> None:
         async def write(runs: int) -> int:
             position = 0
             for _ in range(runs):
-                position = await _live(log, uuid4())
+                position = await _live(log, new_id())
             return position
 
         last = max(await asyncio.gather(*(write(events // 5 // 32) for _ in range(32))))
@@ -135,13 +135,13 @@ def _traffic(environment: dict[str, str], begun: Event, stop: Event, sending: An
 
 async def _busy(settings: Settings, begun: Event, stop: Event) -> Traffic:
     app, query = str(settings.app_database_url), str(settings.query_database_url)
-    seen, known, took = Traffic(), [Known(uuid4(), 0)], list[float]()
+    seen, known, took = Traffic(), [Known(new_id(), 0)], list[float]()
     async with pool(app) as writing, PostgresLog(app, writing) as log, pool(query, size=READERS) as reading:
         reader = Reader(reading)
 
         async def write() -> None:
             while not stop.is_set():
-                stream = uuid4()
+                stream = new_id()
                 known.append(Known(stream, 0))
                 await _live(log, stream, pause_s=WRITE_PAUSE_S)
                 seen.writes += 5

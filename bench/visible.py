@@ -12,7 +12,6 @@ import time
 from collections.abc import Mapping
 from statistics import median
 from typing import Any
-from uuid import uuid4
 
 import uvloop
 from psycopg_pool import AsyncConnectionPool
@@ -24,6 +23,7 @@ from bench.reading import Sight, count, delays
 from bench.row import Figure, Ground
 from bench.servers import whole
 from infra.settings import Settings
+from infra.wiring import new_id
 
 RATE = 200  # commands a second
 ROUNDS = 3
@@ -61,7 +61,7 @@ async def _round(log: PostgresLog, query: str, commands: int) -> list[float]:
 
     async def command(due_at: float) -> None:
         owner = stories.OWNERS[0]
-        entry = stories.entry(uuid4(), 0, stories.submitted(owner), owner, keyed=True)
+        entry = stories.entry(new_id(), 0, stories.submitted(owner), owner, keyed=True)
         due[(await log.append(entry)).last] = due_at
 
     async with Sight(query) as sight:
