@@ -102,9 +102,9 @@ async def holder(text: str, needs: Needs) -> KeyHolder | None:
     return KeyHolder(id, row.account, row.scopes)
 
 
-async def still_good(keys: Sequence[ApiKeyId], needs: Needs) -> set[ApiKeyId]:
-    """Which of these still open something. Raises LogUnavailableError."""
-    return {row.key for row in await needs.api_keys.among(keys) if await _good(row, needs)}
+async def still_good(keys: Sequence[ApiKeyId], needs: Needs) -> Sequence[KeyRow]:
+    """Those that still open something. Raises LogUnavailableError."""
+    return [row for row in await needs.api_keys.among(keys) if await _good(row, needs)]
 
 
 async def is_administrator(account: AccountId, needs: Needs) -> bool:

@@ -1,4 +1,4 @@
-"""An API key: lets a program of an account's do some of what the account may. Its text and name are kept outside the log."""
+"""An API key: lets a program do some of what its account may. Its text and name are kept outside the log."""
 
 from collections.abc import Sequence
 from enum import StrEnum

@@ -38,7 +38,14 @@ class RelaySettings(Struct, frozen=True, kw_only=True):
 class Relay:
     """Runs until it is cancelled. `position` is the last event that is known to be in the stream."""
 
-    def __init__(self, tail: LogTail, stream: EventStream, settings: RelaySettings = RelaySettings()) -> None:
+    def __init__(
+        self,
+        tail: LogTail,
+        stream: EventStream,
+        settings: RelaySettings = RelaySettings(),
+        leadership: str = LEADERSHIP,
+    ) -> None:
+        self._leadership = leadership
         self._tail = tail
         self._stream = stream
         self._settings = settings
@@ -51,7 +58,7 @@ class Relay:
         while True:
             before = self.position
             try:
-                async with self._tail.leadership(LEADERSHIP) as leadership:
+                async with self._tail.leadership(self._leadership) as leadership:
                     self.leading = True
                     await self._lead(leadership)
             except FencedError as fenced:

@@ -6,7 +6,7 @@ Subject: `events.<kind>.<stream id>.<the rest of the topic>`, so `run.output_sto
 """
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from uuid import UUID, uuid4
 
@@ -51,21 +51,48 @@ class EventsSettings(Struct, frozen=True, kw_only=True):
     refill: int | None = None
 
 
+class Publication(Struct, frozen=True, kw_only=True):
+    """What is published of each row. Every row is: so the sequence is the position, whatever is told of it.
+
+    `message`: subject, body and further header lines. `same`: whether a stored body and its headers are a row's.
+    """
+
+    subjects: tuple[str, ...]
+    message: Callable[[StoredRow, UUID], tuple[str, bytes, str]]
+    same: Callable[[bytes, Mapping[str, str], StoredRow, UUID], bool]
+
+
+def _domain_message(row: StoredRow, log: UUID) -> tuple[str, bytes, str]:
+    return subject(row.topic, row.stream), cloud_event.encode(row, cloud_event.source(log)), CONTENT
+
+
+CONTENT = f"Content-Type: {cloud_event.CONTENT_TYPE}\r\n"
+DOMAIN = Publication(
+    subjects=(SUBJECTS,),
+    message=_domain_message,
+    same=lambda body, _, row, log: body == cloud_event.encode(row, cloud_event.source(log)),
+)
+"""The events as they are, for ourselves."""
+
+
 class NatsEventStream:
     """EventStream over one connection. Its owner closes the connection."""
 
-    def __init__(self, connection: Connection, settings: EventsSettings = EventsSettings()) -> None:
+    def __init__(
+        self,
+        connection: Connection,
+        settings: EventsSettings = EventsSettings(),
+        publication: Publication = DOMAIN,
+    ) -> None:
+        self._publication = publication
         self._settings = settings
         self._jetstream: JetStreamContext = connection.client.jetstream(timeout=API_TIMEOUT_S)
         self._publisher = Publisher(connection)
         self._opened = False
         self._log = UUID(int=0)
-        self._source = ""
-        self._headers = ""
 
     async def ensure(self, log: UUID, head: Position) -> Position:
-        self._log, self._source = log, cloud_event.source(log)
-        self._headers = f"Content-Type: {cloud_event.CONTENT_TYPE}\r\nNats-Msg-Id: {log}:"
+        self._log = log
         try:
             await self._open()
             info = await self._info()
@@ -88,7 +115,7 @@ class NatsEventStream:
             return True  # it has aged away: nothing speaks against it
         except (*Unreachable, APIError) as error:
             raise StreamUnavailableError(repr(error)) from error
-        return message.data == cloud_event.encode(row, self._source)
+        return self._publication.same(message.data or b"", message.headers or {}, row, self._log)
 
     async def forget(self) -> None:
         try:
@@ -120,8 +147,9 @@ class NatsEventStream:
 
     def _message(self, row: StoredRow, *, fenced: bool) -> Message:
         fence = f"Nats-Expected-Last-Sequence: {row.position - 1}\r\n" if fenced else ""
-        headers = f"{self._headers}{row.position}\r\n{fence}".encode()
-        return Message(subject(row.topic, row.stream), cloud_event.encode(row, self._source), headers)
+        to, body, more = self._publication.message(row, self._log)
+        headers = f"{more}Nats-Msg-Id: {self._log}:{row.position}\r\n{fence}".encode()
+        return Message(to, body, headers)
 
     async def _open(self) -> None:
         if not self._opened:
@@ -154,7 +182,7 @@ class NatsEventStream:
         settings = self._settings
         return StreamConfig(
             name=STREAM,
-            subjects=[SUBJECTS],
+            subjects=list(self._publication.subjects),
             retention=RetentionPolicy.LIMITS,
             storage=StorageType.FILE,
             discard=DiscardPolicy.OLD,

@@ -1,16 +1,41 @@
 """The configuration of the NATS server, as text: who may say what to whom.
 
 Accounts are the boundary, permissions inside one are not: reply subjects are never checked against them.
-So executors live in EXEC and reach APP only by the services and streams that are exported to them.
+So executors live in EXEC and reach APP only by the services and streams that are exported to them. And integrators
+live in INTEG, which has no JetStream: a pull may name any reply subject, and in an account with JetStream an empty
+status sent to `$JS.API.STREAM.PURGE.<stream>` purges it. The stream is in FEED, where only the publisher is.
 """
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from msgspec import Struct
+
 APP_USER = "app"
+FEED_USER = "feed"
+AUTH_USER = "auth"
+SYS_USER = "sys"
+INTEG = "INTEG"
+FEED_STREAM = "EVENTS"
+CREATE = "integrators.create"
+"""Where integrators' wishes for consumers arrive in AUTH."""
 EXECUTOR_VERBS = ("claim", "beat", "open", "report")
 MAX_PAYLOAD_BYTES = 1024 * 1024
+MAX_INTEGRATORS = 2000  # connections at once
+MAX_INTEGRATOR_PAYLOAD_BYTES = 64 * 1024  # they receive events, and send requests and acknowledgements only
+
+_API = "$JS.API.CONSUMER"
+_FEED_SERVICES = (
+    (f"{_API}.MSG.NEXT.{FEED_STREAM}.*", "Stream", (INTEG,)),
+    (f"{_API}.INFO.{FEED_STREAM}.*", "Singleton", (INTEG,)),
+    (f"{_API}.RESET.{FEED_STREAM}.*", "Singleton", (INTEG,)),
+    (f"$JS.ACK.{FEED_STREAM}.>", "Singleton", (INTEG,)),
+    (f"{_API}.DELETE.{FEED_STREAM}.*", "Singleton", (INTEG, "AUTH")),
+    (f"{_API}.CREATE.{FEED_STREAM}.>", "Singleton", ("AUTH",)),
+    (f"{_API}.NAMES.{FEED_STREAM}", "Singleton", ("AUTH",)),
+)
+"""What others may ask of the stream in FEED. A consumer is made by us only: it could push to any subject there."""
 
 _EXECUTOR_NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 
@@ -29,7 +54,7 @@ jetstream {{
 }}
 
 accounts {{
-  SYS {{}}
+{integrators}\
   APP {{
     jetstream: enabled
     users: [
@@ -58,6 +83,63 @@ accounts {{
 system_account: SYS
 """
 
+_NO_INTEGRATORS = "  SYS {}\n"
+_INTEGRATORS = """\
+  SYS {{
+    users: [
+      {{
+        user: "{sys_user}"
+        password: {sys_password}
+        permissions: {{
+          publish: {{ allow: ["$SYS.REQ.SERVER.PING.CONNZ", "$SYS.REQ.SERVER.*.KICK"] }}
+          subscribe: {{ allow: ["_INBOX.>"] }}
+        }}
+      }}
+    ]
+  }}
+  FEED {{
+    jetstream: enabled
+    users: [
+      {{ user: "{feed_user}", password: {feed_password} }}
+    ]
+    exports: [
+{feed_exports}
+    ]
+  }}
+  AUTH {{
+    users: [
+      {{ user: "{auth_user}", password: {auth_password} }}
+    ]
+    exports: [
+      {{ service: "{create}.>", accounts: [INTEG] }}
+    ]
+    imports: [
+{auth_imports}
+    ]
+  }}
+  INTEG {{
+    limits {{
+      max_connections: {max_connections}
+      max_payload: {integrator_payload}
+    }}
+    imports: [
+{integ_imports}
+      {{ service: {{ account: AUTH, subject: "{create}.>" }}, to: "{api}.CREATE.{stream}.>" }}
+    ]
+  }}
+"""
+
+_CALLOUT = """
+authorization {{
+  timeout: 5
+  auth_callout {{
+    issuer: {issuer}
+    account: AUTH
+    auth_users: [{users}]
+  }}
+}}
+"""
+
 _EXECUTOR = """\
       {{
         user: {name}
@@ -69,6 +151,15 @@ _EXECUTOR = """\
       }}"""
 
 
+class Integrators(Struct, frozen=True, kw_only=True):
+    """What lets integrators in: passwords of our own users, and the public key that signs for theirs."""
+
+    feed_password: str
+    auth_password: str
+    sys_password: str
+    issuer: str
+
+
 def server_config(
     *,
     host: str,
@@ -76,6 +167,7 @@ def server_config(
     store_dir: Path,
     app_password: str,
     executors: Mapping[str, str],
+    integrators: Integrators | None = None,
     monitor_port: int | None = None,
     server_name: str = "comfyplus",
     max_memory_bytes: int = 256 * 1024 * 1024,
@@ -83,7 +175,8 @@ def server_config(
 ) -> str:
     """The text of a nats-server configuration file (keep it 0600: it holds passwords).
 
-    `executors` maps names to passwords. Raises ValueError for a name that is no subject token.
+    `executors` maps names to passwords. Without `integrators` nobody but them and the app may log in.
+    Raises ValueError for a name that is no subject token.
     """
     services = [f"runs.{verb}.*" for verb in EXECUTOR_VERBS]
     streams = ["runs.wake.>", "exec.>"]
@@ -91,7 +184,7 @@ def server_config(
     exported += [f'      {{ stream: "{subject}", accounts: [EXEC] }}' for subject in streams]
     imported = [f'      {{ service: {{ account: APP, subject: "{subject}" }} }}' for subject in services]
     imported += [f'      {{ stream: {{ account: APP, subject: "{subject}" }} }}' for subject in streams]
-    return _CONFIG.format(
+    config = _CONFIG.format(
         server_name=_quoted(server_name),
         listen=_quoted(_address(host, port)),
         monitor="" if monitor_port is None else f"http: {_quoted(_address(host, monitor_port))}\n",
@@ -104,7 +197,9 @@ def server_config(
         app_exports="\n".join(exported),
         exec_imports="\n".join(imported),
         executors="\n".join(_executor(name, password) for name, password in executors.items()),
+        integrators=_NO_INTEGRATORS if integrators is None else _integrators(integrators),
     )
+    return config if integrators is None else config + _callout(integrators, executors)
 
 
 def executor_inbox(name: str) -> str:
@@ -114,6 +209,45 @@ def executor_inbox(name: str) -> str:
 
 def app_inbox(name: str = APP_USER) -> str:
     return f"_INBOX_{name}"
+
+
+def _integrators(integrators: Integrators) -> str:
+    exports = "\n".join(
+        f'      {{ service: "{subject}", response_type: {kind}, accounts: [{", ".join(accounts)}] }}'
+        for subject, kind, accounts in _FEED_SERVICES
+    )
+
+    def imports(account: str) -> str:
+        return "\n".join(
+            f'      {{ service: {{ account: FEED, subject: "{subject}" }} }}'
+            for subject, _, accounts in _FEED_SERVICES
+            if account in accounts
+        )
+
+    return _INTEGRATORS.format(
+        sys_user=SYS_USER,
+        sys_password=_quoted(integrators.sys_password),
+        feed_user=FEED_USER,
+        feed_password=_quoted(integrators.feed_password),
+        feed_exports=exports,
+        auth_user=AUTH_USER,
+        auth_password=_quoted(integrators.auth_password),
+        auth_imports=imports("AUTH"),
+        integ_imports=imports(INTEG),
+        create=CREATE,
+        api=_API,
+        stream=FEED_STREAM,
+        max_connections=MAX_INTEGRATORS,
+        integrator_payload=MAX_INTEGRATOR_PAYLOAD_BYTES,
+    )
+
+
+def _callout(integrators: Integrators, executors: Mapping[str, str]) -> str:
+    """Our own users do not depend on it: where nobody answers, only integrators stay outside."""
+    ours = (APP_USER, FEED_USER, AUTH_USER, SYS_USER, *executors)
+    if len(set(ours)) != len(ours):
+        raise ValueError("An executor has the name of one of our own users.")
+    return _CALLOUT.format(issuer=_quoted(integrators.issuer), users=", ".join(map(_quoted, ours)))
 
 
 def _executor(name: str, password: str) -> str:

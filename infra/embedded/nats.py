@@ -10,7 +10,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from adapters.nats.server_config import server_config
+from adapters.nats.server_config import Integrators, server_config
 from infra.embedded.child import Child, ChildFailedError, wait_until_gone
 from infra.embedded.ports import LOOPBACK, free_port
 
@@ -23,8 +23,17 @@ class Nats(Struct, frozen=True):
     monitor_url: str
 
 
-def prepare_nats(folder: Path, log: Path, *, app_password: str, executors: Mapping[str, str]) -> Nats:
+def prepare_nats(
+    folder: Path,
+    log: Path,
+    *,
+    app_password: str,
+    executors: Mapping[str, str],
+    integrators: Integrators | None = None,
+    port: int | None = None,
+) -> Nats:
     """Write the configuration into `folder`/nats and choose free ports. `executors`: passwords by name.
+    `port`: where it listens, when that must stay the same.
 
     Raises ChildFailedError.
 
@@ -32,7 +41,7 @@ def prepare_nats(folder: Path, log: Path, *, app_password: str, executors: Mappi
     """
     place = folder.resolve() / "nats"
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    port, monitor_port = free_port(), free_port()
+    port, monitor_port = port or free_port(), free_port()
     path = place / "nats.conf"
     config = server_config(
         host=LOOPBACK,
@@ -41,6 +50,7 @@ def prepare_nats(folder: Path, log: Path, *, app_password: str, executors: Mappi
         store_dir=place / "store",
         app_password=app_password,
         executors=executors,
+        integrators=integrators,
     )
     with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
         file.write(config)
