@@ -32,7 +32,7 @@ AT_ONCE = 32
 WORKFLOWS = 128
 ROUNDS = 5
 SECONDS = 5.0
-OURS = ("api", "relay", "project", "dispatch", "execute")
+OURS = ("api", "relay", "project", "dispatch", "errands", "execute")
 
 
 def measure(ground: Ground) -> Mapping[str, Figure]:

@@ -13,7 +13,10 @@ from msgspec import Struct
 from domain.ids import Position
 
 SIZE = 32
-_POSITION, _TIME = 4, 5  # the places of notification_id and recorded_at among the ten columns
+_POSITION = 4  # the place of notification_id among the ten columns
+_TIME = (1184).to_bytes(4, "big") + (8).to_bytes(
+    4, "big"
+)  # before recorded_at: the OID of timestamptz, its length
 _NULL = 0xFFFFFFFF
 
 Record = bytes
@@ -67,19 +70,22 @@ class Fault(Struct, frozen=True):
 
 def follow(link: Link, page: SealedPage) -> tuple[Link, Fault | None]:
     """Go on from a place that is known to be sound. Returns the last sound place, and what is wrong behind it."""
-    place = 0
+    before, seal_before, place, records = link.position, link.seal, 0, page.records
     for seal in page.seals:
-        if seal.first != link.position + 1 or len(seal.digests) != SIZE * (seal.last - link.position):
+        last, sealed = seal.last, seal.digests
+        count = last - before
+        if seal.first != before + 1 or len(sealed) != SIZE * count:
+            link = Link(before, seal_before)
             return link, _misplaced(link, seal)
-        count = seal.last - link.position
-        records = page.records[place : place + count]
-        digests = b"".join([sha256(record).digest() for record in records])
-        sound = digests == seal.digests and sha256(link.seal + digests).digest() == seal.seal
-        if not sound or column(records[-1], _TIME) != seal.sealed_at:
-            return link, _fault(link, seal, page.records)
-        link = Link(seal.last, seal.seal)
+        covered = records[place : place + count]
+        digests = b"".join([sha256(record).digest() for record in covered])
+        sound = digests == sealed and sha256(seal_before + digests).digest() == seal.seal
+        if not sound or _TIME + seal.sealed_at not in covered[-1]:
+            link = Link(before, seal_before)
+            return link, _fault(link, seal, records)
+        before, seal_before = last, seal.seal
         place += count
-    return link, None
+    return Link(before, seal_before), None
 
 
 def _misplaced(link: Link, seal: Seal) -> Fault:

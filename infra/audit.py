@@ -1,5 +1,6 @@
 """`comfyplus audit ...`: proof that nobody rewrote the log, for whoever runs the server and for others."""
 
+import asyncio
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
@@ -14,14 +15,15 @@ from rich.progress import Progress as Bars
 from adapters.identity.signing import Ed25519Signer
 from adapters.postgres.seals import PostgresAudits, PostgresSeals
 from commands.ports import LogUnavailableError
-from domain.checkpoint import FORMAT, ChainLine, Checkpoint, Witness, header, line, signed
+from domain.checkpoint import FORMAT, ChainLine, Checkpoint, Witness, header, line
 from domain.ids import Position
+from domain.refusals import DomainError
 from domain.seal import Fault, Link
 from infra.offline import check_seals
 from infra.operating import owner_database
 from infra.settings import Settings, audit_key_path, load_audit_key
 from infra.wiring import now
-from services.auditing import Told, Verified, foreign, verify
+from services.auditing import Shown, Told, Verified, foreign, verify
 
 PAGE = 10_000  # seals
 
@@ -61,8 +63,8 @@ def verify_log(
 def print_checkpoint(settings: Settings) -> int:
     try:
         with _log(settings) as log:
-            made = checkpoint_of(settings, log)
-    except (UnusableError, LogUnavailableError) as error:
+            made = _signed(settings, log)
+    except (DomainError, LogUnavailableError) as error:
         print(f"Not signed. {error}", file=sys.stderr)
         return 1
     print(msgspec.json.encode(made).decode())
@@ -74,7 +76,7 @@ def export(settings: Settings, path: Path) -> int:
     unfinished = path.with_name(f"{path.name}.unfinished")
     try:
         with _log(settings) as log, unfinished.open("wb") as file:
-            made = checkpoint_of(settings, log)
+            made = _signed(settings, log)
             file.write(header(log.identity()))
             with _bar(0, made.position) as told:
                 position = Position(0)
@@ -86,7 +88,7 @@ def export(settings: Settings, path: Path) -> int:
             file.write(msgspec.json.encode(made) + b"\n")
         print(check_seals.check(unfinished))
         unfinished.replace(path)
-    except (UnusableError, LogUnavailableError, OSError, check_seals.Wrong) as error:
+    except (DomainError, LogUnavailableError, OSError, check_seals.Wrong) as error:
         unfinished.unlink(missing_ok=True)
         print(f"Not exported. {error}", file=sys.stderr)
         return 1
@@ -116,18 +118,17 @@ def acknowledge(settings: Settings) -> int:
     return 0
 
 
-def checkpoint_of(settings: Settings, log: PostgresSeals) -> Checkpoint:
-    """Raises UnusableError for a log without seals, LogUnavailableError."""
-    head = log.head()
-    if not head.position:
-        raise UnusableError("The log is empty.")
-    return signed(log.identity(), head, now(), Ed25519Signer(load_audit_key(settings)))
-
-
 @contextmanager
 def _log(settings: Settings) -> Iterator[PostgresSeals]:
     with owner_database(settings) as url, closing(PostgresSeals(url)) as log:
         yield log
+
+
+def _signed(settings: Settings, log: PostgresSeals) -> Checkpoint:
+    """Raises NotFound, Broken, LogUnavailableError."""
+    with closing(PostgresAudits(log.url)) as audits:
+        signer = Ed25519Signer(load_audit_key(settings))
+        return asyncio.run(Shown(log, audits, lambda: signer, now).checkpoint())
 
 
 def _checked(path: Path, key: str | None) -> Checkpoint:

@@ -142,7 +142,7 @@ def our_programs(settings: Settings) -> Sequence[Child]:
     """The API first: it takes longest to load."""
     host, port = ANYWHERE.get(settings.host, settings.host), settings.port
     children = [_program("api", settings, is_ready=lambda _pid: _answers(host, port, "/health/ready"))]
-    children += [_program(name, settings) for name in ("dispatch", "project", "relay")]
+    children += [_program(name, settings) for name in ("dispatch", "project", "relay", "errands")]
     backend = settings.comfyui_url
     if backend is None:
         sandbox_port = free_port()

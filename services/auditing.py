@@ -13,8 +13,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from commands.ports import LogUnavailableError
-from domain.checkpoint import Checkpoint, Witness
+from domain.checkpoint import Checkpoint, Signer, Witness, signed
 from domain.ids import Position
+from domain.refusals import Conflict, NotFound
 from domain.seal import Fault, FaultKind, Link, SealedPage, digest_at, follow, moved
 from services.ports.relaying import LogTail
 from services.ports.sealing import Audits, Finding, SealedLog
@@ -115,6 +116,39 @@ def _at_the_end(log: SealedLog, link: Link, witness: Witness | None) -> Fault | 
     if stray is not None:
         return Fault(stray, FaultKind.UNSEALED, "No seal covers the event at this position.")
     return witness.missing(link) if witness else None
+
+
+class Broken(Conflict):
+    """The chain is broken: nobody should be given a signature for what stands in the log."""
+
+
+class Shown:
+    """What administrators are shown of the audit. Every method raises LogUnavailableError."""
+
+    def __init__(
+        self, log: SealedLog, audits: Audits, signer: Callable[[], Signer], now: Callable[[], datetime]
+    ) -> None:
+        """`signer` is asked for when the first checkpoint is: its key may have to be made."""
+        self._log, self._audits, self._signer, self._now = log, audits, signer, now
+
+    async def head(self) -> Link:
+        return await asyncio.to_thread(self._log.head)
+
+    async def findings(self) -> dict[str, Finding]:
+        return await asyncio.to_thread(self._audits.read)
+
+    async def checkpoint(self) -> Checkpoint:
+        """Raises NotFound for an empty log, Broken."""
+        return await asyncio.to_thread(self._checkpoint)
+
+    def _checkpoint(self) -> Checkpoint:
+        for finding in self._audits.read().values():
+            if finding.fault is not None:
+                raise Broken(f"The log is not what was sealed: {finding.fault}")
+        head = self._log.head()
+        if not head.position:
+            raise NotFound("The log is empty.")
+        return signed(self._log.identity(), head, self._now(), self._signer())
 
 
 class Pace(Struct, frozen=True):

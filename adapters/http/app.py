@@ -6,7 +6,19 @@ from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
 
-from adapters.http import auth, health, live, objects, outputs, runs, versions, workflows
+from adapters.http import (
+    accounts,
+    auditing,
+    auth,
+    health,
+    live,
+    objects,
+    outputs,
+    past,
+    runs,
+    versions,
+    workflows,
+)
 from adapters.http.callers import DEPENDENCIES
 from adapters.http.door import Door
 from adapters.http.parts import Parts
@@ -16,8 +28,11 @@ API = Router(
     "/api/v1",
     route_handlers=[
         auth.ROUTER,
+        auditing.ROUTER,
+        accounts.ROUTER,
         workflows.ROUTER,
         versions.ROUTER,
+        past.ROUTER,
         runs.ROUTER,
         live.ROUTER,
         outputs.ROUTER,

@@ -8,7 +8,7 @@ from litestar.di import NamedDependency
 from msgspec import Struct
 
 from adapters.http.answers import ANYBODY, answers
-from adapters.http.parts import Parts
+from adapters.http.parts import Parts, Unwell
 
 LOOK_S = 2.0
 NEEDED = ("log", "nats")
@@ -58,6 +58,8 @@ async def _look(parts: Parts, name: str) -> Look:
             return Look("ok", await parts.checks[name]())
     except TimeoutError:
         return Look("failing", f"No answer within {LOOK_S:g} s.")
+    except Unwell as error:
+        return Look("failing", str(error))
     except Exception as error:  # whatever is wrong with a part is what this page is for
         return Look("failing", type(error).__name__)
 

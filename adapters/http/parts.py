@@ -10,7 +10,10 @@ from msgspec import Struct
 from adapters.http.reads import Reads
 from commands.dispatcher import Dispatcher
 from commands.ports import Clock, EventLog
-from domain.ids import Digest, RunId
+from domain.checkpoint import Checkpoint
+from domain.ids import AccountId, Digest, RunId, SessionId
+from domain.seal import Link
+from services.ports.sealing import Finding
 from services.ports.watching import Live
 
 
@@ -31,10 +34,32 @@ class Signatures(Protocol):
     ) -> bool: ...
 
 
+class Ended(Protocol):
+    """Sessions that are over although their access tokens still run."""
+
+    def is_over(self, account: AccountId, session: SessionId) -> bool: ...
+
+    def end(self, thing: AccountId | SessionId) -> None: ...
+
+
 class ObjectStore(Protocol):
     async def put(self, digest: Digest, chunks: AsyncIterator[bytes], limit_bytes: int) -> int: ...
 
     def path(self, digest: Digest) -> Path | None: ...
+
+
+class Audit(Protocol):
+    """Whether the log is what was sealed."""
+
+    async def head(self) -> Link: ...
+
+    async def findings(self) -> Mapping[str, Finding]: ...
+
+    async def checkpoint(self) -> Checkpoint: ...
+
+
+class Unwell(Exception):
+    """What is wrong with a part, in words that strangers may read."""
 
 
 class Parts(Struct, frozen=True, kw_only=True):
@@ -42,8 +67,10 @@ class Parts(Struct, frozen=True, kw_only=True):
     log: EventLog
     reads: Reads
     signatures: Signatures
+    ended: Ended
     objects: ObjectStore
     live: Live
+    audit: Audit
     now: Clock
     new_id: Callable[[], UUID]
     checks: Mapping[str, Callable[[], Awaitable[str]]]

@@ -59,7 +59,7 @@ class _Connected:
     """One connection, made when it is needed and again when it was lost."""
 
     def __init__(self, url: str, connection: psycopg.Connection | None = None) -> None:
-        self._url = url
+        self.url = url
         self._connection = connection
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class _Connected:
         """The rows, if the query has any."""
         try:
             if self._connection is None or self._connection.closed or self._connection.broken:
-                self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=5)
+                self._connection = psycopg.connect(self.url, autocommit=True, connect_timeout=5)
             with self._connection.cursor(row_factory=tuple_row, binary=True) as cursor:
                 cursor.execute(query.encode(), values, prepare=True)
                 return cursor.fetchall() if cursor.description else []

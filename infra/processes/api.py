@@ -4,13 +4,14 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping
 from contextlib import asynccontextmanager
+from datetime import timedelta
 from typing import Any, TypeAlias
 
 import psycopg
 import uvicorn
 
 from adapters.http.app import create_app
-from adapters.http.parts import Parts
+from adapters.http.parts import Parts, Unwell
 from adapters.http.protocol import PatientProtocol
 from adapters.http.reads import Reads
 from adapters.identity.secrets import ServerSecrets
@@ -19,10 +20,13 @@ from adapters.nats.live import NatsLive
 from adapters.postgres.tail import PostgresTail
 from adapters.storage.disk import DiskObjects
 from commands.dispatcher import Dispatcher
+from infra import auditing
 from infra.settings import Settings, load_secret
 from infra.wiring import connect, nats, needed, needs, new_id, now, pool
 from projections.consistency import Positions
 from projections.reading import Reader
+from services.auditing import Shown
+from services.ended import EndedSessions
 
 BODY_SLACK_BYTES = 1024 * 1024  # one graph of the largest size and its form fit into a request, two do not
 GRACE_S = 3  # for requests under way when the process is told to stop
@@ -50,6 +54,8 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
         PostgresTail(app_url) as tail,
         needs(settings, secrets, app_url) as wants,
         _beside(positions.run()),
+        _ending(tail, settings) as ended,
+        auditing.shown(settings, app_url) as audit,
     ):
         live = NatsLive(connection)
         await live.open()
@@ -58,11 +64,13 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             log=wants.streams.log,
             reads=Reads(Reader(queries), positions),
             signatures=secrets,
+            ended=ended,
             objects=DiskObjects(settings.data / "objects"),
             live=live,
+            audit=audit,
             now=now,
             new_id=new_id,
-            checks=_checks(connection, tail, query_url),
+            checks=_checks(connection, tail, query_url, audit),
             public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
             max_body_bytes=settings.max_graph_bytes + BODY_SLACK_BYTES,
             max_object_bytes=settings.max_object_bytes,
@@ -87,6 +95,14 @@ def server(app: Any, settings: Settings) -> uvicorn.Server:
 
 
 @asynccontextmanager
+async def _ending(tail: PostgresTail, settings: Settings) -> AsyncIterator[EndedSessions]:
+    ended = EndedSessions(tail, now, timedelta(seconds=settings.access_token_s))
+    await ended.begin()
+    async with _beside(ended.run()):
+        yield ended
+
+
+@asynccontextmanager
 async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
     task = asyncio.create_task(work)
     try:
@@ -97,7 +113,7 @@ async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             await task
 
 
-def _checks(connection: Connection, tail: PostgresTail, query_url: str) -> Mapping[str, Check]:
+def _checks(connection: Connection, tail: PostgresTail, query_url: str, audit: Shown) -> Mapping[str, Check]:
     async def log() -> str:
         return f"at position {await tail.head()}"
 
@@ -115,4 +131,14 @@ def _checks(connection: Connection, tail: PostgresTail, query_url: str) -> Mappi
             raise RuntimeError(f"parked: {', '.join(parked)}")
         return ", ".join(f"{name} {head - position} behind" for name, position, _ in rows)
 
-    return {"log": log, "nats": nats_connected, "read models": read_models}
+    async def chain() -> str:
+        findings = await audit.findings()
+        for finding in findings.values():
+            if finding.fault is not None:
+                raise Unwell(f"The log is not what was sealed: {finding.fault}")
+        told = findings.get("tail")
+        return (
+            f"sound up to position {told.link.position} at {told.at:%FT%TZ}" if told else "not looked at yet"
+        )
+
+    return {"log": log, "nats": nats_connected, "read models": read_models, "audit": chain}

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
+from infra.auditing import auditing
 from infra.settings import Settings
 from infra.wiring import until_told_to_stop
 
@@ -16,7 +17,7 @@ async def run(settings: Settings) -> None:
 
 
 def errands(settings: Settings) -> Sequence[Errand]:
-    return ()
+    return (lambda: auditing(settings),)
 
 
 async def _all(errands: Sequence[Errand]) -> None:

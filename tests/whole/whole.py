@@ -18,7 +18,7 @@ from tests.embedded.wholes import lives, owner_url
 
 PATIENCE_S = 90.0  # other work may share the machine
 LOOK_S = 0.01
-OURS = ("api", "relay", "project", "dispatch", "execute")
+OURS = ("api", "relay", "project", "dispatch", "errands", "execute")
 EVERYTHING = (*OURS, "sandbox", "nats", "postgres")
 
 SHORT = {
