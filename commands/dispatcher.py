@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from commands import accounts, backends, runs, workflows
+from commands import accounts, backends, runs, webhooks, workflows
 from commands.needs import Command, Handler, Needs
 from commands.streams import Context
 
@@ -23,6 +23,14 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     runs.LoseAttempt: runs.lose_attempt,
     backends.SeeBackend: backends.see_backend,
     backends.LoseBackend: backends.lose_backend,
+    webhooks.CreateWebhook: webhooks.create_webhook,
+    webhooks.ChangeWebhook: webhooks.change_webhook,
+    webhooks.RotateSecret: webhooks.rotate_secret,
+    webhooks.DeleteWebhook: webhooks.delete_webhook,
+    webhooks.DisableWebhook: webhooks.disable_webhook,
+    webhooks.TryWebhook: webhooks.try_webhook,
+    webhooks.SendAgain: webhooks.send_again,
+    webhooks.ReplayRange: webhooks.replay_range,
 }
 
 

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from commands.ports import Accounts, ApiKeys, Clock, Contents, Erasures, Passwords, Secrets, Vault
 from commands.streams import Context, Streams
+from commands.webhook_state import WebhookState
 from domain.run import Retries
 
 
@@ -18,6 +19,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     access_token: timedelta = timedelta(minutes=15)
     refresh_token: timedelta = timedelta(days=30)
     retries: Retries = Retries()
+    private_addresses: bool = False
+    """Whether accounts may have us dial into our own network."""
 
 
 class Needs(Struct, frozen=True, kw_only=True):
@@ -29,6 +32,7 @@ class Needs(Struct, frozen=True, kw_only=True):
     secrets: Secrets
     vault: Vault
     erasures: Erasures
+    webhooks: WebhookState
     now: Clock
     new_id: Callable[[], UUID]
     limits: Limits = Limits()

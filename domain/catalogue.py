@@ -12,6 +12,7 @@ from domain.event import AnyDecider, Event, topic
 from domain.personal import PersonalTextError, personal_fields
 from domain.reservation import RESERVATION, ReservationEvent
 from domain.run import RUN, RunEvent
+from domain.webhook import WEBHOOK, WebhookEvent
 from domain.workflow import WORKFLOW, WorkflowEvent
 
 Upcast = tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]
@@ -54,9 +55,9 @@ class Catalogue:
         return msgspec.convert(fields, self.events[topic_name])
 
 
-UNIONS = (AccountEvent, ReservationEvent, WorkflowEvent, RunEvent, BackendEvent, ApiKeyEvent)
+UNIONS = (AccountEvent, ReservationEvent, WorkflowEvent, RunEvent, BackendEvent, ApiKeyEvent, WebhookEvent)
 DECIDERS: dict[str, AnyDecider] = {
-    decider.kind: decider for decider in (ACCOUNT, RESERVATION, WORKFLOW, RUN, BACKEND, API_KEY)
+    decider.kind: decider for decider in (ACCOUNT, RESERVATION, WORKFLOW, RUN, BACKEND, API_KEY, WEBHOOK)
 }
 
 

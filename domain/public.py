@@ -5,7 +5,7 @@ Public events are a contract: a field may be added, with a default; anything els
 
 from collections.abc import Callable
 from datetime import datetime
-from typing import Any
+from typing import Any, get_args
 from uuid import UUID
 
 from msgspec import Struct
@@ -24,6 +24,7 @@ from domain.backend import BackendLost, BackendSeen
 from domain.event import AnyRecorded, Event
 from domain.ids import StreamId
 from domain.reservation import NameReleased, NameReserved
+from domain.webhook import WebhookEvent
 
 
 class PublicEvent(Struct, frozen=True, kw_only=True, tag_field="type", gc=False):
@@ -194,6 +195,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *(NameReserved, NameReleased),
         *(run.RunClaimed, run.RunAttemptLost),
         *(BackendSeen, BackendLost),
+        *get_args(WebhookEvent),
     }
 )
 """Nobody outside is told of these. A new domain event stands in PUBLIC or here."""

@@ -99,6 +99,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     run_timeout_s: Annotated[int, Meta(ge=1, le=7 * 86_400)] = 300
     """How long a run may take."""
 
+    webhook_private_addresses: bool = False
+    """Whether webhooks may lead into private networks, or to this machine."""
+
     max_graph_bytes: Bytes = 8 * MIB
     """The largest graph taken."""
     max_object_bytes: Bytes = 1024 * MIB

@@ -17,11 +17,13 @@ from uuid_utils.compat import uuid7
 from adapters.identity.passwords import Argon2Passwords
 from adapters.identity.secrets import ServerSecrets
 from adapters.identity.vault import SecretVault
+from adapters.identity.webhook_box import WebhookBox
 from adapters.nats.connection import Connection
 from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.api_keys import PostgresApiKeys
 from adapters.postgres.contents import PostgresContents
 from adapters.postgres.log import PostgresLog
+from adapters.postgres.webhooks import PostgresWebhooks
 from adapters.storage.erasures import ErasureFile
 from commands.needs import Limits, Needs
 from commands.streams import Streams
@@ -74,6 +76,7 @@ async def needs(settings: Settings, secrets: ServerSecrets, url: str) -> AsyncIt
             secrets=secrets,
             vault=SecretVault(load_secret(settings), accounts.keys),
             erasures=ErasureFile(settings.erasures or settings.data / "erasures.jsonl"),
+            webhooks=PostgresWebhooks(connections, WebhookBox(load_secret(settings))),
             now=now,
             new_id=new_id,
             limits=limits(settings),
@@ -95,6 +98,7 @@ def limits(settings: Settings) -> Limits:
         access_token=timedelta(seconds=settings.access_token_s),
         refresh_token=timedelta(seconds=settings.refresh_token_s),
         retries=Retries(settings.retries, timedelta(seconds=settings.retry_pause_s)),
+        private_addresses=settings.webhook_private_addresses,
     )
 
 

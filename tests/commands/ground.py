@@ -15,6 +15,7 @@ from adapters.memory.api_keys import MemoryApiKeys
 from adapters.memory.contents import MemoryContents
 from adapters.memory.erasures import MemoryErasures
 from adapters.memory.log import MemoryLog
+from adapters.memory.webhooks import MemoryWebhooks
 from commands.dispatcher import Dispatcher
 from commands.needs import Command, Limits, Needs
 from commands.ports import RequestKey
@@ -38,6 +39,7 @@ class Ground(Struct):
     accounts: MemoryAccounts
     vault: SecretVault
     erasures: MemoryErasures
+    webhooks: MemoryWebhooks
     dispatcher: Dispatcher
     elapsed: timedelta = timedelta()
 
@@ -68,6 +70,7 @@ def make_ground() -> Ground:
 
     log, contents, accounts = MemoryLog(now), MemoryContents(), MemoryAccounts()
     vault, erasures = SecretVault(SECRET, accounts.keys), MemoryErasures()
+    webhooks = MemoryWebhooks(log)
     needs = Needs(
         streams=Streams(log),
         contents=contents,
@@ -77,9 +80,10 @@ def make_ground() -> Ground:
         secrets=ServerSecrets(SECRET),
         vault=vault,
         erasures=erasures,
+        webhooks=webhooks,
         now=now,
         new_id=uuid4,
         limits=Limits(graph_bytes=10_000),
     )
-    made = Ground(log, contents, accounts, vault, erasures, Dispatcher(needs))
+    made = Ground(log, contents, accounts, vault, erasures, webhooks, Dispatcher(needs))
     return made

@@ -1,6 +1,7 @@
 """One example of every event, every field filled in: what the log has stored must stay readable for ever."""
 
 from pathlib import Path
+from uuid import UUID
 
 from domain.account import (
     AccountErased,
@@ -26,6 +27,16 @@ from domain.run import (
     RunStarted,
     RunSubmitted,
     RunSucceeded,
+)
+from domain.webhook import (
+    Reason,
+    WebhookChanged,
+    WebhookCreated,
+    WebhookDeleted,
+    WebhookDisabled,
+    WebhookPaused,
+    WebhookResumed,
+    WebhookSecretRotated,
 )
 from domain.workflow import (
     Requirements,
@@ -88,6 +99,23 @@ EXAMPLES: tuple[Event, ...] = (
     RunCancelled(by=ANN),
     BackendSeen(name="gpu-1", executor="east", comfyui_version="0.9", device="RTX 4090"),
     BackendLost(name="gpu-1", reason="It does not answer."),
+    WebhookCreated(
+        owner=ANN,
+        address=UUID(int=1),
+        secret=UUID(int=2),
+        types=("run.succeeded.v1", "workflow.*"),
+        description="Tells the studio.",
+        everybody=True,
+        ordered=False,
+    ),
+    WebhookChanged(
+        address=UUID(int=3), types=("run.*",), description="The studio", everybody=False, ordered=True
+    ),
+    WebhookSecretRotated(secret=UUID(int=4), until=NOON),
+    WebhookPaused(),
+    WebhookResumed(),
+    WebhookDisabled(reason=Reason.GONE),
+    WebhookDeleted(),
 )
 
 
