@@ -59,20 +59,21 @@ class Follower:
     async def _catch_up(self, position: Position) -> Position:
         while rows := await self._tail.rows(position, BATCH):
             upto = rows[-1].position
-            await self._reaction.take([self._recorded(row) for row in rows], upto)
+            await self._reaction.take([recorded_of(row, self._catalogue) for row in rows], upto)
             position = upto
         return position
 
-    def _recorded(self, row: StoredRow) -> AnyRecorded:
-        """Raises UnknownTopicError, msgspec.ValidationError: what this program cannot read it cannot react to."""
-        return Recorded(
-            position=row.position,
-            stream=row.stream,
-            version=row.version,
-            at=row.at,
-            owner=None if row.owner is None else AccountId(row.owner),
-            actor=Actor(row.actor),
-            correlation=row.correlation,
-            causation=row.causation,
-            event=self._catalogue.decode(row.topic, row.state),
-        )
+
+def recorded_of(row: StoredRow, catalogue: Catalogue = CATALOGUE) -> AnyRecorded:
+    """Raises UnknownTopicError, msgspec.ValidationError: what this program cannot read it cannot react to."""
+    return Recorded(
+        position=row.position,
+        stream=row.stream,
+        version=row.version,
+        at=row.at,
+        owner=None if row.owner is None else AccountId(row.owner),
+        actor=Actor(row.actor),
+        correlation=row.correlation,
+        causation=row.causation,
+        event=catalogue.decode(row.topic, row.state),
+    )

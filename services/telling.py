@@ -12,6 +12,16 @@ from domain.public import PublicEvent, public
 CONTENT_TYPE = "application/cloudevents+json"
 
 
+TRIAL = "webhook.test.v1"
+
+
+class Trial(Struct, frozen=True, kw_only=True):
+    """What a webhook is sent when its owner tries it: no event of the log."""
+
+    type: str = TRIAL
+    webhook: UUID
+
+
 class Told(Struct, frozen=True, kw_only=True):
     """`source` names the log, `id` is the position in it: together they name the event for ever."""
 
@@ -22,7 +32,7 @@ class Told(Struct, frozen=True, kw_only=True):
     subject: str
     time: datetime
     datacontenttype: str = "application/json"
-    data: PublicEvent
+    data: PublicEvent | Trial
 
 
 _encode = msgspec.json.Encoder().encode
@@ -41,6 +51,20 @@ def told(recorded: AnyRecorded, log: UUID) -> bytes | None:
             subject=str(recorded.stream),
             time=recorded.at,
             data=event,
+        )
+    )
+
+
+def trial(webhook: UUID, id: UUID, at: datetime, log: UUID) -> bytes:
+    """A message of the same form that tells of nothing but itself."""
+    return _encode(
+        Told(
+            id=str(id),
+            source=f"urn:uuid:{log}",
+            type=TRIAL,
+            subject=str(webhook),
+            time=at,
+            data=Trial(webhook=webhook),
         )
     )
 

@@ -1,7 +1,7 @@
 """What the commands keep of webhooks, in memory. Nobody sends anything from here."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -11,6 +11,7 @@ from commands.webhook_state import Delivery, DeliveryState, Health, Replay
 from domain.ids import AccountId, Position
 
 EVERYTHING = 1_000_000
+LONG_AGO = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class MemoryWebhooks:
@@ -45,7 +46,7 @@ class MemoryWebhooks:
             if of == webhook and each.position == 0 and each.state == "waiting" and id != delivery:
                 return False
         if delivery not in self.sent:
-            self.add(webhook, delivery, Position(0), "webhook.test.v1", datetime.min)
+            self.add(webhook, delivery, Position(0), "webhook.test.v1", LONG_AGO)
         return True
 
     async def deliveries(

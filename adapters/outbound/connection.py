@@ -13,9 +13,13 @@ HIGH_WATER = 1 << 20  # unread bytes at which the peer is told to wait
 
 
 class Connection(asyncio.Protocol):
-    """Used by one exchange at a time. `reusable` when the last answer is read to its end."""
+    """Used by one exchange at a time. `reusable` when the last answer is read to its end.
 
-    def __init__(self) -> None:
+    `most_bytes`: of one answer, its head included; None: any number.
+    """
+
+    def __init__(self, most_bytes: int | None = None) -> None:
+        self._most_bytes = most_bytes
         self.reusable = True
         self.idle_since = 0.0
         self._transport: asyncio.Transport | None = None
@@ -28,6 +32,7 @@ class Connection(asyncio.Protocol):
         self._headers: Headers = []
         self._chunks: deque[bytes] = deque()
         self._unread = 0
+        self._received = 0
         self._head = False
         self._complete = False
         self._error: httpx.TransportError | None = None
@@ -97,6 +102,10 @@ class Connection(asyncio.Protocol):
         except httptools.HttpParserError as error:
             self._error = httpx.RemoteProtocolError(f"The answer is not HTTP: {error}")
             self.close()
+        self._received += len(data)
+        if self._most_bytes is not None and self._received > self._most_bytes and not self._complete:
+            self._error = httpx.RemoteProtocolError(f"The answer has more than {self._most_bytes} bytes.")
+            self.close()
         self._wake()
 
     def eof_received(self) -> None:
@@ -129,7 +138,8 @@ class Connection(asyncio.Protocol):
     # what the parser calls
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        self._headers.append((name, value))
+        if not self._head:  # what follows a body in chunks is for nobody
+            self._headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         if self._parser.get_status_code() < 200:

@@ -7,7 +7,9 @@ proxies, no HEAD, and reads a request's body before sending it.
 import asyncio
 import ssl
 from collections import defaultdict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from functools import partial
+from typing import TypeAlias
 
 import httpx
 
@@ -19,6 +21,8 @@ ANSWER_S = 60.0
 SAFE = {"GET", "PUT", "DELETE"}  # may be said again when a kept connection turns out to be dead
 
 Origin = tuple[bool, str, int]
+Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
+"""The addresses to connect to for a host and a port, in turn. Raises httpx.ConnectError."""
 
 
 class Body(httpx.AsyncByteStream):
@@ -52,10 +56,21 @@ class KeptTransport(httpx.AsyncBaseTransport):
     """Times out by `extensions={"timeout": {"read": seconds}}`, or after a minute of silence.
 
     As httpx's own it takes `extensions={"target": bytes}` for what stands after the host: one URL for many.
+    `extensions={"repeatable": True}`: may be said again like a GET, whatever it is.
+    `resolve`: looks names up in our stead; what it gives is connected to, whatever the name means by then.
+    `most_bytes`: the longest answer, its head included.
     """
 
-    def __init__(self, context: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self,
+        context: ssl.SSLContext | None = None,
+        *,
+        resolve: Resolve | None = None,
+        most_bytes: int | None = None,
+    ) -> None:
         self._context = context
+        self._resolve = resolve
+        self._connect = partial(Connection, most_bytes)
         self._idle: defaultdict[Origin, list[Connection]] = defaultdict(list)
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
@@ -63,10 +78,12 @@ class KeptTransport(httpx.AsyncBaseTransport):
         secure = url.scheme == "https"
         origin = (secure, url.host, url.port or (443 if secure else 80))
         body = await request.aread()
-        wait_s = request.extensions.get("timeout", {}).get("read") or ANSWER_S
+        limits = request.extensions.get("timeout", {})
+        wait_s, connect_s = limits.get("read") or ANSWER_S, limits.get("connect") or CONNECT_S
+        repeatable = request.method in SAFE or request.extensions.get("repeatable", False)
         head = _head(request, len(body))
         while True:
-            connection, kept = await self._connection(origin)
+            connection, kept = await self._connection(origin, connect_s)
             try:
                 async with asyncio.timeout(wait_s):
                     await connection.send(head, body)
@@ -77,7 +94,7 @@ class KeptTransport(httpx.AsyncBaseTransport):
                 raise httpx.ReadTimeout("No answer in time.") from error
             except httpx.TransportError:
                 connection.close()
-                if not kept or request.method not in SAFE:
+                if not kept or not repeatable:
                     raise
             except asyncio.CancelledError:
                 connection.close()
@@ -93,13 +110,24 @@ class KeptTransport(httpx.AsyncBaseTransport):
         else:
             connection.close()
 
+    def drop_idle(self) -> None:
+        """Close what nobody will use again."""
+        now = asyncio.get_running_loop().time()
+        for origin, connections in list(self._idle.items()):
+            for connection in connections:
+                if now - connection.idle_since >= IDLE_S:
+                    connection.close()
+            self._idle[origin] = [each for each in connections if each.reusable]
+            if not self._idle[origin]:
+                del self._idle[origin]
+
     async def aclose(self) -> None:
         for connections in self._idle.values():
             for connection in connections:
                 connection.close()
         self._idle.clear()
 
-    async def _connection(self, origin: Origin) -> tuple[Connection, bool]:
+    async def _connection(self, origin: Origin, connect_s: float) -> tuple[Connection, bool]:
         loop = asyncio.get_running_loop()
         idle = self._idle[origin]
         while idle:
@@ -107,16 +135,29 @@ class KeptTransport(httpx.AsyncBaseTransport):
             if connection.reusable and loop.time() - connection.idle_since < IDLE_S:
                 return connection, True
             connection.close()
-        secure, host, port = origin
-        context = (self._context or _default_context()) if secure else None
         try:
-            async with asyncio.timeout(CONNECT_S):
-                _, connection = await loop.create_connection(Connection, host, port, ssl=context)
+            async with asyncio.timeout(connect_s):
+                return await self._opened(origin), False
         except TimeoutError as error:
             raise httpx.ConnectTimeout("No connection in time.") from error
-        except OSError as error:
-            raise httpx.ConnectError(str(error)) from error
-        return connection, False
+
+    async def _opened(self, origin: Origin) -> Connection:
+        """Raises httpx.ConnectError."""
+        loop, (secure, host, port) = asyncio.get_running_loop(), origin
+        addresses = [host] if self._resolve is None else await self._resolve(host, port)
+        context = (self._context or _default_context()) if secure else None
+        named = host if secure else None
+        failure = httpx.ConnectError("The host's name has no address.")
+        for address in addresses:
+            try:
+                _, connection = await loop.create_connection(
+                    self._connect, address, port, ssl=context, server_hostname=named
+                )
+                return connection
+            except OSError as error:
+                failure = httpx.ConnectError(str(error))
+                failure.__cause__ = error
+        raise failure
 
 
 def _head(request: httpx.Request, length: int) -> bytes:
