@@ -235,6 +235,13 @@ def runnable(workflow: Workflow, *, by: AccountId, number: int | None) -> tuple[
     return wanted, workflow.versions[wanted - 1]
 
 
+def visible_then(then: Workflow, now: Workflow, *, by: AccountId | None) -> bool:
+    """Whether somebody may look back at what it was: its owner always, others where it is public and was so then."""
+    if then.owner is None or then.deleted or not then.versions:
+        return False
+    return then.owner == by or (then.public and now.public)
+
+
 def owned(workflow: Workflow, *, by: AccountId) -> None:
     """Whether it is theirs to change. To a stranger, and after its deletion, it does not exist."""
     if workflow.owner != by or workflow.deleted:

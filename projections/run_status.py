@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, get_args
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from domain.backend import BackendEvent, BackendLost, BackendSeen
@@ -212,6 +213,17 @@ _OUTPUT = """'node', output.node, 'index', output.index, 'name', output.name, 'd
     'media_type', output.media_type, 'size_bytes', output.size_bytes, 'width', output.width,
     'height', output.height, 'thumbnails', output.thumbnails"""
 
+
+def shown(run: RunRow, outputs: Iterable[OutputRow]) -> dict[str, Any]:
+    """Rows that are not in Postgres, as _RUN and _OUTPUT write those that are."""
+    files = [
+        {name: value for name, value in msgspec.structs.asdict(output).items() if name not in _UNSHOWN}
+        for output in sorted(outputs, key=lambda output: (output.node, output.index))
+    ]
+    return msgspec.structs.asdict(run) | {"outputs": files}
+
+
+_UNSHOWN = {"run", "owner", "epoch", "at"}
 _ONE = f"""
 SELECT convert_to(json_build_object({_RUN}, 'outputs', coalesce((
     SELECT json_agg(json_build_object({_OUTPUT}) ORDER BY output.node, output.index)

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, get_args
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from domain.event import AnyRecorded
@@ -138,6 +139,20 @@ _WORKFLOW = """json_build_object('id', id, 'owner', owner, 'name', name, 'descri
 _VERSION = """json_build_object('workflow', workflow, 'number', number, 'graph_digest', graph,
     'graph_size_bytes', graph_size_bytes, 'editor_graph_digest', editor_graph, 'note', note,
     'requirements', requirements, 'restored_from', restored_from, 'at', at)"""
+
+
+def shown(workflow: WorkflowRow) -> dict[str, Any]:
+    """A row that is not in Postgres, as _WORKFLOW writes those that are."""
+    fields = msgspec.structs.asdict(workflow)
+    return {"version" if name == "versions" else name: value for name, value in fields.items()}
+
+
+def shown_version(version: VersionRow) -> dict[str, Any]:
+    """The same as _VERSION does it."""
+    fields = msgspec.structs.asdict(version)
+    digests = {"graph_digest": fields.pop("graph"), "editor_graph_digest": fields.pop("editor_graph")}
+    return {name: value for name, value in fields.items() if name not in ("owner", "public")} | digests
+
 
 _ONE = f"SELECT convert_to({_WORKFLOW}::text, 'UTF8') FROM read.workflows WHERE id = %(id)s".encode()
 _OWN = page(

@@ -43,7 +43,7 @@ class Reader:
 
     def __init__(self, reads: Reads, account: AccountId | None, consistent_with: int) -> None:
         self._reads = reads
-        self._account = account
+        self.account = account
         self._consistent_with = Position(consistent_with)
 
     async def ask(self, query: Query, *arguments: Any, **named: Any) -> Any:
@@ -53,7 +53,7 @@ class Reader:
             if not await self._reads.positions.reach([model], self._consistent_with, self._reads.catch_up_s):
                 raise NotYet(BEHIND)
         try:
-            async with self._reads.models.for_account(self._account) as cursor:
+            async with self._reads.models.for_account(self.account) as cursor:
                 return await query(cursor, *arguments, **named)
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
             raise NotYet("The view is being built. Please ask again.") from error

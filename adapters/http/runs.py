@@ -15,6 +15,7 @@ from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.outputs import with_urls
 from adapters.http.parts import Parts
+from adapters.http.past import AsOf, past_run
 from adapters.http.reads import Reader, json_response
 from commands.runs import CancelRun, SubmitRun, Submitted
 from commands.streams import Context
@@ -87,14 +88,21 @@ async def mine(
     )
 
 
-@get("/runs/{run:uuid}", responses=answers(200, RunAnswer, 401, 404))
+@get("/runs/{run:uuid}", responses=answers(200, RunAnswer, 401, 404, 422))
 async def show(
     run: FromPath[UUID],
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
     reader: NamedDependency[Reader],
+    as_of: AsOf = None,
 ) -> Response[bytes]:
-    """How a run is doing, with its outputs so far or the reason why it failed."""
+    """How a run is doing, with its outputs so far or the reason why it failed.
+
+    With `as_of`, as it was at a position of the log (`1234`), at a time (`2026-11-21T12:00:00Z`) or after so many
+    of its own events (`v3`); 404 before it existed.
+    """
+    if as_of is not None:
+        return await past_run(run, as_of, parts, caller.account)
     row: dict[str, Any] = msgspec.json.decode(await reader.one(run_status.run, run, missing=NO_RUN))
     if row["status"] == Status.QUEUED and not await reader.ask(run_status.live_backends):
         row["waiting_for"] = NOBODY_THERE

@@ -21,6 +21,7 @@ from domain.refusals import NotFound
 from projections import workflow_shelf
 
 NO_WORKFLOW = "There is no such workflow."
+NO_VERSION = "The workflow has no such version."
 GRAPH = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 255}},
     "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "blue"}},
@@ -102,7 +103,7 @@ async def version(
 ) -> Response[bytes]:
     """One version with its graphs."""
     row = await reader.one(
-        workflow_shelf.version, workflow, number, missing="The workflow has no such version."
+        workflow_shelf.version, workflow, number, missing=NO_VERSION
     )
     return json_response(await with_graphs(row, parts))
 

@@ -21,6 +21,7 @@ from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
+from adapters.http.past import AsOf, past_workflow
 from adapters.http.reads import Reader, json_response
 from adapters.http.versions import NO_WORKFLOW, EditorGraph, Graph, SavedAnswer, saved_answer, with_graphs
 from commands.streams import Context
@@ -90,11 +91,20 @@ async def shelf(
     return await reader.page(workflow_shelf.own_workflows, caller.account, limit=limit, cursor=cursor)
 
 
-@get("/workflows/{workflow:uuid}", security=ANYBODY, responses=answers(200, WorkflowAnswer, 404))
+@get("/workflows/{workflow:uuid}", security=ANYBODY, responses=answers(200, WorkflowAnswer, 404, 422))
 async def show(
-    workflow: FromPath[UUID], parts: NamedDependency[Parts], reader: NamedDependency[Reader]
+    workflow: FromPath[UUID],
+    parts: NamedDependency[Parts],
+    reader: NamedDependency[Reader],
+    as_of: AsOf = None,
 ) -> Response[bytes]:
-    """One workflow with its newest graph: your own, or a public one. `ETag`: its revision."""
+    """One workflow with its newest graph: your own, or a public one. `ETag`: its revision.
+
+    With `as_of`, as it was at a position of the log (`1234`), at a time (`2026-11-21T12:00:00Z`), or when its version
+    had just been saved (`v3`); 404 before it existed.
+    """
+    if as_of is not None:
+        return await past_workflow(workflow, as_of, parts, reader.account)
     row = await reader.one(workflow_shelf.workflow, workflow, missing=NO_WORKFLOW)
     fields = msgspec.json.decode(row, type=dict[str, msgspec.Raw])
     newest = await reader.one(

@@ -40,12 +40,15 @@ OPEN = {
     ("GET", "/workflows/{workflow:uuid}"),
     ("GET", "/workflows/{workflow:uuid}/versions"),
     ("GET", "/workflows/{workflow:uuid}/versions/{number:int}"),
+    ("GET", "/workflows/{workflow:uuid}/versions/{number:int}/diff/{other:int}"),
     ("POST", "/auth/login"),
     ("POST", "/auth/refresh"),
     ("POST", "/auth/register"),
 }
 """Nobody need be logged in for these."""
-NAMING = [route for route in table() if route not in OWN | BY_TOKEN]
+ADMIN = {route for route in table() if route[1].startswith("/admin/")}
+"""For administrators: nobody else learns more than that."""
+NAMING = [route for route in table() if route not in OWN | BY_TOKEN | ADMIN]
 
 
 class Things:
@@ -60,6 +63,8 @@ class Things:
             "{workflow:uuid}": other.get("workflow", self.workflow),
             "{run:uuid}": other.get("run", self.run),
             "{number:int}": "1",
+            "{other:int}": "1",
+            "{account:uuid}": other.get("account", self.ann.id),
             "{digest:str}": self.output["digest"],
             "{name:str}": self.output["name"],
         }
@@ -99,6 +104,18 @@ async def test_a_stranger_finds_nothing_at_any_address(served: Whole, things: Th
             assert unknown.json() == problem, f"{method} {route} tells what is there from what is not"
     for method, route in BY_TOKEN:
         refused(await bob.ask(method, things.path(route), content=b"x"), 401)
+    assert head(served) == before
+
+
+async def test_what_is_for_administrators_is_refused_to_all_others(
+    served: Whole, things: Things, bob: Person
+) -> None:
+    before = head(served)
+    for method, route in ADMIN:
+        body = BODIES.get((method, route))
+        unknown = things.path(route, workflow=str(uuid4()), run=str(uuid4()), account=str(uuid4()))
+        told = refused(await bob.ask(method, things.path(route), json=body), 403)
+        assert refused(await bob.ask(method, unknown, json=body), 403) == told
     assert head(served) == before
 
 
