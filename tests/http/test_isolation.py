@@ -23,6 +23,7 @@ BODIES: dict[tuple[str, str], Any] = {
 BY_TOKEN = {("GET", "/objects/{digest:str}"), ("PUT", "/objects/{digest:str}")}
 """Opened by a claim's token only: an account's is none."""
 OWN = {
+    ("DELETE", "/accounts/me"),
     ("GET", "/auth/me"),
     ("GET", "/gallery"),
     ("GET", "/runs"),
@@ -116,6 +117,15 @@ async def test_what_is_for_administrators_is_refused_to_all_others(
         unknown = things.path(route, workflow=str(uuid4()), run=str(uuid4()), account=str(uuid4()))
         told = refused(await bob.ask(method, things.path(route), json=body), 403)
         assert refused(await bob.ask(method, unknown, json=body), 403) == told
+    assert head(served) == before
+
+
+async def test_what_is_for_administrators_is_for_nobody_else(
+    served: Whole, things: Things, ann: Person
+) -> None:
+    before = head(served)
+    for method, route in ADMIN:
+        refused(await ann.ask(method, things.path(route), json=BODIES.get((method, route))), 403)
     assert head(served) == before
 
 
@@ -215,6 +225,6 @@ async def test_what_one_process_hides_no_other_process_runs(served: Whole, ann: 
 def test_every_route_is_thought_of() -> None:
     """A new route belongs into one of the sets above, or names something that strangers must not find."""
     routes = set(table())
-    assert routes >= OWN | OPEN | BY_TOKEN
+    assert routes >= OWN | OPEN | BY_TOKEN | ADMIN
     for _, route in NAMING:
         assert "{" in route, f"{route} names nothing: is it one's own, or for all?"
