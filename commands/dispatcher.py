@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from commands import accounts, backends, runs, webhooks, workflows
+from commands import accounts, api_keys, backends, erasure, runs, webhooks, workflows
 from commands.needs import Command, Handler, Needs
 from commands.streams import Context
 
@@ -12,6 +12,10 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     accounts.Refresh: accounts.refresh,
     accounts.LogOut: accounts.log_out,
     accounts.GiveRole: accounts.give_role,
+    erasure.EraseAccount: erasure.erase_account,
+    erasure.FinishErasure: erasure.finish_erasure,
+    api_keys.MakeApiKey: api_keys.make_api_key,
+    api_keys.RevokeApiKey: api_keys.revoke_api_key,
     workflows.CreateWorkflow: workflows.create_workflow,
     workflows.SaveVersion: workflows.save_version,
     workflows.RestoreVersion: workflows.restore_version,

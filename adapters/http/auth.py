@@ -109,10 +109,12 @@ async def refresh(
 
 @post("/logout", status_code=200, responses=answers(200, Moved, 401))
 async def log_out(
-    parts: NamedDependency[Parts], caller: NamedDependency[Caller], context: NamedDependency[Context]
+    parts: NamedDependency[Parts], leaver: NamedDependency[Caller], leaving_context: NamedDependency[Context]
 ) -> Moved:
-    """End this session. The access token expires by itself, soon."""
-    accepted = await parts.commands.run(LogOut(account=caller.account, session=caller.session), context)
+    """End this session: neither its access token nor its refresh tokens open anything any more."""
+    wish = LogOut(account=leaver.account, session=leaver.session)
+    accepted = await parts.commands.run(wish, leaving_context)
+    parts.ended.end(leaver.session)
     return Moved(accepted.position)
 
 

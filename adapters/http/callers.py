@@ -18,6 +18,7 @@ from domain.refusals import NotAllowed, NotAuthenticated
 
 ANONYMOUS = account_actor(AccountId(UUID(int=0)))
 MAX_KEY = 255
+SESSION_OVER = "This session has ended. Please log in again."
 PLEASE_LOG_IN = "Please log in and send the access token as 'Authorization: Bearer ...'."
 
 
@@ -57,16 +58,23 @@ def parts(request: Request[Any, Any, Any]) -> Parts:
 
 
 def caller(request: Request[Any, Any, Any], parts: NamedDependency[Parts]) -> Caller:
-    """Raises NotAuthenticated.
+    """Raises NotAuthenticated, also at once after the session has ended or the account was erased.
 
     `parts` comes as a dependency, so that Litestar gives one after the other: to give two at once it starts a task
     for each, which costs more than all the rest.
     """
-    kind, _, token = request.headers.get("authorization", "").partition(" ")
-    if kind.lower() != "bearer" or not token:
-        raise NotAuthenticated(PLEASE_LOG_IN)
-    access = parts.signatures.read_access_token(token.strip())
-    return Caller(access.account, access.session)
+    shown = _shown(request, parts)
+    if parts.ended.is_over(shown.account, shown.session):
+        raise NotAuthenticated(SESSION_OVER)
+    return shown
+
+
+def leaver(request: Request[Any, Any, Any], parts: NamedDependency[Parts]) -> Caller:
+    """Who ends a session may say so twice. Raises NotAuthenticated."""
+    shown = _shown(request, parts)
+    if parts.ended.is_over(shown.account):
+        raise NotAuthenticated(SESSION_OVER)
+    return shown
 
 
 async def administrator(parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> Caller:
@@ -84,6 +92,12 @@ async def context(
     actor = account_actor(caller.account)
     key = await _request_key(request, actor, idempotency_key)
     return Context(actor=actor, correlation=parts(request).new_id(), key=key)
+
+
+async def leaving_context(
+    request: Request[Any, Any, Any], leaver: NamedDependency[Caller], idempotency_key: IdempotencyKey = None
+) -> Context:
+    return await context(request, leaver, idempotency_key)
 
 
 async def joining_context(request: Request[Any, Any, Any], idempotency_key: IdempotencyKey = None) -> Context:
@@ -116,6 +130,15 @@ def expected(if_match: IfMatch = "*") -> int | None:
     return int(number)
 
 
+def _shown(request: Request[Any, Any, Any], parts: Parts) -> Caller:
+    """Whom the access token speaks for."""
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    if kind.lower() != "bearer" or not token:
+        raise NotAuthenticated(PLEASE_LOG_IN)
+    access = parts.signatures.read_access_token(token.strip())
+    return Caller(access.account, access.session)
+
+
 async def _request_key(request: Request[Any, Any, Any], actor: Actor, key: str | None) -> RequestKey | None:
     if key is None:
         return None
@@ -129,8 +152,10 @@ async def _request_key(request: Request[Any, Any, Any], actor: Actor, key: str |
 DEPENDENCIES = {
     "parts": Provide(parts, sync_to_thread=False),
     "caller": Provide(caller, sync_to_thread=False),
+    "leaver": Provide(leaver, sync_to_thread=False),
     "administrator": Provide(administrator),
     "context": Provide(context),
+    "leaving_context": Provide(leaving_context),
     "anonymous_context": Provide(anonymous_context, sync_to_thread=False),
     "joining_context": Provide(joining_context),
     "expected": Provide(expected, sync_to_thread=False),

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
@@ -31,6 +32,19 @@ UNION ALL (
 )
 """
 HEAD = "SELECT coalesce(max(notification_id), 0) FROM log.events"
+# The log's times never go back, so that halving finds an instant in it.
+POSITION_AT = """
+WITH RECURSIVE search (low, high) AS (
+    SELECT 0::bigint, (SELECT coalesce(max(notification_id), 0) FROM log.events)
+    UNION ALL
+    SELECT CASE WHEN seen.before THEN middle ELSE low END, CASE WHEN seen.before THEN high ELSE middle - 1 END
+    FROM (SELECT low, high, (low + high + 1) / 2 AS middle FROM search WHERE low < high) AS half
+    CROSS JOIN LATERAL (
+        SELECT recorded_at < %s AS before FROM log.events WHERE notification_id = middle
+    ) AS seen
+)
+SELECT low FROM search WHERE low = high
+"""
 IDENTITY = "SELECT id FROM log.identity"
 
 
@@ -61,6 +75,10 @@ class PostgresTail:
     async def head(self) -> Position:
         ((head,),) = await self._fetch(HEAD, ())
         return Position(head)
+
+    async def position_at(self, at: datetime) -> Position:
+        ((position,),) = await self._fetch(POSITION_AT, (at,))
+        return Position(position)
 
     async def rows(self, after: Position, limit: int) -> Sequence[StoredRow]:
         return [_stored(row) for row in await self._fetch(AFTER, (after, limit))]

@@ -121,6 +121,7 @@ async def test_after_logging_out_the_session_cannot_be_continued(ann: Person) ->
     assert (await ann.post("/auth/logout"))["position"] > 0
     refused(await ann.ask("POST", "/auth/refresh", json={"refresh_token": kept}), 401)
     assert (await ann.post("/auth/logout"))["position"] == 0  # twice is no error
+    refused(await ann.ask("GET", "/auth/me"), 401)
     await ann.log_in()
 
 

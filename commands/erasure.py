@@ -1,0 +1,79 @@
+"""Forgetting an account. What is in the log stays; what of it was personal can never be read again.
+
+First the events, then the list of erasures, then the key: whoever dies in between has left a note of what is to be
+finished, and a backup of before is brought back only together with that list.
+"""
+
+from uuid import UUID
+
+from commands.needs import Command, Needs
+from commands.streams import Accepted, Change, Context
+from domain import account, reservation
+from domain.account import ACCOUNT
+from domain.ids import AccountId, Position
+from domain.refusals import NotAllowed
+from domain.reservation import RESERVATION, NameReserved
+
+
+class EraseAccount(Command, frozen=True, kw_only=True):
+    """`password`: the account's, said once more. `with_published`: what everybody may see goes as well."""
+
+    account: AccountId
+    password: str
+    with_published: bool = False
+
+
+class FinishErasure(Command, frozen=True, kw_only=True):
+    """Whatever is left to do about an account that is on the list, or whose erasure is in the log."""
+
+    account: AccountId
+
+
+async def erase_account(command: EraseAccount, context: Context, needs: Needs) -> Accepted:
+    """Raises NotAllowed, as late for an account that is gone as for a wrong password. Again, it changes nothing."""
+    known = await needs.accounts.by_id(command.account)
+    right = await needs.passwords.verify(command.password, known.password_hash if known else None)
+    state, _ = await needs.streams.load(ACCOUNT, command.account)
+    if not state.erased and not right:
+        raise NotAllowed("The password is wrong.")
+    accepted = await _record(command.account, context, needs, with_published=command.with_published)
+    await _forget(command.account, needs)
+    return accepted
+
+
+async def finish_erasure(command: FinishErasure, context: Context, needs: Needs) -> Accepted:
+    """Also for a log that was restored and knows nothing of it yet. Raises NotFound."""
+    accepted = await _record(command.account, context, needs, with_published=False)
+    await _forget(command.account, needs)
+    return accepted
+
+
+async def _record(id: AccountId, context: Context, needs: Needs, *, with_published: bool) -> Accepted:
+    return await needs.streams.transact(
+        context,
+        Change(ACCOUNT, id, lambda state: account.erase(state, with_published=with_published)),
+        *[
+            Change(RESERVATION, name, lambda state: reservation.release(state, account=id))
+            for name in await _names(id, needs)
+        ],
+    )
+
+
+async def _forget(id: AccountId, needs: Needs) -> None:
+    await needs.erasures.note(id, needs.now())
+    await needs.accounts.erase(id)
+
+
+async def _names(id: AccountId, needs: Needs) -> list[UUID]:
+    """The streams of the names it holds: its registration reserved them just before it.
+
+    Asked of the log, as the names themselves may be forgotten already.
+    """
+    registered = (await needs.streams.log.read(id))[:1]
+    places = [Position(each.position - before) for each in registered for before in (2, 1)]
+    reserved = [await needs.streams.log.at(place) for place in places]
+    return [
+        each.stream
+        for each in reserved
+        if each is not None and isinstance(each.event, NameReserved) and each.event.account == id
+    ]
