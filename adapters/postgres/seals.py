@@ -1,6 +1,7 @@
 """The log with its seals, and what the audit has found."""
 
 from collections.abc import Sequence
+from threading import Lock
 from typing import Any
 from uuid import UUID
 
@@ -56,26 +57,36 @@ ON CONFLICT (name) DO UPDATE SET
 
 
 class _Connected:
-    """One connection, made when it is needed and again when it was lost."""
+    """One connection, made when it is needed and again when it was lost. Threads take turns."""
 
-    def __init__(self, url: str, connection: psycopg.Connection | None = None) -> None:
+    def __init__(self, url: str) -> None:
         self.url = url
-        self._connection = connection
+        self._connection: psycopg.Connection | None = None
+        self._turn = Lock()
+        self._closed = False
 
     def close(self) -> None:
-        if self._connection is not None:
-            self._connection.close()
+        """For good: a thread that nobody waits for any more must not open it again."""
+        with self._turn:
+            self._closed = True
+            if self._connection is not None:
+                self._connection.close()
 
     def _fetch(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """The rows, if the query has any."""
         try:
-            if self._connection is None or self._connection.closed or self._connection.broken:
-                self._connection = psycopg.connect(self.url, autocommit=True, connect_timeout=5)
-            with self._connection.cursor(row_factory=tuple_row, binary=True) as cursor:
+            with self._turn, self._opened().cursor(row_factory=tuple_row, binary=True) as cursor:
                 cursor.execute(query.encode(), values, prepare=True)
                 return cursor.fetchall() if cursor.description else []
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise LogUnavailableError("The log cannot be read at the moment.") from error
+
+    def _opened(self) -> psycopg.Connection:
+        if self._closed:
+            raise psycopg.InterfaceError("closed")
+        if self._connection is None or self._connection.closed or self._connection.broken:
+            self._connection = psycopg.connect(self.url, autocommit=True, connect_timeout=5)
+        return self._connection
 
 
 class PostgresSeals(_Connected):
