@@ -21,7 +21,10 @@ class DeliveryState(StrEnum):
 
 
 class Delivery(Struct, frozen=True, kw_only=True):
-    """One event for one webhook, and what came of it. `position` 0: a trial. `answer`: its first 1024 bytes."""
+    """One event for one webhook, and what came of it.
+
+    `position` 0: a trial. `answer`: its first 1024 bytes. `log`: the log's identity.
+    """
 
     id: UUID
     position: Position
@@ -37,6 +40,7 @@ class Delivery(Struct, frozen=True, kw_only=True):
     status: int | None
     answer: str | None
     error: str | None
+    log: UUID
 
 
 class Health(Struct, frozen=True, kw_only=True):

@@ -69,6 +69,11 @@ def trial(webhook: UUID, id: UUID, at: datetime, log: UUID) -> bytes:
     )
 
 
+def message_id(log: UUID, delivery: UUID, position: int) -> str:
+    """What names a webhook's message: the event, for ever; or a trial, which has no position."""
+    return f"evt_{log.hex}_{position}" if position else f"test_{delivery.hex}"
+
+
 def public_type(event: type[PublicEvent]) -> str:
     """`run.submitted.v1`: its CloudEvents `type`."""
     return str(event.__struct_config__.tag)

@@ -17,6 +17,7 @@ from adapters.http import (
     past,
     runs,
     versions,
+    webhooks,
     workflows,
 )
 from adapters.http.callers import DEPENDENCIES
@@ -37,6 +38,7 @@ API = Router(
         live.ROUTER,
         outputs.ROUTER,
         objects.ROUTER,
+        webhooks.ROUTER,
     ],
 )
 OPENAPI = OpenAPIConfig(

@@ -95,5 +95,6 @@ class MemoryWebhooks:
             status=None,
             answer=None,
             error=None,
+            log=UUID(int=0),
         )
         self.sent[id] = (webhook, waiting)

@@ -51,7 +51,7 @@ LOOK_NOW = "UPDATE work.webhooks SET next_at = now() WHERE webhook = %s"
 LOOK_NOW_ANYWAY = "UPDATE work.webhooks SET next_at = now(), not_before = '-infinity' WHERE webhook = %s"
 DELIVERY = """
 delivery, position, type, state, attempts, made_at, next_at, first_attempt_at, last_attempt_at, ended_at,
-    duration_ms, status, answer, error
+    duration_ms, status, answer, error, (SELECT id FROM log.identity)
 """
 DELIVERIES = f"""
 SELECT {DELIVERY} FROM work.webhook_deliveries
@@ -188,14 +188,15 @@ class PostgresWebhooks:
 
 
 def _delivery(row: Sequence[Any]) -> Delivery:
+    """From the columns named in DELIVERY."""
     (
         id,
         position,
         type,
         state,
         attempts,
-        made_at,
-        next_at,
+        made,
+        due,
         first,
         last,
         ended,
@@ -203,6 +204,7 @@ def _delivery(row: Sequence[Any]) -> Delivery:
         status,
         answer,
         error,
+        log,
     ) = row
     return Delivery(
         id=id,
@@ -210,8 +212,8 @@ def _delivery(row: Sequence[Any]) -> Delivery:
         type=type,
         state=DeliveryState(state),
         attempts=attempts,
-        made_at=made_at,
-        next_at=next_at,
+        made_at=made,
+        next_at=due,
         first_attempt_at=first,
         last_attempt_at=last,
         ended_at=ended,
@@ -219,4 +221,5 @@ def _delivery(row: Sequence[Any]) -> Delivery:
         status=status,
         answer=answer,
         error=error,
+        log=log,
     )

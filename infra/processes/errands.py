@@ -6,6 +6,7 @@ from typing import Any, TypeAlias
 
 from infra.auditing import auditing
 from infra.settings import Settings
+from infra.webhooks import webhooks
 from infra.wiring import until_told_to_stop
 
 Errand: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
@@ -17,7 +18,7 @@ async def run(settings: Settings) -> None:
 
 
 def errands(settings: Settings) -> Sequence[Errand]:
-    return (lambda: auditing(settings),)
+    return (lambda: auditing(settings), lambda: webhooks(settings))
 
 
 async def _all(errands: Sequence[Errand]) -> None:

@@ -23,7 +23,7 @@ from domain.ids import Actor
 from domain.refusals import DomainError
 from domain.webhook import Reason
 from services.ports.delivering import Answer, Attempted, Due, Lease, Outbox, Post, Sign, Turn
-from services.telling import CONTENT_TYPE, told, trial
+from services.telling import CONTENT_TYPE, message_id, told, trial
 from services.webhooks.judging import GONE, Schedule, asked_pause_s, judged, pause
 
 logger = logging.getLogger(__name__)
@@ -185,10 +185,10 @@ class Sender:
     def _message(self, webhook: UUID, due: Due, at: datetime) -> tuple[str, bytes]:
         """Its id, the same for each attempt, and the body."""
         if due.event is None:
-            return f"test_{due.id.hex}", trial(webhook, due.id, at, self._log)
+            return message_id(self._log, due.id, 0), trial(webhook, due.id, at, self._log)
         body = told(due.event, self._log)
         assert body is not None, "a delivery is made of public events only"
-        return f"evt_{self._log.hex}_{due.event.position}", body
+        return message_id(self._log, due.id, due.event.position), body
 
     async def _perhaps_disable(self, webhook: UUID, turn: Turn, answers: list[Answer], now: datetime) -> None:
         reason = None

@@ -19,6 +19,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/workflows/{workflow:uuid}"): {"name": "mine now"},
     ("POST", "/workflows/{workflow:uuid}/versions"): {"graph": GRAPH},
     ("POST", "/workflows/{workflow:uuid}/runs"): {},
+    ("PATCH", "/webhooks/{webhook:uuid}"): {"url": "https://example.org/mine"},
+    ("POST", "/webhooks/{webhook:uuid}/replay"): {"after": 0},
 }
 BY_TOKEN = {("GET", "/objects/{digest:str}"), ("PUT", "/objects/{digest:str}")}
 """Opened by a claim's token only: an account's is none."""
@@ -27,11 +29,13 @@ OWN = {
     ("GET", "/auth/me"),
     ("GET", "/gallery"),
     ("GET", "/runs"),
+    ("GET", "/webhooks"),
     ("GET", "/workflows"),
     ("POST", "/auth/login"),
     ("POST", "/auth/logout"),
     ("POST", "/auth/refresh"),
     ("POST", "/auth/register"),
+    ("POST", "/webhooks"),
     ("POST", "/workflows"),
 }
 """These name no thing of anybody; what they list is one's own, or for all."""
@@ -53,16 +57,19 @@ NAMING = [route for route in table() if route not in OWN | BY_TOKEN | ADMIN]
 
 
 class Things:
-    """What ann has: a private workflow, one of its runs with an output."""
+    """What ann has: a private workflow, one of its runs with an output, a webhook with a delivery."""
 
     def __init__(self, ann: Person, workflow: str, run: str, output: dict[str, Any], graph: str) -> None:
         self.ann, self.workflow, self.run, self.output, self.graph = ann, workflow, run, output, graph
+        self.webhook = self.delivery = ""
 
     def path(self, route: str, **other: str) -> str:
         """The address of ann's thing, or of something else in its place."""
         named = {
             "{workflow:uuid}": other.get("workflow", self.workflow),
             "{run:uuid}": other.get("run", self.run),
+            "{webhook:uuid}": other.get("workflow", self.webhook),
+            "{delivery:uuid}": other.get("run", self.delivery),
             "{number:int}": "1",
             "{other:int}": "1",
             "{account:uuid}": other.get("account", self.ann.id),
@@ -84,7 +91,11 @@ async def things(served: Whole, ann: Person) -> AsyncIterator[Things]:
         await hand.store(claimed, b"ann's picture")
         while not (shown := await ann.get(f"/runs/{run}"))["outputs"]:
             assert shown["status"] in ("queued", "running")
-        yield Things(ann, workflow, run, shown["outputs"][0], claimed.graph_digest)
+        things = Things(ann, workflow, run, shown["outputs"][0], claimed.graph_digest)
+        hook = {"url": "https://example.org/secret-of-ann", "active": False}
+        things.webhook = (await ann.post("/webhooks", hook))["id"]
+        things.delivery = (await ann.post(f"/webhooks/{things.webhook}/test"))["delivery"]
+        yield things
         await hand.fail(claimed)
 
 
@@ -131,7 +142,7 @@ async def test_what_is_for_administrators_is_for_nobody_else(
 
 async def test_what_a_stranger_lists_holds_nothing_of_others(things: Things, bob: Person) -> None:
     bob.seen = things.ann.seen
-    for path in ("/workflows", "/runs", "/gallery", "/auth/me"):
+    for path in ("/workflows", "/runs", "/gallery", "/auth/me", "/webhooks"):
         told = (await bob.ask("GET", path)).text
         for secret in (things.workflow, things.run, things.output["digest"], things.ann.id, things.ann.name):
             assert secret not in told
