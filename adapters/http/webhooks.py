@@ -1,13 +1,13 @@
 """Webhooks: where somebody's events are sent, and what came of it."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Annotated
+from typing import Annotated, TypeAlias
 from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from adapters.http.answers import Cursor, Revision, answers
@@ -50,6 +50,7 @@ Ordered = Annotated[
     bool,
     Meta(description="One after the other: an event waits until the one before it is delivered or given up."),
 ]
+InState: TypeAlias = Annotated[str | None, QueryParameter(name="state", description="Only these.")]
 Place = Annotated[
     int | datetime,
     Meta(
@@ -286,7 +287,7 @@ async def deliveries(
     caller: NamedDependency[Caller],
     limit: FromQuery[int] = 20,
     cursor: FromQuery[str | None] = None,
-    state: FromQuery[str | None] = None,
+    wanted: InState = None,
 ) -> DeliveryPage:
     """What was sent and what is to be, the newest first; kept for 30 days after its end.
 
@@ -295,7 +296,7 @@ async def deliveries(
     needs, limit = parts.commands.needs, bounded(limit)
     await owned(webhook, caller.account, needs)
     found = await needs.webhooks.deliveries(
-        webhook, state=_state(state), before=timed(cursor), limit=limit + 1
+        webhook, state=_state(wanted), before=timed(cursor), limit=limit + 1
     )
     last = found[limit - 1] if len(found) > limit else None
     return DeliveryPage(

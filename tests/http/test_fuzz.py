@@ -125,7 +125,15 @@ def test_no_query_and_no_header_is_a_fault(
     http: httpx.Client, route: tuple[str, str], id: str, asked: dict[str, str], named: dict[str, str]
 ) -> None:
     verb, path = route
-    for parameter in ("{webhook:uuid}", "{delivery:uuid}", "{workflow:uuid}", "{run:uuid}", "{digest:str}", "{name:str}", "{number:int}"):
+    for parameter in (
+        "{webhook:uuid}",
+        "{delivery:uuid}",
+        "{workflow:uuid}",
+        "{run:uuid}",
+        "{digest:str}",
+        "{name:str}",
+        "{number:int}",
+    ):
         path = path.replace(parameter, id)
     if named.get("Consistent-With", "").isdigit():
         named = named | {"Consistent-With": "1"}  # what lies ahead would be waited for
