@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from commands import accounts, api_keys, backends, erasure, runs, webhooks, workflows
+from commands import accounts, api_keys, backends, erasure, projections, runs, webhooks, workflows
 from commands.needs import Command, Handler, Needs
 from commands.streams import Context
 
@@ -27,6 +27,8 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     runs.LoseAttempt: runs.lose_attempt,
     backends.SeeBackend: backends.see_backend,
     backends.LoseBackend: backends.lose_backend,
+    projections.SkipEvent: projections.skip_event,
+    projections.WithdrawSkip: projections.withdraw_skip,
     webhooks.CreateWebhook: webhooks.create_webhook,
     webhooks.ChangeWebhook: webhooks.change_webhook,
     webhooks.RotateSecret: webhooks.rotate_secret,

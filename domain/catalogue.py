@@ -10,6 +10,7 @@ from domain.api_key import API_KEY, ApiKeyEvent
 from domain.backend import BACKEND, BackendEvent
 from domain.event import AnyDecider, Event, topic
 from domain.personal import PersonalTextError, personal_fields
+from domain.projection import PROJECTION, ProjectionEvent
 from domain.reservation import RESERVATION, ReservationEvent
 from domain.run import RUN, RunEvent
 from domain.webhook import WEBHOOK, WebhookEvent
@@ -55,9 +56,19 @@ class Catalogue:
         return msgspec.convert(fields, self.events[topic_name])
 
 
-UNIONS = (AccountEvent, ReservationEvent, WorkflowEvent, RunEvent, BackendEvent, ApiKeyEvent, WebhookEvent)
+UNIONS = (
+    AccountEvent,
+    ReservationEvent,
+    WorkflowEvent,
+    RunEvent,
+    BackendEvent,
+    ApiKeyEvent,
+    WebhookEvent,
+    ProjectionEvent,
+)
 DECIDERS: dict[str, AnyDecider] = {
-    decider.kind: decider for decider in (ACCOUNT, RESERVATION, WORKFLOW, RUN, BACKEND, API_KEY, WEBHOOK)
+    decider.kind: decider
+    for decider in (ACCOUNT, RESERVATION, WORKFLOW, RUN, BACKEND, API_KEY, WEBHOOK, PROJECTION)
 }
 
 

@@ -23,6 +23,8 @@ Digest = NewType("Digest", str)
 
 _BACKENDS = UUID("6f0d8a52-0f6c-5a57-9b0b-6b9a5a8c1c0e")
 
+_PROJECTIONS = UUID("2b1d7c1e-4b7c-5f0e-9a53-7d0f6c1f9a11")
+
 
 def backend_id(name: str) -> BackendId:
     """A backend is known by its name, so that a restarted executor continues the same stream."""
@@ -32,6 +34,11 @@ def backend_id(name: str) -> BackendId:
 def attempt_id(run: RunId, epoch: int) -> AttemptId:
     """The n-th attempt of a run. Derived, so that everybody who knows run and epoch can name it."""
     return AttemptId(uuid5(run, f"attempt {epoch}"))
+
+
+def projection_id(name: str) -> UUID:
+    """The stream of what is decided about a read model."""
+    return uuid5(_PROJECTIONS, name)
 
 
 def account_actor(account: AccountId) -> Actor:

@@ -23,6 +23,7 @@ from domain.api_key import ApiKeyMade, ApiKeyRevoked
 from domain.backend import BackendLost, BackendSeen
 from domain.event import AnyRecorded, Event
 from domain.ids import StreamId
+from domain.projection import ProjectionEvent
 from domain.reservation import NameReleased, NameReserved
 from domain.webhook import WebhookEvent
 
@@ -196,6 +197,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *(run.RunClaimed, run.RunAttemptLost),
         *(BackendSeen, BackendLost),
         *get_args(WebhookEvent),
+        *get_args(ProjectionEvent),
     }
 )
 """Nobody outside is told of these. A new domain event stands in PUBLIC or here."""

@@ -15,7 +15,9 @@ from domain.account import (
 from domain.api_key import ApiKeyMade, ApiKeyRevoked, Scope
 from domain.backend import BackendLost, BackendSeen
 from domain.event import Event, topic
+from domain.ids import Position
 from domain.personal import Personal
+from domain.projection import ProjectionEventSkipped, ProjectionSkipWithdrawn
 from domain.reservation import NameReleased, NameReserved
 from domain.run import (
     OutputStored,
@@ -99,6 +101,10 @@ EXAMPLES: tuple[Event, ...] = (
     RunCancelled(by=ANN),
     BackendSeen(name="gpu-1", executor="east", comfyui_version="0.9", device="RTX 4090"),
     BackendLost(name="gpu-1", reason="It does not answer."),
+    ProjectionEventSkipped(
+        projection="gallery", position=Position(7), reason="A test's leftover.", fault="KeyError: 'name'"
+    ),
+    ProjectionSkipWithdrawn(projection="gallery", position=Position(7), reason="The fold is mended."),
     WebhookCreated(
         owner=ANN,
         address=UUID(int=1),
