@@ -7,6 +7,7 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator
+from datetime import datetime
 from pathlib import Path
 
 from commands.ports import ObjectTooLarge, WrongDigest
@@ -55,15 +56,34 @@ class DiskObjects:
         path = self._path(digest)
         return path if path.is_file() else None
 
+    def remove(self, digest: Digest, settled_before: datetime) -> bool:
+        """Whether it is gone: one that was stored since then stays.
+
+        Its time is looked at again once it is taken away: somebody may be storing it again just now.
+        """
+        path, taken = self._path(digest), self._incoming / f"{digest[:16]}.{secrets.token_hex(8)}"
+        try:
+            if path.stat().st_mtime >= settled_before.timestamp():
+                return False
+            path.rename(taken)
+        except FileNotFoundError:
+            return True
+        if taken.stat().st_mtime >= settled_before.timestamp():
+            taken.replace(path)
+            return False
+        taken.unlink()
+        return True
+
     def _path(self, digest: Digest) -> Path:
         return self._folder / digest[:2] / digest
 
     def _keep(self, temporary: Path, rest: bytes | bytearray, digest: Digest) -> None:
         """On the disk for good before anybody is told: an output that was reported must survive a power cut."""
         path = self._path(digest)
-        if path.exists():
+        try:
+            os.utime(path)  # as if it were stored now: nobody removes it before it is referred to
             temporary.unlink(missing_ok=True)
-        else:
+        except FileNotFoundError:
             _append(temporary, rest, durable=True)
             temporary.replace(path)
         _settle(path.parent)  # also where somebody else put it there a moment ago

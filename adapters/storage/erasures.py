@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
@@ -23,6 +24,8 @@ class ErasureFile:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        self._known: dict[AccountId, datetime] = {}
+        self._size = 0
 
     async def note(self, account: AccountId, at: datetime) -> None:
         if account not in await self.noted():
@@ -33,18 +36,14 @@ class ErasureFile:
         return await asyncio.to_thread(self._read)
 
     def _read(self) -> dict[AccountId, datetime]:
-        found: dict[AccountId, datetime] = {}
+        """Only when it has grown."""
         try:
-            lines = self._path.read_bytes().splitlines()
+            size = self._path.stat().st_size
         except FileNotFoundError:
-            return found
-        for text in lines:
-            try:
-                line = msgspec.json.decode(text, type=Line)
-            except msgspec.DecodeError:
-                continue
-            found.setdefault(line.account, line.at)
-        return found
+            return {}
+        if size != self._size:
+            self._known, self._size = _lines(self._path.read_bytes()), size
+        return self._known
 
     def _append(self, line: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -61,3 +60,12 @@ class ErasureFile:
             os.fsync(folder)
         finally:
             os.close(folder)
+
+
+def _lines(body: bytes) -> dict[AccountId, datetime]:
+    found: dict[AccountId, datetime] = {}
+    for text in body.splitlines():
+        with suppress(msgspec.DecodeError):
+            line = msgspec.json.decode(text, type=Line)
+            found.setdefault(line.account, line.at)
+    return found

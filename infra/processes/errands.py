@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
 from infra.auditing import auditing
+from infra.erasing import erasing
 from infra.settings import Settings
 from infra.webhooks import webhooks
 from infra.wiring import until_told_to_stop
@@ -18,7 +19,7 @@ async def run(settings: Settings) -> None:
 
 
 def errands(settings: Settings) -> Sequence[Errand]:
-    return (lambda: auditing(settings), lambda: webhooks(settings))
+    return (lambda: auditing(settings), lambda: webhooks(settings), lambda: erasing(settings))
 
 
 async def _all(errands: Sequence[Errand]) -> None:

@@ -1,0 +1,157 @@
+"""Finishes erasures: what the request that began one had no time for, or was killed before it could do it.
+
+In the log, on the list and in the key store first; then the runs, workflows and files of the account. Each step may
+be done again, and is: a request that was under way may still have added something.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
+from typing import Protocol
+from uuid import UUID
+
+from commands.dispatcher import Dispatcher
+from commands.erasure import FinishErasure
+from commands.needs import Command
+from commands.ports import Clock, Erasures, LogUnavailableError, OutcomeUnknownError
+from commands.runs import CancelRun
+from commands.streams import Context
+from commands.workflows import DeleteWorkflow
+from domain.account import AccountErased
+from domain.event import AnyRecorded, topic
+from domain.ids import AccountId, Actor, Digest, Position
+from domain.refusals import Conflict, NotFound
+from services.ports.dispatching import RunLog
+from services.ports.erasing import Belongings, Erased, ErasedObjects, ErasureLedger
+from services.ports.relaying import Leadership
+
+logger = logging.getLogger(__name__)
+
+ACTOR = Actor("erasing")
+TOPICS = frozenset({topic(AccountErased)})
+PAGE = 500
+POLL_S = 1.0
+REST_S = 0.25  # a busy log grows all the time
+PAUSE_S = 2.0  # before something that failed is tried again
+PATIENCE = timedelta(seconds=2)  # with read models, before others have their turn
+MOVE_EVERY = 10_000  # positions; so much of the log is looked through again after a crash, at most
+
+
+class ErasingLog(RunLog, Protocol):
+    async def head(self) -> Position: ...
+
+    def leadership(self, name: str) -> Leadership: ...
+
+
+class Erasing:
+    """Runs until it is cancelled, in one process at a time.
+
+    `settle`: how long an object may be stored before a run refers to it, and a request be under way.
+    """
+
+    name = "erasing"
+
+    def __init__(
+        self,
+        log: ErasingLog,
+        ledger: ErasureLedger,
+        belongings: Belongings,
+        objects: ErasedObjects,
+        dispatcher: Dispatcher,
+        *,
+        settle: timedelta,
+    ) -> None:
+        self._log = log
+        self._ledger = ledger
+        self._belongings = belongings
+        self._objects = objects
+        self._dispatcher = dispatcher
+        self._erasures: Erasures = dispatcher.needs.erasures
+        self._now: Clock = dispatcher.needs.now
+        self._new_id: Callable[[], UUID] = dispatcher.needs.new_id
+        self._settle = settle
+        self._due: dict[AccountId, datetime] = {}
+
+    async def run(self) -> None:
+        while True:
+            try:
+                async with self._log.leadership(self.name) as leadership:
+                    await self._apply_list()
+                    position = await self._ledger.position()
+                    while await leadership.held():
+                        position = await self._look(position)
+                        for erased in await self._ledger.unfinished():
+                            if self._now() >= self._due.get(erased.account, erased.at):
+                                self._due[erased.account] = await self._go_on(erased)
+                        await self._log.grown(POLL_S)
+                        await asyncio.sleep(REST_S)
+            except (LogUnavailableError, OutcomeUnknownError) as error:
+                logger.warning("erasing waits", extra={"reason": str(error)})
+            except Exception:  # the outermost loop: an erasure is never given up
+                logger.exception("erasing failed")
+            await asyncio.sleep(PAUSE_S)
+
+    async def _apply_list(self) -> None:
+        """A log that was restored does not know of erasures since its backup: the list does."""
+        for account in await self._erasures.noted():
+            await self._wish(FinishErasure(account=account))
+
+    async def _look(self, position: Position) -> Position:
+        """Note what the log tells of new erasures."""
+        stored = position
+        while True:
+            page = await self._log.after(position, PAGE, TOPICS)
+            position = page.upto
+            if page.events or position - stored >= MOVE_EVERY:
+                await self._ledger.note(_erased(page.events), position)
+                stored = position
+            if len(page.events) < PAGE:
+                return position
+
+    async def _go_on(self, erased: Erased) -> datetime:
+        """Do what can be done now. Returns when there may be more."""
+        account, begun = erased.account, self._now()
+        await self._wish(FinishErasure(account=account))
+        head = await self._log.head()
+        while not await self._belongings.reached(head):
+            if self._now() - begun > PATIENCE:
+                return self._now() + PATIENCE  # the read models stand still
+            await asyncio.sleep(REST_S)
+        runs = await self._belongings.unfinished_runs(account)
+        for run in runs:
+            await self._wish(CancelRun(by=account, run=run))
+        workflows = await self._belongings.workflows(account, published=erased.with_published)
+        for workflow in workflows:
+            await self._wish(DeleteWorkflow(by=account, workflow=workflow))
+        left = await self._remove_objects(account)
+        settled = erased.at + self._settle
+        if runs or workflows or left or begun < settled:
+            return self._now() if runs or workflows else max(settled, self._now() + self._settle / 4)
+        await self._ledger.finished(account)
+        logger.info("erasure finished", extra={"account": str(account)})
+        return self._now()
+
+    async def _remove_objects(self, account: AccountId) -> int:
+        """How many must wait, as they were stored just now."""
+        left, settled_before = 0, self._now() - self._settle
+        async for digests in self._belongings.objects(account):
+            left += await asyncio.to_thread(self._remove, digests, settled_before)
+        return left
+
+    def _remove(self, digests: Sequence[Digest], settled_before: datetime) -> int:
+        return sum(not self._objects.remove(digest, settled_before) for digest in digests)
+
+    async def _wish(self, command: Command) -> None:
+        context = Context(actor=ACTOR, correlation=self._new_id())
+        with suppress(NotFound, Conflict):  # it came to its end, or was deleted, meanwhile
+            await self._dispatcher.run(command, context)
+
+
+def _erased(events: Sequence[AnyRecorded]) -> list[Erased]:
+    return [
+        Erased(AccountId(each.stream), each.at, each.position, each.event.with_published)
+        for each in events
+        if isinstance(each.event, AccountErased)
+    ]

@@ -1,0 +1,55 @@
+"""What it takes to remove what an erased account has left behind."""
+
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+from typing import Protocol
+
+from msgspec import Struct
+
+from domain.ids import AccountId, Digest, Position, RunId, WorkflowId
+
+
+class Erased(Struct, frozen=True):
+    """An erasure in the log. `with_published`: its published workflows go as well."""
+
+    account: AccountId
+    at: datetime
+    position: Position
+    with_published: bool
+
+
+class ErasureLedger(Protocol):
+    """Which erasures are not finished. Every method raises LogUnavailableError."""
+
+    async def position(self) -> Position:
+        """Up to where the log was looked through."""
+
+    async def note(self, erased: Sequence[Erased], upto: Position) -> None:
+        """Both or nothing; noting one again changes nothing."""
+
+    async def unfinished(self) -> Sequence[Erased]: ...
+
+    async def finished(self, account: AccountId) -> None: ...
+
+
+class Belongings(Protocol):
+    """What of an account is in the read models."""
+
+    async def reached(self, position: Position) -> bool:
+        """Whether they have taken in that position."""
+
+    async def unfinished_runs(self, account: AccountId) -> Sequence[RunId]: ...
+
+    async def workflows(self, account: AccountId, *, published: bool) -> Sequence[WorkflowId]:
+        """Private ones, and published ones where they are asked for."""
+
+    def objects(self, account: AccountId) -> AsyncIterator[Sequence[Digest]]:
+        """Everything its runs have stored, also in attempts that were lost, and that no other account needs.
+
+        Another account needs what an output of one of its own runs refers to.
+        """
+
+
+class ErasedObjects(Protocol):
+    def remove(self, digest: Digest, settled_before: datetime) -> bool:
+        """Whether it is gone. One that was stored since then is not: a run may be about to refer to it."""
