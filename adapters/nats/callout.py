@@ -14,7 +14,7 @@ from nats.aio.msg import Msg
 
 from adapters.nats.connection import Connection, Unreachable, never_raising
 from adapters.nats.nkey import Issuer, claims
-from adapters.nats.server_config import FEED_STREAM, INTEG, MAX_INTEGRATOR_PAYLOAD_BYTES
+from adapters.nats.server_config import FEED_API, FEED_STREAM, INTEG, MAX_INTEGRATOR_PAYLOAD_BYTES
 from commands.ports import LogUnavailableError
 from services.ports.integrating import Grant, LogIn
 
@@ -93,7 +93,7 @@ class NatsCallout:
 
 def permissions(grant: Grant) -> dict[str, Any]:
     """The claims of a user: what NATS lets the connection send and hear."""
-    api, stream = "$JS.API.CONSUMER", FEED_STREAM
+    api, stream = FEED_API, FEED_STREAM
     send = [
         subject
         for name in grant.consumers

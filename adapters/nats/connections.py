@@ -26,7 +26,7 @@ _ASK = {"auth": True, "acc": INTEG, "limit": PAGE}
 
 class _Connection(Struct):
     cid: int
-    name_tag: str = ""
+    authorized_user: str = ""
 
 
 class _Page(Struct):
@@ -95,7 +95,7 @@ class NatsConnections:
 
 def _connected(page: _Page, connection: _Connection) -> Connected:
     try:
-        key = ApiKeyId(UUID(hex=connection.name_tag))
+        key = ApiKeyId(UUID(hex=connection.authorized_user))
     except ValueError:
         key = None  # nobody's whom we have let in
     return Connected(server=page.server_id, number=connection.cid, key=key)

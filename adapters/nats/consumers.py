@@ -13,7 +13,7 @@ from msgspec import Meta, Struct
 from nats.aio.msg import Msg
 
 from adapters.nats.connection import Connection, Unreachable, never_raising
-from adapters.nats.server_config import CREATE, FEED_STREAM
+from adapters.nats.server_config import CREATE, FEED_API, FEED_STREAM
 from commands.ports import LogUnavailableError
 from services.ports.integrating import Asked, NatsAwayError
 
@@ -41,7 +41,7 @@ class Config(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tru
     deliver_policy: Literal["all", "last", "new", "by_start_sequence", "by_start_time"] = "all"
     opt_start_seq: Count | None = None
     opt_start_time: Annotated[str, Meta(max_length=64)] | None = None
-    ack_policy: Literal["none", "all", "explicit"] = "explicit"
+    ack_policy: Literal["none", "all", "explicit"] = "none"
     ack_wait: Annotated[int, Meta(ge=0, le=DAY_NS)] = 0
     max_deliver: Count = -1
     backoff: Annotated[list[Annotated[int, Meta(ge=0, le=DAY_NS)]], Meta(max_length=32)] | None = None
@@ -152,7 +152,7 @@ class NatsConsumers:
     async def _api(self, what: str, body: bytes) -> bytes:
         """Raises NatsAwayError."""
         try:
-            answer = await self._client.request(f"$JS.API.CONSUMER.{what}", body, timeout=API_TIMEOUT_S)
+            answer = await self._client.request(f"{FEED_API}.{what}", body, timeout=API_TIMEOUT_S)
         except Unreachable as error:
             raise NatsAwayError(repr(error)) from error
         return bytes(answer.data)

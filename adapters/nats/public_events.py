@@ -10,10 +10,9 @@ from collections.abc import Mapping
 from uuid import UUID
 
 from adapters.nats.events import EventsSettings, Publication
-from domain.catalogue import CATALOGUE
-from domain.event import Recorded, kind
-from domain.ids import AccountId, Actor
+from domain.event import kind
 from domain.public import FOR_EVERYBODY, public
+from services.following import recorded_of
 from services.ports.relaying import StoredRow
 from services.telling import CONTENT_TYPE, public_type, told
 
@@ -24,17 +23,7 @@ SETTINGS = EventsSettings(max_bytes=8 * 1024**3)
 
 def _message(row: StoredRow, log: UUID) -> tuple[str, bytes, str]:
     """Raises UnknownTopicError, msgspec.ValidationError: nothing is skipped in silence."""
-    recorded = Recorded(
-        position=row.position,
-        stream=row.stream,
-        version=row.version,
-        at=row.at,
-        owner=None if row.owner is None else AccountId(row.owner),
-        actor=Actor(row.actor),
-        correlation=row.correlation,
-        causation=row.causation,
-        event=CATALOGUE.decode(row.topic, row.state),
-    )
+    recorded = recorded_of(row)
     event, body = public(recorded), told(recorded, log)
     if event is None or body is None:
         return INTERNAL, b"", f"{ROW}: {_row(row)}\r\n"

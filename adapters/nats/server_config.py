@@ -18,6 +18,9 @@ AUTH_USER = "auth"
 SYS_USER = "sys"
 INTEG = "INTEG"
 FEED_STREAM = "EVENTS"
+DOMAIN = "events"
+"""The JetStream domain that integrators name: `$JS.API` itself tells them that their account has no JetStream."""
+FEED_API = f"$JS.{DOMAIN}.API.CONSUMER"
 CREATE = "integrators.create"
 """Where integrators' wishes for consumers arrive in AUTH."""
 EXECUTOR_VERBS = ("claim", "beat", "open", "report")
@@ -217,9 +220,9 @@ def _integrators(integrators: Integrators) -> str:
         for subject, kind, accounts in _FEED_SERVICES
     )
 
-    def imports(account: str) -> str:
+    def imports(account: str, api: str) -> str:
         return "\n".join(
-            f'      {{ service: {{ account: FEED, subject: "{subject}" }} }}'
+            f'      {{ service: {{ account: FEED, subject: "{subject}" }}, to: "{subject.replace(_API, api)}" }}'
             for subject, _, accounts in _FEED_SERVICES
             if account in accounts
         )
@@ -232,10 +235,10 @@ def _integrators(integrators: Integrators) -> str:
         feed_exports=exports,
         auth_user=AUTH_USER,
         auth_password=_quoted(integrators.auth_password),
-        auth_imports=imports("AUTH"),
-        integ_imports=imports(INTEG),
+        auth_imports=imports("AUTH", FEED_API),
+        integ_imports=imports(INTEG, FEED_API),
         create=CREATE,
-        api=_API,
+        api=FEED_API,
         stream=FEED_STREAM,
         max_connections=MAX_INTEGRATORS,
         integrator_payload=MAX_INTEGRATOR_PAYLOAD_BYTES,
