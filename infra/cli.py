@@ -177,6 +177,38 @@ def acknowledge() -> None:
     raise typer.Exit(end_alarm(_running_settings()))
 
 
+PASSPHRASE_FILE = Annotated[
+    Path | None, typer.Option(help="A file whose first line is the passphrase.", exists=True, dir_okay=False)
+]
+
+
+@app.command()
+def backup(
+    target: Annotated[Path, typer.Argument(help="A folder to be made, or a file that ends in .tar.")],
+    with_objects: Annotated[bool, typer.Option(help="Copy outputs and other files too.")] = False,
+    passphrase_file: PASSPHRASE_FILE = None,
+) -> None:
+    """Copy everything that cannot be made again, as it is at one moment. The system may go on working."""
+    from infra.backup.make import backup as make
+
+    passphrase = _passphrase(passphrase_file)
+    raise typer.Exit(make(_running_settings(), target, passphrase, with_objects=with_objects))
+
+
+@app.command()
+def restore(
+    source: Annotated[Path, typer.Argument(help="A backup: a folder or a .tar file.")],
+    erasures: Annotated[Path | None, typer.Option(help="The list of erased accounts.")] = None,
+    no_erasures: Annotated[bool, typer.Option(help="Nobody was ever erased.")] = False,
+    passphrase_file: PASSPHRASE_FILE = None,
+) -> None:
+    """Bring a backup back into an empty system that does not run."""
+    from infra.backup.restore import restore as bring_back
+
+    passphrase = _passphrase(passphrase_file)
+    raise typer.Exit(bring_back(_settings(), source, passphrase, erasures=erasures, no_erasures=no_erasures))
+
+
 @app.command()
 def demo() -> None:
     """Tell the whole story in the terminal, from an empty folder to a picture with a history."""
@@ -222,6 +254,13 @@ def _running_settings() -> Settings:
         return settings
     lines = dict(line.split("=", 1) for line in running.read_text().splitlines())
     return Settings.from_environment({**lines, **os.environ})
+
+
+def _passphrase(path: Path | None) -> bytes | None:
+    if path is None:
+        return None
+    passphrase = path.read_bytes().partition(b"\n")[0].strip()
+    return passphrase or _fail(f"There is no passphrase in {path}.")
 
 
 def _fail(reason: str) -> NoReturn:

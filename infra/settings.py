@@ -165,6 +165,10 @@ def load_audit_key(settings: Settings) -> bytes:
     return bytes.fromhex(settings.audit_key or _made_once(audit_key_path(settings)))
 
 
+def erasures_path(settings: Settings) -> Path:
+    return settings.erasures or settings.data / "erasures.jsonl"
+
+
 def audit_key_path(settings: Settings) -> Path:
     return settings.data / "keys" / "audit.key"
 

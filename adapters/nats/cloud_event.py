@@ -70,10 +70,13 @@ def encode(row: StoredRow, log_source: str) -> bytes:
     )
 
 
-def decode(body: bytes, sequence: int | None, catalogue: Catalogue = CATALOGUE) -> AnyRecorded:
+def decode(
+    body: bytes, sequence: int | None, catalogue: Catalogue = CATALOGUE, log_source: str | None = None
+) -> AnyRecorded:
     """An event this program cannot read is Undecodable. Raises ForeignMessageError.
 
-    `sequence` is the message's place in the stream; None where it came without one.
+    `sequence` is the message's place in the stream; None where it came without one. `log_source`: the only log
+    whose events are taken; None for any.
     """
     try:
         envelope = _decode(body)
@@ -82,6 +85,10 @@ def decode(body: bytes, sequence: int | None, catalogue: Catalogue = CATALOGUE) 
         raise ForeignMessageError(f"The message {sequence} is no event of the log: {error}") from error
     if position != (sequence or position):
         raise ForeignMessageError(f"The message {sequence} is the event {position} at a wrong place.")
+    if log_source not in (None, envelope.source):
+        raise ForeignMessageError(
+            f"The message {sequence} is of the log {envelope.source}, not of {log_source}."
+        )
     return Recorded(
         position=Position(position),
         stream=envelope.subject,

@@ -5,13 +5,17 @@ Nothing is acknowledged: the checkpoint stands beside the rows. After any doubt 
 
 import asyncio
 import logging
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+from uuid import UUID
 
 from nats.js.errors import Error as JetStreamError
 
-from adapters.nats.cloud_event import ForeignMessageError, decode
+from adapters.nats.cloud_event import ForeignMessageError, decode, source
 from adapters.nats.connection import Connection, Unreachable
 from adapters.nats.events import STREAM
 from adapters.nats.pull import HELD, Pull
+from commands.ports import LogUnavailableError
 from domain.catalogue import CATALOGUE, Catalogue
 from domain.event import AnyRecorded
 from domain.ids import Position
@@ -19,15 +23,22 @@ from domain.ids import Position
 logger = logging.getLogger(__name__)
 
 MOST = 1000  # events handed out at once
+Identity: TypeAlias = Callable[[], Awaitable[UUID]]
+
 PAUSE_S = 0.2  # before NATS is asked again for a consumer that it could not give
 
 
 class NatsFeed:
     """Feed over one connection, for one reader. Its owner closes the connection."""
 
-    def __init__(self, connection: Connection, catalogue: Catalogue = CATALOGUE) -> None:
+    def __init__(
+        self, connection: Connection, catalogue: Catalogue = CATALOGUE, identity: Identity | None = None
+    ) -> None:
+        """`identity` tells which log's events are wanted: after a restore the stream may be that of before."""
         self._connection = connection
         self._catalogue = catalogue
+        self._identity = identity
+        self._source: str | None = None
         self._pull: Pull | None = None
         self._given = Position(0)
         connection.on_lost(self._lost)
@@ -61,8 +72,10 @@ class NatsFeed:
             return None
         pull = Pull(self._connection, STREAM, after)
         try:
+            if self._identity is not None:
+                self._source = source(await self._identity())
             await pull.open()
-        except (*Unreachable, JetStreamError) as error:
+        except (*Unreachable, JetStreamError, LogUnavailableError) as error:
             logger.info("no consumer", extra={"after": after, "reason": repr(error)})
             await pull.close()
             return None
@@ -75,7 +88,7 @@ class NatsFeed:
             position, body = pull.waiting[0]
             if position > after:
                 try:
-                    events.append(decode(body, position, self._catalogue))
+                    events.append(decode(body, position, self._catalogue, self._source))
                 except ForeignMessageError:  # a gap, then: the log says what belongs there
                     logger.exception("foreign message in the stream", extra={"position": position})
             pull.waiting.popleft()

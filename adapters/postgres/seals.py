@@ -59,9 +59,10 @@ ON CONFLICT (name) DO UPDATE SET
 class _Connected:
     """One connection, made when it is needed and again when it was lost. Threads take turns."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, connection: psycopg.Connection | None = None) -> None:
+        """`connection`: one that is open already, perhaps in a transaction."""
         self.url = url
-        self._connection: psycopg.Connection | None = None
+        self._connection = connection
         self._turn = Lock()
         self._closed = False
 
