@@ -72,7 +72,7 @@ UPDATE work.webhooks SET failures = 0, failing_since = NULL, succeeded_at = now(
 WHERE webhook = %(webhook)s
 """
 FAILED = """
-UPDATE work.webhooks SET failures = failures + 1, failing_since = coalesce(failing_since, now()),
+UPDATE work.webhooks SET failures = failures + 1, failing_since = coalesce(failing_since, %(at)s),
     not_before = now() + make_interval(secs => %(hold_s)s)
 WHERE webhook = %(webhook)s
 """
@@ -150,7 +150,9 @@ class PostgresOutbox:
             await connection.execute(SETTLE, columns)
             if ok is not None:
                 outcome = SUCCEEDED if ok else FAILED
-                await connection.execute(outcome, {"webhook": lease.webhook, "hold_s": hold_s})
+                await connection.execute(
+                    outcome, {"webhook": lease.webhook, "hold_s": hold_s, "at": attempts[0].at}
+                )
         return True
 
     async def release(self, lease: Lease) -> None:
