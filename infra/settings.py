@@ -109,6 +109,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_image_pixels: Annotated[int, Meta(ge=MIB)] = 256 * MIB
     """The largest picture that thumbnails are made of."""
 
+    keep_replaced_s: Seconds = 3600
+    """How long the build that a read model's newer one has replaced is kept, to roll back to."""
+
     log_level: Level = "info"
     """What to log: debug, info, warning or error."""
 

@@ -1,8 +1,10 @@
 """The builds of a read model: each in a schema of its own, one of them live behind the views in `read`."""
 
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 from psycopg import AsyncConnection, errors
 
 from domain.ids import Position
@@ -11,19 +13,32 @@ from projections.tables import StoredTable
 
 READER = "comfyplus_query"
 ONCE_LOADED = "-- once loaded"
+READERS_S = 60.0  # after this no reader holds a build that was replaced any more
 
-_LIVE = b"""
-SELECT name, generation, version, position, state FROM work.projections WHERE name = %s AND state = 'live'
-"""
-_BEGIN = b"""
+_COLUMNS = "name, generation, version, position, state, skipped"
+_LIVE = f"SELECT {_COLUMNS} FROM work.projections WHERE name = %s AND state = 'live'".encode()
+_BEGIN = f"""
 INSERT INTO work.projections (name, generation, version, position, state)
 SELECT %(name)s, coalesce(max(generation), 0) + 1, %(version)s, 0, 'building'
 FROM work.projections WHERE name = %(name)s
-RETURNING name, generation, version, position, state
-"""
-_BOTH = b"""
-SELECT name, generation, version, position, state FROM work.projections
+RETURNING {_COLUMNS}
+""".encode()
+_BOTH = f"""
+SELECT {_COLUMNS} FROM work.projections
 WHERE name = %s AND state <> 'retired' ORDER BY generation FOR UPDATE
+""".encode()
+_UNFINISHED = f"""
+SELECT {_COLUMNS} FROM work.projections
+WHERE name = %s AND version = %s AND state = 'building' AND position > 0 ORDER BY position DESC LIMIT 1
+""".encode()
+_KEPT = f"""
+SELECT {_COLUMNS} FROM work.projections
+WHERE name = %s AND state IN ('retired', 'returning')
+ORDER BY state = 'returning' DESC, updated_at DESC, generation DESC LIMIT 1
+""".encode()
+_RETURN = b"""
+UPDATE work.projections SET state = 'returning', updated_at = now()
+WHERE name = %s AND generation = %s AND state IN ('retired', 'returning')
 """
 _SET_STATE = b"""
 UPDATE work.projections SET state = %s, updated_at = now() WHERE name = %s AND generation = %s
@@ -39,14 +54,22 @@ _PARK = b"""
 UPDATE work.projections SET parked_position = %s, parked_reason = %s, updated_at = now()
 WHERE name = %s AND generation = %s AND position = %s
 """
-_LEFT_OVER = b"""
-SELECT generation FROM work.projections
-WHERE name = %(name)s AND (
-    state = 'building' AND %(building)s
-    OR state = 'retired' AND updated_at < now() - %(grace_s)s * interval '1 second'
+_LEAVE_OUT = (
+    b"UPDATE work.projections SET skipped = skipped || %s::bigint[] WHERE name = %s AND generation = %s"
 )
+# of the builds that were replaced the last is kept to go back to, the others for readers that still hold them
+_LEFT_OVER = b"""
+SELECT generation, state FROM (
+    SELECT generation, state, updated_at, row_number() OVER (
+        PARTITION BY state = 'building' ORDER BY updated_at DESC, generation DESC
+    ) AS age
+    FROM work.projections WHERE name = %(name)s AND state <> 'live'
+) AS build
+WHERE state = 'building' AND %(building)s AND generation <> %(keep)s
+    OR (state = 'retired' OR state = 'returning' AND %(building)s) AND updated_at < now()
+        - CASE WHEN age = 1 THEN %(grace_s)s ELSE least(%(grace_s)s, %(readers_s)s) END * interval '1 second'
 """
-_FORGET = b"DELETE FROM work.projections WHERE name = %s AND generation = %s"
+_FORGET = b"DELETE FROM work.projections WHERE name = %s AND generation = %s AND state = %s"
 
 
 class Generation(Struct, frozen=True):
@@ -57,6 +80,11 @@ class Generation(Struct, frozen=True):
     version: int
     position: Position
     state: str
+    skipped: Sequence[int] = ()
+
+    def honours(self, skips: Collection[int]) -> bool:
+        """Whether it has left out just those events that are to be left out, as far as it has come."""
+        return set(self.skipped) == {position for position in skips if position <= self.position}
 
     @property
     def schema(self) -> str:
@@ -66,6 +94,29 @@ class Generation(Struct, frozen=True):
 async def live(connection: AsyncConnection[Any], name: str) -> Generation | None:
     row = await (await connection.execute(_LIVE, (name,))).fetchone()
     return None if row is None else Generation(*row)
+
+
+async def unfinished(connection: AsyncConnection[Any], projection: Projection) -> Generation | None:
+    """A build of this version that has a checkpoint and was abandoned. For who holds the builder's lock."""
+    row = await (await connection.execute(_UNFINISHED, (projection.name, projection.version))).fetchone()
+    return None if row is None else Generation(*row)
+
+
+async def kept(connection: AsyncConnection[Any], name: str) -> Generation | None:
+    """The build that the live one has replaced, while it is still there."""
+    row = await (await connection.execute(_KEPT, (name,))).fetchone()
+    return None if row is None else Generation(*row)
+
+
+async def bring_back(connection: AsyncConnection[Any], generation: Generation) -> bool:
+    """Let a replaced build be brought up to date. False: it has been dropped meanwhile."""
+    cursor = await connection.execute(_RETURN, (generation.name, generation.generation))
+    return cursor.rowcount == 1
+
+
+async def retire(connection: AsyncConnection[Any], generation: Generation) -> None:
+    """Leave it as it is after all."""
+    await connection.execute(_SET_STATE, ("retired", generation.name, generation.generation))
 
 
 async def begin(connection: AsyncConnection[Any], projection: Projection) -> Generation:
@@ -83,7 +134,11 @@ async def begin(connection: AsyncConnection[Any], projection: Projection) -> Gen
 
 
 async def complete(
-    connection: AsyncConnection[Any], projection: Projection, made: Generation, position: Position
+    connection: AsyncConnection[Any],
+    projection: Projection,
+    made: Generation,
+    position: Position,
+    skips: Collection[int] = (),
 ) -> Generation:
     """Add keys, indexes and policies to a loaded generation, and let it be read."""
     _, _, rest = projection.sql.read_text().partition(ONCE_LOADED)
@@ -95,9 +150,19 @@ async def complete(
         await connection.execute(f"GRANT USAGE ON SCHEMA {made.schema} TO {READER}".encode())
         await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {made.schema} TO {READER}".encode())
         await move(connection, made, made.position, position)
+        left_out = sorted(each for each in skips if each <= position)
+        await leave_out(connection, made, left_out)
     for table in projection.tables:
         await connection.execute(f"ANALYZE {made.schema}.{table.name}".encode())
-    return Generation(made.name, made.generation, made.version, position, made.state)
+    return replace(made, position=position, skipped=left_out)
+
+
+async def leave_out(
+    connection: AsyncConnection[Any], generation: Generation, positions: Sequence[int]
+) -> None:
+    """Note, together with the checkpoint, which events the build has passed without taking them in."""
+    if positions:
+        await connection.execute(_LEAVE_OUT, (list(positions), generation.name, generation.generation))
 
 
 async def move(connection: AsyncConnection[Any], generation: Generation, old: Position, new: Position) -> Any:
@@ -142,22 +207,32 @@ async def swap(connection: AsyncConnection[Any], projection: Projection, made: G
 
 
 async def drop_left_over(
-    connection: AsyncConnection[Any], name: str, grace_s: float, *, building: bool
+    connection: AsyncConnection[Any], name: str, grace_s: float, *, building: bool, keep: int = 0
 ) -> None:
-    """Drop builds that were replaced a while ago and, if nobody builds, those that were never finished."""
-    choice = {"name": name, "grace_s": grace_s, "building": building}
+    """Drop builds that were replaced a while ago and, for who holds the builder's lock, those never finished.
+
+    `keep`: the unfinished one that is to be gone on with.
+    """
+    choice = {
+        "name": name,
+        "grace_s": grace_s,
+        "readers_s": READERS_S,
+        "building": building,
+        "keep": keep,
+    }
     rows = await (await connection.execute(_LEFT_OVER, choice)).fetchall()
-    for (generation,) in rows:
-        await drop(connection, name, generation)
+    for generation, state in rows:
+        await drop(connection, name, generation, state)
 
 
-async def drop(connection: AsyncConnection[Any], name: str, generation: int) -> None:
-    """A reader that still holds it makes this give up until the next time."""
+async def drop(connection: AsyncConnection[Any], name: str, generation: int, state: str) -> None:
+    """Drop a build that is still in that state. A reader that holds it makes this give up until the next time."""
     try:
         async with connection.transaction():
             await connection.execute(b"SET LOCAL lock_timeout = '200ms'")
-            await connection.execute(f"DROP SCHEMA IF EXISTS {name}_g{int(generation)} CASCADE".encode())
-            await connection.execute(_FORGET, (name, generation))
+            forgotten = await connection.execute(_FORGET, (name, generation, state))
+            if forgotten.rowcount:
+                await connection.execute(f"DROP SCHEMA IF EXISTS {name}_g{int(generation)} CASCADE".encode())
     except errors.LockNotAvailable:
         return
 

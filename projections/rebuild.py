@@ -8,39 +8,31 @@ import asyncio
 import gc
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from functools import partial
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from psycopg import AsyncConnection, errors
+from psycopg import AsyncConnection
 
 from domain.event import AnyRecorded
 from domain.ids import Position
 from projections import generations
 from projections.generations import Generation
+from projections.overtaking import Meter, Told, cancelled, overtake
 from projections.pages import Connect, LogPages, uncollected
-from projections.projection import Page, Projection, Undecodable
+from projections.projection import Projection, Undecodable
+from projections.skips import skipped
 from projections.tables import StoredTable, prepare
 from projections.writer import PoisonError, Writer, empty
 
 logger = logging.getLogger(__name__)
 
 BULK_PAGE = 5_000  # events; about 2 MB
-BATCH = 20_000  # events folded before rows are written: a run that came and went meanwhile is written once
 MEMORY_ROWS = 1_500_000  # a bulk load that needs more goes on in batches, where rows are forgotten
-OVERTAKE_S = 60.0  # of trying to get in front of the live build, under any load
-GRACE_S = 60.0  # a replaced build is kept for readers that still hold it
-
-
-class Progress(Struct, frozen=True):
-    """How far a rebuild is, in positions of the log."""
-
-    done: int
-    total: int
-    events_s: float
-    eta_s: float
+GRACE_S = 3_600.0  # for so long the build that was replaced is kept, to go back to
 
 
 class Rebuilt(Struct, frozen=True):
@@ -53,15 +45,26 @@ class Rebuilt(Struct, frozen=True):
     swap_s: float
 
 
-Told = Callable[[Progress], None]
-
-
 class BusyError(Exception):
     """Somebody else is building this read model just now."""
 
 
-class SwapFailedError(Exception):
-    """The new build did not get in front of the live one, or its readers never paused."""
+@asynccontextmanager
+async def holding(name: str, connect: Connect) -> AsyncIterator[AsyncConnection[Any]]:
+    """A connection that may write read models and is the only one to build this one. Raises BusyError.
+
+    The lock ends with the connection, whatever happens to the process.
+    """
+    connection = await connect()
+    try:
+        await prepare(connection)
+        query, lock = b"SELECT pg_try_advisory_lock(hashtextextended(%s, 0))", f"comfyplus rebuild {name}"
+        row = await (await connection.execute(query, (lock,))).fetchone()
+        if not row or not row[0]:
+            raise BusyError(f"{name} is being built already.")
+        yield connection
+    finally:
+        await connection.close()
 
 
 async def rebuild(
@@ -72,35 +75,50 @@ async def rebuild(
     bulk: bool = True,
     grace_s: float = GRACE_S,
 ) -> Rebuilt:
-    """Raises BusyError, PoisonError, SwapFailedError, psycopg.OperationalError; then the live build is unchanged.
+    """Raises BusyError, and what `build` raises."""
+    async with holding(projection.name, connect) as connection:
+        return await build(projection, connection, connect, told, bulk=bulk, grace_s=grace_s)
 
+
+async def build(
+    projection: Projection,
+    connection: AsyncConnection[Any],
+    connect: Connect,
+    told: Told = lambda _: None,
+    *,
+    bulk: bool = True,
+    grace_s: float = GRACE_S,
+) -> Rebuilt:
+    """Over a connection that holds the builder's lock. A build that died in its batches is gone on with.
+
+    Raises PoisonError, SwapFailedError, psycopg.OperationalError; then the live build is unchanged.
     `bulk=False` builds in batches only, with little memory.
     """
-    begun = time.monotonic()
-    connection = await connect()
+    begun, name = time.monotonic(), projection.name
+    skips = await skipped(connection, name)
+    made = await generations.unfinished(connection, projection)
+    made = made if made is not None and made.honours(skips) else None
+    keep = made.generation if made else 0
+    await generations.drop_left_over(connection, name, grace_s, building=True, keep=keep)
     pages = LogPages(connect, reads=projection.reads)
     try:
-        await prepare(connection)
-        if not await _lock(connection, projection.name):
-            raise BusyError(f"{projection.name} is being built already.")
-        await generations.drop_left_over(connection, projection.name, grace_s, building=True)
-        made = await generations.begin(connection, projection)
-        try:
-            meter = _Meter(await pages.head(), told)
-            position = await _load(projection, made, connection, pages, meter) if bulk else Position(0)
-            made = await generations.complete(connection, projection, made, position)
-            bulk_s = time.monotonic() - begun
-            writer = Writer(projection, made, connection)
-            swap_s = await _overtake(projection, made, writer, pages, meter)
-        except BaseException:
+        meter = Meter(await pages.head(), told, made.position if made else Position(0))
+        if made is None:
+            made = await generations.begin(connection, projection)
+            position = await _load(projection, made, connection, pages, meter, skips) if bulk else Position(0)
+            made = await generations.complete(connection, projection, made, position, skips)
+        bulk_s = time.monotonic() - begun
+        writer = Writer(projection, made, connection, skips)
+        swap_s = await overtake(writer, pages, meter)
+    except BaseException as error:
+        if made is not None and not (isinstance(error, asyncio.CancelledError) and made.position):
             await _give_up(connection, made)
-            raise
-        elapsed_s = time.monotonic() - begun
-        logger.info("read model rebuilt", extra={"projection": made.name, "position": writer.position})
-        return Rebuilt(made.generation, writer.position, elapsed_s, bulk_s, swap_s)
+        raise
     finally:
         await pages.close()
-        await connection.close()
+    elapsed_s = time.monotonic() - begun
+    logger.info("read model rebuilt", extra={"projection": name, "position": writer.position})
+    return Rebuilt(made.generation, writer.position, elapsed_s, bulk_s, swap_s)
 
 
 async def _load(
@@ -108,7 +126,8 @@ async def _load(
     made: Generation,
     connection: AsyncConnection[Any],
     pages: LogPages,
-    meter: "_Meter",
+    meter: Meter,
+    skips: frozenset[int],
 ) -> Position:
     """Fold all that is there in memory and copy it. The next page is fetched while one is folded."""
     stored = [StoredTable(table, made.schema) for table in projection.tables]
@@ -121,11 +140,11 @@ async def _load(
             try:
                 unpacked = partial(pages.unpack, page)
                 if projection.personal:
-                    sealed = await asyncio.to_thread(unpacked)
+                    sealed = _without(skips, await asyncio.to_thread(unpacked))
                     unpacked = partial(list, await projection.opened(sealed))
-                await asyncio.to_thread(_take_in, projection, unpacked, rows)
+                await asyncio.to_thread(_take_in, projection, unpacked, rows, skips)
             except msgspec.DecodeError:
-                slowly = await pages.one_by_one(position, page.upto, topics)
+                slowly = _without(skips, await pages.one_by_one(position, page.upto, topics))
                 _fold(projection, await projection.opened(slowly), rows)
             for table in growing:
                 added = rows[table.table.name]
@@ -138,15 +157,22 @@ async def _load(
         return position
     finally:
         gc.unfreeze()
-        await _cancelled(fetching)
+        await cancelled(fetching)
 
 
 def _take_in(
-    projection: Projection, unpacked: Callable[[], Sequence[AnyRecorded]], rows: dict[str, Any]
+    projection: Projection,
+    unpacked: Callable[[], Sequence[AnyRecorded]],
+    rows: dict[str, Any],
+    skips: frozenset[int],
 ) -> None:
     with uncollected():
-        _fold(projection, unpacked(), rows)
+        _fold(projection, _without(skips, unpacked()), rows)
         gc.freeze()  # what is kept is kept to the end: no collector need walk through it
+
+
+def _without(skips: frozenset[int], events: Sequence[AnyRecorded]) -> Sequence[AnyRecorded]:
+    return [each for each in events if each.position not in skips] if skips else events
 
 
 def _fold(projection: Projection, events: Sequence[AnyRecorded], rows: dict[str, Any]) -> None:
@@ -161,70 +187,7 @@ def _fold(projection: Projection, events: Sequence[AnyRecorded], rows: dict[str,
         raise PoisonError(recorded.position, f"{type(error).__name__}: {error}") from error
 
 
-async def _overtake(
-    projection: Projection, made: Generation, writer: Writer, pages: LogPages, meter: "_Meter"
-) -> float:
-    """Follow the log in batches until the views can be led here. Returns how long the swap took."""
-    topics, deadline = projection.topics, None
-    fetching: asyncio.Task[Page] | None = None
-    while True:
-        before = writer.position
-        page = await (fetching or pages.after(before, BATCH, topics))
-        far = page.upto == before + BATCH
-        fetching = asyncio.create_task(pages.after(page.upto, BATCH, topics)) if far else None
-        if page.upto > before:
-            try:
-                await writer.apply(page.events, page.upto)
-            except BaseException:
-                await _cancelled(fetching)
-                raise
-            meter.tell(writer.position)
-        if far:
-            continue
-        deadline = deadline or time.monotonic() + OVERTAKE_S
-        begun = time.monotonic()
-        try:
-            if await generations.swap(writer.connection, projection, made):
-                return time.monotonic() - begun
-        except (errors.LockNotAvailable, errors.DeadlockDetected):
-            logger.info("readers hold the views; the swap is tried again", extra={"projection": made.name})
-        if time.monotonic() > deadline:
-            raise SwapFailedError(f"{projection.name} could not be swapped.")
-        await asyncio.sleep(0)
-
-
-async def _cancelled(task: asyncio.Task[Any] | None) -> None:
-    if task is not None:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-
-
-async def _lock(connection: AsyncConnection[Any], name: str) -> bool:
-    """One builder at a time; the lock ends with the connection."""
-    query = b"SELECT pg_try_advisory_lock(hashtextextended(%s, 0))"
-    row = await (await connection.execute(query, (f"comfyplus rebuild {name}",))).fetchone()
-    return bool(row and row[0])
-
-
 async def _give_up(connection: AsyncConnection[Any], made: Generation) -> None:
     """What cannot be dropped now is dropped by the next rebuild."""
     if not connection.closed and not connection.broken:
-        await generations.drop(connection, made.name, made.generation)
-
-
-class _Meter:
-    """Tells how far it is, at most ten times a second."""
-
-    def __init__(self, total: Position, told: Told) -> None:
-        self._total, self._told = total, told
-        self._begun = time.monotonic()
-        self._last = 0.0
-
-    def tell(self, done: Position) -> None:
-        now = time.monotonic()
-        if now - self._last < 0.1 and done < self._total:
-            return
-        self._last = now
-        rate = done / max(now - self._begun, 1e-6)
-        total = max(self._total, done)
-        self._told(Progress(done, total, rate, (total - done) / max(rate, 1.0)))
+        await generations.drop(connection, made.name, made.generation, "building")

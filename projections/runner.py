@@ -15,9 +15,12 @@ from psycopg import AsyncConnection, InterfaceError, OperationalError, errors
 from domain.ids import Position
 from projections import generations
 from projections.generations import Generation
+from projections.jobs import WISHES
+from projections.overtaking import SwapFailedError
 from projections.pages import Connect, LogPages
 from projections.projection import Feed, Log, Projection
-from projections.rebuild import GRACE_S, BusyError, SwapFailedError, rebuild
+from projections.rebuild import GRACE_S, BusyError, rebuild
+from projections.skips import skipped
 from projections.tables import prepare
 from projections.tail import PAUSE_S, Tail, fill
 from projections.writer import PoisonError, SteppedBackError, Writer
@@ -37,8 +40,15 @@ class Runner:
     """Follows the log for some read models until cancelled."""
 
     def __init__(
-        self, projections: Sequence[Projection], connect: Connect, feed: Feed, log: Log | None = None
+        self,
+        projections: Sequence[Projection],
+        connect: Connect,
+        feed: Feed,
+        log: Log | None = None,
+        *,
+        grace_s: float = GRACE_S,
     ) -> None:
+        self._grace_s = grace_s
         self._projections = projections
         self._connect = connect
         self._feed = feed
@@ -52,7 +62,7 @@ class Runner:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(fill(tail, self._feed, self._log), name="tail")
                 for projection in self._projections:
-                    follower = Follower(projection, self._connect, tail, self._log)
+                    follower = Follower(projection, self._connect, tail, self._log, self._grace_s)
                     tasks.create_task(follower.run(), name=f"follow {projection.name}")
         finally:
             await self._pages.close()
@@ -69,7 +79,10 @@ class Runner:
 class Follower:
     """Keeps one read model up to date."""
 
-    def __init__(self, projection: Projection, connect: Connect, tail: Tail, log: Log) -> None:
+    def __init__(
+        self, projection: Projection, connect: Connect, tail: Tail, log: Log, grace_s: float = GRACE_S
+    ) -> None:
+        self._grace_s = grace_s
         self._projection = projection
         self._connect = connect
         self._tail = tail
@@ -103,36 +116,35 @@ class Follower:
         ):
             await asyncio.sleep(STAND_BY_S)
         while True:
-            generation = await self._generation(connection)
+            skips = await skipped(connection, lock)
+            generation = await self._generation(connection, skips)
             if generation is None:
                 await asyncio.sleep(STAND_BY_S)
                 continue
             try:
-                await self._follow(Writer(self._projection, generation, connection))
+                await self._follow(Writer(self._projection, generation, connection, skips))
             except SteppedBackError:
                 logger.info("another build took over", extra={"projection": generation.name})
                 await asyncio.sleep(QUIET_MOVE_S)
             except PoisonError as poison:
-                await self._park(connection, generation, poison)
+                await self._park(connection, generation, Position(poison.position - 1), poison)
 
-    async def _generation(self, connection: AsyncConnection[Any]) -> Generation | None:
-        """The live build of this program's version, made if need be; None while a newer program's is live."""
+    async def _generation(self, connection: AsyncConnection[Any], skips: frozenset[int]) -> Generation | None:
+        """The live build of this program's version, made if need be; None while there is none to be followed."""
         projection = self._projection
         live = await generations.live(connection, projection.name)
-        if live is not None and live.version >= projection.version:
-            return live if live.version == projection.version else None
+        if live is not None and live.version > projection.version:
+            return None
+        if live is not None and live.version == projection.version and live.honours(skips):
+            return live
         long = await self._log.head() > BULK_FROM
         try:
-            await rebuild(projection, self._connect, bulk=long or live is not None)
+            await rebuild(projection, self._connect, bulk=long or live is not None, grace_s=self._grace_s)
         except PoisonError as poison:
-            logger.error(
-                "read model could not be built: an event cannot be folded",
-                extra={"projection": projection.name, "position": poison.position, "reason": poison.reason},
-            )
-            if live is None:
-                await self._begin_empty(connection)
-            else:
-                await asyncio.sleep(RETRY_PARKED_S)
+            if live is not None:
+                await self._park(connection, live, live.position, poison)
+                return None
+            await self._begin_empty(connection)
         return await generations.live(connection, projection.name)
 
     async def _begin_empty(self, connection: AsyncConnection[Any]) -> None:
@@ -173,13 +185,18 @@ class Follower:
         live = await generations.live(writer.connection, name)
         if live is None or live.generation != writer.generation.generation:
             raise SteppedBackError(name)
-        await generations.drop_left_over(writer.connection, name, GRACE_S, building=False)
+        if await skipped(writer.connection, name) != writer.skips:
+            raise SteppedBackError(name)
+        await generations.drop_left_over(writer.connection, name, self._grace_s, building=False)
 
     async def _park(
-        self, connection: AsyncConnection[Any], generation: Generation, poison: PoisonError
+        self,
+        connection: AsyncConnection[Any],
+        generation: Generation,
+        before: Position,
+        poison: PoisonError,
     ) -> None:
-        """Stand still before the event, with an alarm; look again later, others go on meanwhile."""
-        before = Position(poison.position - 1)
+        """Stand still, with an alarm; look again later or when told to, others go on meanwhile."""
         if self._parked_at != poison.position:
             logger.error(
                 "read model parked: an event cannot be folded",
@@ -194,4 +211,11 @@ class Follower:
             await generations.park(connection, generation, before, poison.position, poison.reason)
         except errors.DataError:  # the reason quotes something Postgres cannot store
             await generations.park(connection, generation, before, poison.position, "unprintable")
-        await asyncio.sleep(RETRY_PARKED_S)
+        await self._rest(connection)
+
+    async def _rest(self, connection: AsyncConnection[Any]) -> None:
+        await connection.execute(f"LISTEN {WISHES}".encode())
+        async for told in connection.notifies(timeout=RETRY_PARKED_S):
+            if told.payload == self._projection.name:
+                break
+        await connection.execute(f"UNLISTEN {WISHES}".encode())

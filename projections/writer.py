@@ -1,6 +1,6 @@
 """Folds events into one generation of a read model: rows and checkpoint in one transaction."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -40,8 +40,13 @@ class Writer:
     """
 
     def __init__(
-        self, projection: Projection, generation: Generation, connection: AsyncConnection[Any]
+        self,
+        projection: Projection,
+        generation: Generation,
+        connection: AsyncConnection[Any],
+        skips: Collection[int] = (),
     ) -> None:
+        self.skips = skips  # positions of events that are left out
         self.projection = projection
         self.generation = generation
         self.position = generation.position
@@ -53,12 +58,13 @@ class Writer:
 
     def wanted(self, events: Iterable[AnyRecorded]) -> list[AnyRecorded]:
         """The events that are new to this build and that its fold looks at."""
-        return [
+        wanted = [
             recorded
             for recorded in events
             if recorded.position > self.position
             and (self._wanted is None or type(recorded.event) in self._wanted or self._unreadable(recorded))
         ]
+        return wanted if not self.skips else [each for each in wanted if each.position not in self.skips]
 
     async def apply(self, events: Sequence[AnyRecorded], upto: Position) -> None:
         """Take in events and move the checkpoint. Raises SteppedBackError, PoisonError, psycopg.OperationalError.
@@ -120,6 +126,8 @@ class Writer:
         try:
             async with together:
                 await generations.advance(self.connection, self.generation, self.position, upto)
+                passed = [position for position in self.skips if self.position < position <= upto]
+                await generations.leave_out(self.connection, self.generation, passed)
                 for query, parameters in statements:
                     await self.connection.execute(query, parameters)
                 if self.generation.state == "live":

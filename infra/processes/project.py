@@ -14,5 +14,10 @@ async def run(settings: Settings) -> None:
         read_models(settings) as models,
         PostgresTail(url) as log,
     ):
-        runner = Runner(tuple(models.values()), connect(url), NatsFeed(connection, identity=log.identity))
+        runner = Runner(
+            tuple(models.values()),
+            connect(url),
+            NatsFeed(connection, identity=log.identity),
+            grace_s=settings.keep_replaced_s,
+        )
         await until_told_to_stop(runner.run, connection)

@@ -7,7 +7,8 @@ import pytest
 
 from domain.ids import Position
 from projections import generations
-from projections.rebuild import Progress, rebuild
+from projections.overtaking import Progress
+from projections.rebuild import rebuild
 from projections.tables import prepare
 from projections.writer import Writer
 from tests.projections.ground import PROJECTIONS, Books, checkpoint, connecting, stored

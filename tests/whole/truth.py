@@ -22,7 +22,8 @@ from PIL import Image
 from domain.ids import RunId, attempt_id
 from infra.wiring import connect, read_models
 from projections.catalogue import PROJECTIONS
-from projections.rebuild import BusyError, SwapFailedError, rebuild
+from projections.overtaking import SwapFailedError
+from projections.rebuild import BusyError, rebuild
 from tests.whole.people import Person
 from tests.whole.whole import LOOK_S, PATIENCE_S, Whole
 
