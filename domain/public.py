@@ -138,6 +138,9 @@ class WorkflowDeleted(PublicEvent, frozen=True, kw_only=True, tag="workflow.dele
 FOR_EVERYBODY = (WorkflowPublished, WorkflowWithdrawn)
 """Told to everybody; the others to the owner, and to administrators."""
 
+EVERYBODYS: frozenset[type[Event]] = frozenset({workflow.WorkflowPublished, workflow.WorkflowWithdrawn})
+"""The domain events that are translated into those."""
+
 Translation = Callable[[Any, StreamId], PublicEvent]
 
 PUBLIC: dict[type[Event], Translation] = {

@@ -56,6 +56,20 @@ class Settings(Struct, frozen=True, kw_only=True):
     """NATS with the name and password of APP's user in it; unset: an embedded server."""
     nats_exec_url: Url | None = None
     """NATS with the executor's name and password in it."""
+    nats_feed_url: Url | None = None
+    """NATS as FEED's user, who publishes for integrators; unset: where NATS is embedded, derived, else nobody does."""
+    nats_auth_url: Url | None = None
+    """NATS as AUTH's user, who lets integrators in; unset: as above."""
+    nats_sys_url: Url | None = None
+    """NATS as SYS's user, who ends connections of revoked keys; unset: as above."""
+    nats_public_url: Url | None = None
+    """How integrators reach NATS; unset: as we do."""
+    nats_host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    """The address the embedded NATS listens on."""
+    nats_port: Annotated[int, Meta(ge=0, le=65_535)] = 0
+    """The embedded NATS's port; 0: any free one."""
+    nats_login_s: Seconds = 3600
+    """How long an integrator's connection lasts before it has to log in again."""
 
     comfyui_url: HttpUrl | None = None
     """The ComfyUI to drive; unset: the sandbox."""

@@ -17,6 +17,7 @@ from infra.embedded.lock import closed_gate, folder_lock
 from infra.embedded.nats import prepare_nats
 from infra.embedded.ports import choose_port, free_port
 from infra.embedded.postgres import prepare_postgres
+from infra.nats_users import urls, users
 from infra.settings import PREFIX, Settings, SettingsError, derive, load_secret, role_password, role_url
 from infra.supervisor import Supervisor
 
@@ -89,13 +90,20 @@ def _with_servers(settings: Settings, secret: bytes) -> tuple[Settings, list[Chi
         app = derive(secret, "nats app").hex()
         executor = derive(secret, f"nats executor {settings.executor}").hex()
         nats = prepare_nats(
-            settings.data, logs / "nats.log", app_password=app, executors={settings.executor: executor}
+            settings.data,
+            logs / "nats.log",
+            app_password=app,
+            executors={settings.executor: executor},
+            integrators=users(secret),
+            host=settings.nats_host,
+            port=settings.nats_port,
         )
         servers.append(nats.child)
         settings = replace(
             settings,
             nats_url=_as(nats.url, "app", app),
             nats_exec_url=_as(nats.url, settings.executor, executor),
+            **urls(nats.url, secret),
         )
     elif settings.nats_exec_url is None:
         raise SettingsError("COMFYPLUS_NATS_URL is set, so COMFYPLUS_NATS_EXEC_URL must be set too.")

@@ -8,8 +8,11 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from adapters.http import (
     accounts,
+    api_keys,
     auditing,
     auth,
+    events,
+    exports,
     health,
     live,
     objects,
@@ -20,23 +23,33 @@ from adapters.http import (
     webhooks,
     workflows,
 )
-from adapters.http.callers import DEPENDENCIES
+from adapters.http.callers import BY_KEY, DEPENDENCIES
 from adapters.http.door import Door
 from adapters.http.parts import Parts
 from adapters.http.problems import HANDLERS
 
-API = Router(
-    "/api/v1",
+FOR_PROGRAMS = Router(
+    "/",
     route_handlers=[
-        auth.ROUTER,
-        auditing.ROUTER,
-        accounts.ROUTER,
         workflows.ROUTER,
         versions.ROUTER,
         past.ROUTER,
         runs.ROUTER,
         live.ROUTER,
         outputs.ROUTER,
+    ],
+    opt={BY_KEY: True},
+)
+API = Router(
+    "/api/v1",
+    route_handlers=[
+        auth.ROUTER,
+        auditing.ROUTER,
+        accounts.ROUTER,
+        exports.ROUTER,
+        api_keys.ROUTER,
+        events.ROUTER,
+        FOR_PROGRAMS,
         objects.ROUTER,
         webhooks.ROUTER,
     ],
@@ -48,9 +61,12 @@ OPENAPI = OpenAPIConfig(
     path="/schema",
     render_plugins=[JsonRenderPlugin(path=["/", "/openapi.json"]), YamlRenderPlugin()],
     components=Components(
-        security_schemes={"bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT")}
+        security_schemes={
+            "bearer": SecurityScheme(type="http", scheme="bearer", bearer_format="JWT"),
+            "api_key": SecurityScheme(type="apiKey", name="X-API-Key", security_scheme_in="header"),
+        }
     ),
-    security=[{"bearer": []}],
+    security=[{"bearer": []}, {"api_key": []}],
     use_handler_docstrings=True,
 )
 

@@ -10,15 +10,25 @@ from litestar.params import HeaderParameter
 from adapters.http.parts import Parts
 from adapters.http.problems import Malformed
 from adapters.http.reads import Reader
+from commands.api_keys import KeyHolder, holder
 from commands.ports import Outdated, RequestKey
 from commands.streams import OUTDATED, Context
 from domain.account import ACCOUNT, Role
+from domain.api_key import Scope
 from domain.ids import AccountId, Actor, SessionId, account_actor
 from domain.refusals import NotAllowed, NotAuthenticated
 
 ANONYMOUS = account_actor(AccountId(UUID(int=0)))
 MAX_KEY = 255
+API_KEY_HEADER = "x-api-key"
+API_KEY_BEGINS = "cpk_"
 SESSION_OVER = "This session has ended. Please log in again."
+NO_SESSION = SessionId(UUID(int=0))
+BY_KEY = "by_key"
+"""A route's option: programs may come with an API key. True: with `read` or `write`, by the method; else any of these
+scopes. Without it only people may come: what makes keys, or ends accounts, is not for programs."""
+NO_SUCH_KEY = "This API key is unknown, expired or revoked."
+NOT_BY_KEY = "Programs may not do this. Please log in and send an access token."
 PLEASE_LOG_IN = "Please log in and send the access token as 'Authorization: Bearer ...'."
 
 
@@ -43,13 +53,23 @@ IfMatch: TypeAlias = Annotated[
 
 
 class Caller:
-    """An account that has shown a valid access token."""
+    """An account that has shown a valid access token, or one of whose programs has shown its API key.
 
-    __slots__ = ("account", "session")
+    `session` is nobody's where it was a key.
+    """
 
-    def __init__(self, account: AccountId, session: SessionId) -> None:
+    __slots__ = ("account", "key", "session")
+
+    def __init__(
+        self, account: AccountId, session: SessionId = NO_SESSION, key: KeyHolder | None = None
+    ) -> None:
         self.account = account
         self.session = session
+        self.key = key
+
+    @property
+    def scopes(self) -> tuple[Scope, ...]:
+        return () if self.key is None else self.key.scopes
 
 
 def parts(request: Request[Any, Any, Any]) -> Parts:
@@ -57,12 +77,14 @@ def parts(request: Request[Any, Any, Any]) -> Parts:
     return found
 
 
-def caller(request: Request[Any, Any, Any], parts: NamedDependency[Parts]) -> Caller:
-    """Raises NotAuthenticated, also at once after the session has ended or the account was erased.
+async def caller(request: Request[Any, Any, Any], parts: NamedDependency[Parts]) -> Caller:
+    """Raises NotAuthenticated, also at once after the session has ended or the account was erased; NotAllowed.
 
     `parts` comes as a dependency, so that Litestar gives one after the other: to give two at once it starts a task
     for each, which costs more than all the rest.
     """
+    if (text := _api_key(request)) is not None:
+        return await _program(request, parts, text)
     shown = _shown(request, parts)
     if parts.ended.is_over(shown.account, shown.session):
         raise NotAuthenticated(SESSION_OVER)
@@ -79,6 +101,8 @@ def leaver(request: Request[Any, Any, Any], parts: NamedDependency[Parts]) -> Ca
 
 async def administrator(parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> Caller:
     """Raises NotAllowed. Asked of the log each time: a role that was taken away is gone at once."""
+    if caller.key is not None:
+        raise NotAllowed(NOT_BY_KEY)
     state, _ = await parts.commands.needs.streams.load(ACCOUNT, caller.account)
     if state.role != Role.ADMIN:
         raise NotAllowed("Only an administrator may do this.")
@@ -113,7 +137,8 @@ def anonymous_context(request: Request[Any, Any, Any]) -> Context:
 
 async def reader(request: Request[Any, Any, Any], consistent_with: ConsistentWith = "0") -> Reader:
     """The read models as the caller may see them, not older than Consistent-With. Raises NotYet."""
-    who = caller(request, parts(request)).account if "authorization" in request.headers else None
+    known = "authorization" in request.headers or API_KEY_HEADER in request.headers
+    who = (await caller(request, parts(request))).account if known else None
     if not consistent_with.isascii() or not consistent_with.isdigit() or len(consistent_with) > 18:
         raise Malformed("Consistent-With must be a position, as a command's answer gives it.")
     return Reader(parts(request).reads, who, int(consistent_with))
@@ -128,6 +153,27 @@ def expected(if_match: IfMatch = "*") -> int | None:
     if etag != f'"{number}"' or not number.isascii() or not number.isdigit() or len(number) > 18:
         raise Outdated(OUTDATED)
     return int(number)
+
+
+def _api_key(request: Request[Any, Any, Any]) -> str | None:
+    if (text := request.headers.get(API_KEY_HEADER)) is not None:
+        return text
+    kind, _, token = request.headers.get("authorization", "").partition(" ")
+    return token.strip() if token.lstrip().startswith(API_KEY_BEGINS) and kind.lower() == "bearer" else None
+
+
+async def _program(request: Request[Any, Any, Any], parts: Parts, text: str) -> Caller:
+    """Raises NotAuthenticated, NotAllowed."""
+    key = await holder(text, parts.commands.needs)
+    if key is None:
+        raise NotAuthenticated(NO_SUCH_KEY)
+    if not (needed := request.route_handler.opt.get(BY_KEY)):
+        raise NotAllowed(NOT_BY_KEY)
+    if needed is True:
+        needed = (Scope.READ,) if request.method in ("GET", "HEAD") else (Scope.WRITE,)
+    if not set(needed) & set(key.scopes):
+        raise NotAllowed(f"This key lacks the scope {' or '.join(needed)}.")
+    return Caller(key.account, key=key)
 
 
 def _shown(request: Request[Any, Any, Any], parts: Parts) -> Caller:
@@ -151,7 +197,7 @@ async def _request_key(request: Request[Any, Any, Any], actor: Actor, key: str |
 
 DEPENDENCIES = {
     "parts": Provide(parts, sync_to_thread=False),
-    "caller": Provide(caller, sync_to_thread=False),
+    "caller": Provide(caller),
     "leaver": Provide(leaver, sync_to_thread=False),
     "administrator": Provide(administrator),
     "context": Provide(context),

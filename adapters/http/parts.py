@@ -13,7 +13,10 @@ from commands.ports import Clock, EventLog
 from domain.checkpoint import Checkpoint
 from domain.ids import AccountId, Digest, RunId, SessionId
 from domain.seal import Link
+from services.ports.exporting import Archives, Exports
+from services.ports.integrating import Integration
 from services.ports.sealing import Finding
+from services.ports.telling import PublicLog
 from services.ports.watching import Live
 
 
@@ -32,6 +35,10 @@ class Signatures(Protocol):
     def check_object_signature(
         self, run: RunId, digest: Digest, expires: int, signature: str, now: Any
     ) -> bool: ...
+
+    def export_signature(self, export: UUID, expires: int) -> str: ...
+
+    def check_export_signature(self, export: UUID, expires: int, signature: str, now: Any) -> bool: ...
 
 
 class Ended(Protocol):
@@ -69,12 +76,17 @@ class Parts(Struct, frozen=True, kw_only=True):
     signatures: Signatures
     ended: Ended
     objects: ObjectStore
+    exports: Exports
+    archives: Archives
     live: Live
     audit: Audit
+    told: PublicLog
     now: Clock
     new_id: Callable[[], UUID]
     checks: Mapping[str, Callable[[], Awaitable[str]]]
     """Name of a part -> a look at it; returns a word of praise or raises what is wrong."""
+    integration: Integration | None = None
+    """None: integrators are not let in over NATS."""
     public_url: str = ""
     max_body_bytes: int = 9 * 1024 * 1024
     max_object_bytes: int = 1024 * 1024 * 1024

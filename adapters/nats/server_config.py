@@ -171,6 +171,7 @@ def server_config(
     app_password: str,
     executors: Mapping[str, str],
     integrators: Integrators | None = None,
+    monitor_host: str = "127.0.0.1",
     monitor_port: int | None = None,
     server_name: str = "comfyplus",
     max_memory_bytes: int = 256 * 1024 * 1024,
@@ -190,7 +191,7 @@ def server_config(
     config = _CONFIG.format(
         server_name=_quoted(server_name),
         listen=_quoted(_address(host, port)),
-        monitor="" if monitor_port is None else f"http: {_quoted(_address(host, monitor_port))}\n",
+        monitor="" if monitor_port is None else f"http: {_quoted(_address(monitor_host, monitor_port))}\n",
         max_payload=MAX_PAYLOAD_BYTES,
         store_dir=_quoted(str(store_dir)),
         max_memory_bytes=max_memory_bytes,

@@ -12,7 +12,9 @@ from msgspec import Struct
 
 from adapters.nats.server_config import Integrators, server_config
 from infra.embedded.child import Child, ChildFailedError, wait_until_gone
-from infra.embedded.ports import LOOPBACK, free_port
+from infra.embedded.ports import LOOPBACK, choose_port, free_port
+
+ANYWHERE = {"0.0.0.0": LOOPBACK, "::": LOOPBACK}  # where a server that listens everywhere is reached
 
 
 class Nats(Struct, frozen=True):
@@ -30,10 +32,11 @@ def prepare_nats(
     app_password: str,
     executors: Mapping[str, str],
     integrators: Integrators | None = None,
-    port: int | None = None,
+    host: str = LOOPBACK,
+    port: int = 0,
 ) -> Nats:
     """Write the configuration into `folder`/nats and choose free ports. `executors`: passwords by name.
-    `port`: where it listens, when that must stay the same.
+    It listens at `host` and `port`; 0: any free one.
 
     Raises ChildFailedError.
 
@@ -41,10 +44,10 @@ def prepare_nats(
     """
     place = folder.resolve() / "nats"
     place.mkdir(parents=True, exist_ok=True, mode=0o700)
-    port, monitor_port = port or free_port(), free_port()
+    port, monitor_port = choose_port(host, port), free_port()
     path = place / "nats.conf"
     config = server_config(
-        host=LOOPBACK,
+        host=host,
         port=port,
         monitor_port=monitor_port,
         store_dir=place / "store",
@@ -64,7 +67,7 @@ def prepare_nats(
         is_ready=lambda _pid: _is_healthy(monitor_port),
         death_signal=signal.SIGTERM,
     )
-    return Nats(child, f"nats://{LOOPBACK}:{port}", f"http://{LOOPBACK}:{monitor_port}")
+    return Nats(child, f"nats://{ANYWHERE.get(host, host)}:{port}", f"http://{LOOPBACK}:{monitor_port}")
 
 
 def _binary() -> str:

@@ -17,10 +17,15 @@ from adapters.http.reads import Reads
 from adapters.identity.secrets import ServerSecrets
 from adapters.nats.connection import Connection
 from adapters.nats.live import NatsLive
+from adapters.postgres.exports import PostgresExports
+from adapters.postgres.public_log import PostgresPublicLog
 from adapters.postgres.tail import PostgresTail
+from adapters.storage.archives import DiskArchives
 from adapters.storage.disk import DiskObjects
 from commands.dispatcher import Dispatcher
 from infra import auditing
+from infra.exporting import folder
+from infra.integrating import integration, keeping
 from infra.settings import Settings, load_secret
 from infra.wiring import connect, nats, needed, needs, new_id, now, pool
 from projections.consistency import Positions
@@ -51,11 +56,14 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
     async with (
         nats("api", settings.nats_url) as connection,
         pool(query_url) as queries,
+        pool(app_url, size=2) as exporting,
         PostgresTail(app_url) as tail,
         needs(settings, secrets, app_url) as wants,
         _beside(positions.run()),
         _ending(tail, settings) as ended,
         auditing.shown(settings, app_url) as audit,
+        pool(app_url, size=4) as public,
+        _beside(keeping(settings, wants, secrets)),
     ):
         live = NatsLive(connection)
         await live.open()
@@ -66,8 +74,12 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             signatures=secrets,
             ended=ended,
             objects=DiskObjects(settings.data / "objects"),
+            exports=PostgresExports(exporting),
+            archives=DiskArchives(folder(settings)),
             live=live,
             audit=audit,
+            told=PostgresPublicLog(public),
+            integration=integration(settings, secrets),
             now=now,
             new_id=new_id,
             checks=_checks(connection, tail, query_url, audit),

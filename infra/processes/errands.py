@@ -6,6 +6,8 @@ from typing import Any, TypeAlias
 
 from infra.auditing import auditing
 from infra.erasing import erasing
+from infra.exporting import exporting
+from infra.integrating import publishing
 from infra.settings import Settings
 from infra.webhooks import webhooks
 from infra.wiring import until_told_to_stop
@@ -19,7 +21,13 @@ async def run(settings: Settings) -> None:
 
 
 def errands(settings: Settings) -> Sequence[Errand]:
-    return (lambda: auditing(settings), lambda: webhooks(settings), lambda: erasing(settings))
+    return (
+        lambda: auditing(settings),
+        lambda: webhooks(settings),
+        lambda: erasing(settings),
+        lambda: exporting(settings),
+        lambda: publishing(settings),
+    )
 
 
 async def _all(errands: Sequence[Errand]) -> None:

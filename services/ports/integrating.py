@@ -5,6 +5,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from commands.api_keys import KeyHolder
 from domain.ids import ApiKeyId
 
 
@@ -33,6 +34,15 @@ class Connected(Struct, frozen=True, kw_only=True):
     server: str
     number: int
     key: ApiKeyId | None
+
+
+class Integration(Struct, frozen=True, kw_only=True):
+    """Where integrators find NATS, and what they are granted there; None without a scope for events."""
+
+    url: str
+    stream: str
+    domain: str
+    grant: Callable[[KeyHolder], Grant | None]
 
 
 class NatsAwayError(Exception):
