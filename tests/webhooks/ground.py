@@ -119,7 +119,13 @@ async def grounded(database: Database, folder: Path) -> AsyncIterator[Ground]:
 
 @asynccontextmanager
 async def sending(ground: Ground, settings: SenderSettings = QUICK) -> AsyncIterator[None]:
-    task = asyncio.create_task(webhooks(ground.settings, settings))
+    async with sending_with(ground.settings, settings):
+        yield
+
+
+@asynccontextmanager
+async def sending_with(settings: Settings, sender: SenderSettings) -> AsyncIterator[None]:
+    task = asyncio.create_task(webhooks(settings, sender))
     try:
         yield
     finally:
