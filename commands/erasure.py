@@ -4,14 +4,16 @@ First the events, then the list of erasures, then the key: whoever dies in betwe
 finished, and a backup of before is brought back only together with that list.
 """
 
+from contextlib import suppress
 from uuid import UUID
 
 from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context
+from commands.webhooks import DeleteWebhook, delete_webhook
 from domain import account, reservation
 from domain.account import ACCOUNT
 from domain.ids import AccountId, Position
-from domain.refusals import NotAllowed
+from domain.refusals import NotAllowed, NotFound
 from domain.reservation import RESERVATION, NameReserved
 
 
@@ -37,14 +39,14 @@ async def erase_account(command: EraseAccount, context: Context, needs: Needs) -
     if not state.erased and not right:
         raise NotAllowed("The password is wrong.")
     accepted = await _record(command.account, context, needs, with_published=command.with_published)
-    await _forget(command.account, needs)
+    await _forget(command.account, context, needs)
     return accepted
 
 
 async def finish_erasure(command: FinishErasure, context: Context, needs: Needs) -> Accepted:
     """Also for a log that was restored and knows nothing of it yet. Raises NotFound."""
     accepted = await _record(command.account, context, needs, with_published=False)
-    await _forget(command.account, needs)
+    await _forget(command.account, context, needs)
     return accepted
 
 
@@ -59,9 +61,13 @@ async def _record(id: AccountId, context: Context, needs: Needs, *, with_publish
     )
 
 
-async def _forget(id: AccountId, needs: Needs) -> None:
+async def _forget(id: AccountId, context: Context, needs: Needs) -> None:
     await needs.erasures.note(id, needs.now())
     await needs.accounts.erase(id)
+    alone = Context(actor=context.actor, correlation=context.correlation)
+    for webhook in await needs.webhooks.owned(id):
+        with suppress(NotFound):  # its address was kept, but it never came into being
+            await delete_webhook(DeleteWebhook(by=id, webhook=webhook), alone, needs)
 
 
 async def _names(id: AccountId, needs: Needs) -> list[UUID]:

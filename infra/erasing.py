@@ -16,12 +16,13 @@ from services.erasing import Erasing
 async def erasing(settings: Settings) -> None:
     """Runs until it is cancelled."""
     url = needed(settings.dispatch_database_url, "COMFYPLUS_DISPATCH_DATABASE_URL")
+    app_url = needed(settings.app_database_url, "COMFYPLUS_APP_DATABASE_URL")
     project_url = needed(settings.project_database_url, "COMFYPLUS_PROJECT_DATABASE_URL")
     secrets = ServerSecrets(load_secret(settings))
     async with (
         PostgresTail(url) as tail,
         pool(url, size=2) as connections,
-        needs(settings, secrets, url) as wants,
+        needs(settings, secrets, app_url) as wants,
         AccountBelongings(connect(project_url)) as belongings,
     ):
         await Erasing(

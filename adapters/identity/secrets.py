@@ -57,6 +57,7 @@ class ServerSecrets:
         self._access = derive(secret, "access tokens")
         self._claims = derive(secret, "claim tokens")
         self._urls = derive(secret, "object urls")
+        self._exports = derive(secret, "export urls")
         self._requests = derive(secret, "requests")
         self._api_keys = derive(secret, "api keys")
         self._subjects = derive(secret, "subjects of keys")
@@ -130,6 +131,14 @@ class ServerSecrets:
         self, run: RunId, digest: Digest, expires: int, signature: str, now: datetime
     ) -> bool:
         right = hmac.compare_digest(signature.encode(), self.object_signature(run, digest, expires).encode())
+        return right and expires > now.timestamp()
+
+    def export_signature(self, export: UUID, expires: int) -> str:
+        """What makes a URL of an export good for whoever was given it, until it expires."""
+        return _text(hmac.digest(self._exports, f"{export}/{expires}".encode(), "sha256"))
+
+    def check_export_signature(self, export: UUID, expires: int, signature: str, now: datetime) -> bool:
+        right = hmac.compare_digest(signature.encode(), self.export_signature(export, expires).encode())
         return right and expires > now.timestamp()
 
     def _check(self, token: str) -> tuple[Access, int]:

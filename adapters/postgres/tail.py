@@ -14,13 +14,18 @@ from psycopg.rows import tuple_row
 
 from adapters.postgres.rows import COLUMNS, EventRow, recorded
 from commands.ports import LogUnavailableError
-from domain.ids import Position
+from domain.event import AnyRecorded
+from domain.ids import AccountId, Position
 from services.ports.dispatching import LogPage
 from services.ports.relaying import StoredRow
 
 logger = logging.getLogger(__name__)
 
 AFTER = f"SELECT {COLUMNS} FROM log.events WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
+OF_OWNER = f"""
+SELECT {COLUMNS} FROM log.events
+WHERE notification_id > %s AND notification_id <= %s AND owner = %s ORDER BY notification_id LIMIT %s
+"""
 AFTER_OF_TOPICS = f"""
 (
     SELECT {COLUMNS} FROM log.events
@@ -89,6 +94,11 @@ class PostgresTail:
         ]
         events = [recorded(row) for row in rows]
         return LogPage(events, Position(events[-1].position if len(events) == limit else end[0]))
+
+    async def of_owner(
+        self, owner: AccountId, after: Position, upto: Position, limit: int
+    ) -> list[AnyRecorded]:
+        return [recorded(row) for row in await self._fetch(OF_OWNER, (after, upto, owner, limit))]
 
     async def grown(self, timeout_s: float) -> None:
         try:

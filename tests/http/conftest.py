@@ -1,6 +1,7 @@
 """One whole for all tests of the door; people of one's own for each."""
 
 from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
 
 import pytest
 
@@ -38,3 +39,14 @@ async def bob(served: Whole) -> AsyncIterator[Person]:
 async def nobody(served: Whole) -> AsyncIterator[Person]:
     async with somebody(served.url) as person:
         yield person
+
+
+@pytest.fixture
+def own(postgres_url: str, database_template: str, tmp_path: Path) -> Iterator[Whole]:
+    """A whole of the test's own."""
+    with (
+        copied(postgres_url, database_template) as database,
+        running_nats(tmp_path / "nats") as nats,
+        whole(database, nats, tmp_path / "data") as running,
+    ):
+        yield running

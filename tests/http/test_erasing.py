@@ -1,11 +1,8 @@
 """What a deleted account leaves behind is removed soon after, whoever is killed meanwhile."""
 
-import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import Callable
 from datetime import UTC, datetime
-from pathlib import Path
 from uuid import UUID
 
 import psycopg
@@ -15,46 +12,15 @@ from msgspec.structs import replace
 from adapters.storage.erasures import ErasureFile
 from domain.ids import AccountId
 from infra.erasing import erasing
-from tests.http.executor import by_hand
+from infra.settings import Settings
+from tests.http.errands import drawn, errand, eventually, value
 from tests.http.person import Person, joined, somebody
 from tests.http.test_erasure import erased
-from tests.http.whole import Whole, beside, whole
-from tests.servers import copied, running_nats
-
-PATIENCE_S = 30.0
+from tests.http.whole import Whole, beside
 
 
-@pytest.fixture
-def own(postgres_url: str, database_template: str, tmp_path: Path) -> Iterator[Whole]:
-    """A whole of the test's own."""
-    with (
-        copied(postgres_url, database_template) as database,
-        running_nats(tmp_path / "nats") as nats,
-        whole(database, nats, tmp_path / "data") as running,
-    ):
-        yield running
-
-
-@asynccontextmanager
-async def _errand(whole: Whole) -> AsyncIterator[None]:
-    task = asyncio.create_task(erasing(replace(whole.settings, lease_s=0.2)))
-    try:
-        yield
-    finally:
-        task.cancel()
-        await asyncio.wait([task])
-
-
-async def eventually(holds: Callable[[], Awaitable[bool]], what: str) -> None:
-    async with asyncio.timeout(PATIENCE_S):
-        while not await holds():
-            await asyncio.sleep(0.02)
-
-
-def value(whole: Whole, query: str, *values: object) -> object:
-    with psycopg.connect(whole.database.url) as connection:
-        row = connection.execute(query.encode(), values).fetchone()
-    return row[0] if row else None
+def hasty(whole: Whole) -> Settings:
+    return replace(whole.settings, lease_s=0.2)
 
 
 def unfinished(whole: Whole) -> object:
@@ -66,35 +32,20 @@ def stored(whole: Whole, body: bytes) -> bool:
     return (whole.settings.data / "objects" / digest[:2] / digest).is_file()
 
 
-async def drawn(whole: Whole, person: Person, *bodies: bytes, lost: bytes | None = None) -> str:
-    """A run that has these outputs; `lost`: that of an attempt which came to nothing."""
-    run = await person.run(await person.workflow())
-    async with by_hand(whole) as hand:
-        claimed = await hand.claim(run)
-        if lost is not None:
-            await hand.store(claimed, lost)
-            await hand.fail(claimed)
-            return run
-        for index, body in enumerate(bodies):
-            await hand.store(claimed, body, index=index)
-        await hand.succeed(claimed)
-    return run
-
-
 async def test_files_go_unless_somebody_else_needs_them(own: Whole) -> None:
     async with joined(own.url) as ann, joined(own.url) as bob:
         await drawn(own, ann, b"hers", b"both")
         await drawn(own, ann, lost=b"hers, lost")
         await drawn(own, bob, b"his", b"both")
-        with beside(lambda: _errand(own)):
+        with beside(errand(lambda: erasing(hasty(own)))):
             await erased(ann)
-            await eventually(lambda: _is(lambda: not stored(own, b"hers")), "removed")
-            await eventually(lambda: _is(lambda: unfinished(own) == 0), "finished")
+            await eventually(lambda: _is(lambda: not stored(own, b"hers")))
+            await eventually(lambda: _is(lambda: unfinished(own) == 0))
             assert not stored(own, b"small hers")
             assert not stored(own, b"hers, lost")
             assert all(stored(own, body) for body in (b"both", b"small both", b"his"))
             await erased(bob)
-            await eventually(lambda: _is(lambda: not stored(own, b"both")), "removed")
+            await eventually(lambda: _is(lambda: not stored(own, b"both")))
 
 
 @pytest.mark.parametrize("published", ["keep", "delete"])
@@ -104,14 +55,13 @@ async def test_runs_are_cancelled_and_workflows_deleted(own: Whole, published: s
         runs = [await ann.run(private) for _ in range(3)]
         bobs = await bob.run(public)
         await erased(ann, published=published)  # before the errand runs at all
-        with beside(lambda: _errand(own)):
+        with beside(errand(lambda: erasing(hasty(own)))):
             await eventually(
                 lambda: _is(
                     lambda: value(own, "SELECT position FROM work.checkpoints WHERE name = 'erasing'") != 0
-                ),
-                "seen",
+                )
             )
-            await eventually(lambda: _is(lambda: unfinished(own) == 0), "finished")
+            await eventually(lambda: _is(lambda: unfinished(own) == 0))
         for run in runs:
             cancelled = (
                 "SELECT count(*) FROM log.events WHERE originator_id = %s AND topic = 'run.cancelled.v1'"
@@ -131,8 +81,8 @@ async def test_an_erasure_whose_request_died_is_finished(own: Whole) -> None:
         with psycopg.connect(own.database.url, autocommit=True) as connection:
             connection.execute("INSERT INTO work.account_keys (account, key) VALUES (%s, %s)", (ann.id, key))
         (own.settings.data / "erasures.jsonl").unlink()
-        with beside(lambda: _errand(own)):
-            await eventually(lambda: _is(lambda: _keys(own) == 1), "destroyed")
+        with beside(errand(lambda: erasing(hasty(own)))):
+            await eventually(lambda: _is(lambda: _keys(own) == 1))
         noted = await ErasureFile(own.settings.data / "erasures.jsonl").noted()
         assert list(noted) == [AccountId(UUID(ann.id))]
         assert (await bob.get("/auth/me"))["id"] == bob.id
@@ -147,9 +97,9 @@ async def test_who_is_on_the_list_is_erased_in_a_log_that_was_restored(own: Whol
         await ErasureFile(own.settings.data / "erasures.jsonl").note(
             AccountId(UUID(int=5)), datetime.now(UTC)
         )
-        with beside(lambda: _errand(own)):
-            await eventually(lambda: _is(lambda: _keys(own) == 1), "erased")
-        await eventually(lambda: _refused(ann), "refused")
+        with beside(errand(lambda: erasing(hasty(own)))):
+            await eventually(lambda: _is(lambda: _keys(own) == 1))
+        await eventually(lambda: _refused(ann))
         assert (await bob.get("/auth/me"))["id"] == bob.id
         async with somebody(own.url) as heir:
             heir.name = ann.name

@@ -1,0 +1,34 @@
+"""The parts of exports: those of the errand that builds them, and those of the HTTP door."""
+
+from pathlib import Path
+
+from adapters.identity.secrets import ServerSecrets
+from adapters.postgres.exports import PostgresExports
+from adapters.postgres.tail import PostgresTail
+from adapters.storage.archives import DiskArchives
+from adapters.storage.disk import DiskObjects
+from infra.settings import Settings, load_secret
+from infra.wiring import needed, needs, pool
+from projections.own import OwnThings
+from projections.reading import Reader
+from services.export_archive import Material
+from services.exporting import Exporting
+
+
+async def exporting(settings: Settings) -> None:
+    """Runs until it is cancelled."""
+    url = needed(settings.app_database_url, "COMFYPLUS_APP_DATABASE_URL")
+    query_url = needed(settings.query_database_url, "COMFYPLUS_QUERY_DATABASE_URL")
+    async with (
+        PostgresTail(url) as tail,
+        pool(url, size=2) as connections,
+        pool(query_url, size=2) as queries,
+        needs(settings, ServerSecrets(load_secret(settings)), url) as wants,
+    ):
+        things, objects = OwnThings(Reader(queries)), DiskObjects(settings.data / "objects")
+        exports, archives = PostgresExports(connections), DiskArchives(folder(settings))
+        await Exporting(tail, exports, archives, Material(things, tail, objects), wants).run()
+
+
+def folder(settings: Settings) -> Path:
+    return settings.data / "exports"

@@ -1,0 +1,204 @@
+"""What stands in an export, and in which order. Nothing of it is in memory but a page of rows and a piece of a file."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import IO, Any
+
+import msgspec
+from msgspec import Struct
+
+from commands.needs import Needs
+from domain.account import ACCOUNT
+from domain.catalogue import CATALOGUE
+from domain.event import AnyRecorded, topic
+from domain.ids import Digest, Position
+from domain.webhook import WEBHOOK
+from services.ports.exporting import Archive, Export, Exports, OwnLog, Row, StoredObjects, Things
+
+PIECE_BYTES = 256 * 1024
+WINDOW = 50_000  # positions of the log that are looked through at once
+EVENTS = 1_000  # of them in memory
+TOLD_EVERY_S = 0.5
+README = b"""This is everything that is known here of one account.
+
+account.json    the account: its names and sessions
+api_keys.json   its API keys, without their texts
+webhooks.json   where it is told of events
+workflows.json  its workflows; versions.json: all their versions
+workflows/      the documents of each version: <workflow>/<number>.json, and .editor.json as the editor has it
+runs.json       its runs with their outputs
+outputs/        the files of those outputs
+history.json    every event of it and of its things, the oldest first
+"""
+
+
+class Unwanted(Exception):
+    """The account is gone, or its export was forgotten."""
+
+
+class Material(Struct, frozen=True):
+    things: Things
+    log: OwnLog
+    objects: StoredObjects
+
+
+class Building:
+    """One export on its way into an archive."""
+
+    def __init__(self, export: Export, exports: Exports, material: Material, needs: Needs) -> None:
+        self._export, self._account = export, export.account
+        self._exports = exports
+        self._material = material
+        self._needs = needs
+        self._done = self._total = 0
+        self._told_at = 0.0
+
+    async def fill(self, archive: Archive) -> None:
+        """Raises Unwanted, OSError, and what the material's sources raise."""
+        things, account = self._material.things, self._account
+        head = await self._material.log.head()
+        self._total = 2 * await things.counted(account) + head // WINDOW + 1
+        await self._tell()
+        await archive.add("README.txt", _one(README))
+        for name, described in (
+            ("account", await self._described()),
+            ("api_keys", await self._needs.api_keys.of(account)),
+            ("webhooks", await self._webhooks()),
+        ):
+            await archive.add(f"{name}.json", _one(_pretty(described)))
+        await archive.add("workflows.json", _array(things.workflows(account)))
+        await archive.add("versions.json", _array(self._counted(self._versions())))
+        await self._add_documents(archive)
+        await archive.add("runs.json", _array(self._counted(self._runs())))
+        await self._add_outputs(archive)
+        await archive.add("history.json", _array(self._history(head)))
+
+    async def _described(self) -> dict[str, Any]:
+        known = await self._needs.accounts.by_id(self._account)
+        if known is None:
+            raise Unwanted
+        state, _ = await self._needs.streams.load(ACCOUNT, self._account)
+        return {
+            "id": self._account,
+            "username": known.username,
+            "email": known.email,
+            "role": state.role,
+            "sessions": state.sessions,
+        }
+
+    async def _webhooks(self) -> list[dict[str, Any]]:
+        kept, found = self._needs.webhooks, []
+        for id in await kept.owned(self._account):
+            state, _ = await self._needs.streams.load(WEBHOOK, id)
+            if state.owner == self._account and not state.deleted and state.address is not None:
+                url = (await kept.opened(id, [state.address])).get(state.address)
+                found.append({"id": id, "url": url, "types": state.types, "description": state.description})
+        return found
+
+    async def _versions(self) -> AsyncIterator[Row]:
+        async for workflow in self._material.things.workflows(self._account):
+            async for version in self._material.things.versions(self._account, workflow["id"]):
+                yield version
+
+    async def _runs(self) -> AsyncIterator[Row]:
+        async for run in self._material.things.runs(self._account):
+            for output in run["outputs"]:
+                there = self._material.objects.path(Digest(output["digest"])) is not None
+                output["file"] = _output_name(run, output) if there else None
+            yield run
+
+    async def _add_documents(self, archive: Archive) -> None:
+        async for version in self._counted(self._versions()):
+            stem = f"workflows/{version['workflow']}/{version['number']}"
+            for name, digest in ((stem, version["graph"]), (f"{stem}.editor", version["editor_graph"])):
+                body = None if digest is None else await self._needs.contents.get(Digest(digest))
+                if body is not None:
+                    await archive.add(f"{name}.json", _one(body))
+
+    async def _add_outputs(self, archive: Archive) -> None:
+        async for run in self._counted(self._material.things.runs(self._account)):
+            for output in run["outputs"]:
+                path = self._material.objects.path(Digest(output["digest"]))
+                if path is not None:
+                    await archive.add(_output_name(run, output), _pieces(path), packed=True)
+
+    async def _history(self, head: Position) -> AsyncIterator[dict[str, Any]]:
+        for start in range(0, head + 1, WINDOW):
+            after, upto = Position(start), Position(min(start + WINDOW, head))
+            while events := await self._material.log.of_owner(self._account, after, upto, EVENTS):
+                for recorded in await self._needs.vault.open(events):
+                    yield _told(recorded)
+                after = events[-1].position
+            await self._step()
+
+    async def _counted(self, rows: AsyncIterator[Row]) -> AsyncIterator[Row]:
+        async for row in rows:
+            yield row
+            await self._step()
+
+    async def _step(self) -> None:
+        self._done += 1
+        if time.monotonic() - self._told_at > TOLD_EVERY_S:
+            await self._tell()
+
+    async def _tell(self) -> None:
+        self._told_at = time.monotonic()
+        self._total = max(self._total, self._done)  # more may come while it is built
+        if not await self._exports.progress(self._export.id, self._done, self._total):
+            raise Unwanted
+
+
+def _told(recorded: AnyRecorded) -> dict[str, Any]:
+    event = recorded.event
+    fields = msgspec.to_builtins(event)
+    del fields["topic"]
+    for name in CATALOGUE.personal.get(type(event), ()):
+        personal = getattr(event, name)
+        fields[name] = None if personal is None else personal.text
+    return {
+        "position": recorded.position,
+        "at": recorded.at,
+        "topic": topic(event),
+        "stream": recorded.stream,
+        "version": recorded.version,
+        "actor": recorded.actor,
+        "correlation": recorded.correlation,
+        "causation": recorded.causation,
+        "data": fields,
+    }
+
+
+def _output_name(run: Row, output: Row) -> str:
+    """No part of it is taken as it is: it becomes a path on somebody's disk."""
+    name = f"{output['node']}_{output['index']}_{Path(output['name']).name}"
+    safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
+    return f"outputs/{run['id']}/{safe[-150:].lstrip('.')}"
+
+
+def _pretty(value: Any) -> bytes:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2)
+
+
+async def _one(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
+async def _array(rows: AsyncIterator[Any]) -> AsyncIterator[bytes]:
+    """A JSON array, a row a line."""
+    piece, between = bytearray(b"["), b"\n"
+    async for row in rows:
+        piece += between + msgspec.json.encode(row)
+        between = b",\n"
+        if len(piece) >= PIECE_BYTES:
+            yield bytes(piece)
+            piece.clear()
+    yield bytes(piece) + b"\n]\n"
+
+
+async def _pieces(path: Path) -> AsyncIterator[bytes]:
+    file: IO[bytes] = await asyncio.to_thread(path.open, "rb")
+    with file:
+        while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+            yield piece

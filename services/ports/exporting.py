@@ -1,0 +1,115 @@
+"""What it takes to put together everything that is an account's."""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+from uuid import UUID
+
+from msgspec import Struct
+
+from domain.event import AnyRecorded
+from domain.ids import AccountId, Digest, Position
+
+Row: TypeAlias = dict[str, Any]
+"""A row of a read model, as JSON has it."""
+
+
+class ExportState(StrEnum):
+    WAITING = "waiting"
+    BUILDING = "building"
+    READY = "ready"
+    FAILED = "failed"
+
+
+class Export(Struct, frozen=True, kw_only=True):
+    """`done` of `total` steps; both 0 until it has begun. `ended_at`: when it was ready, or given up for `reason`."""
+
+    id: UUID
+    account: AccountId
+    state: ExportState
+    done: int
+    total: int
+    size_bytes: int | None
+    reason: str | None
+    asked_at: datetime
+    ended_at: datetime | None
+
+
+class Exports(Protocol):
+    """Who asked for what, and how far it is. Every method raises LogUnavailableError."""
+
+    async def ask(self, account: AccountId, id: UUID, at: datetime) -> Export:
+        """The account's export that is under way; where there is none, a new one with this id."""
+
+    async def newest(self, account: AccountId) -> Export | None: ...
+
+    async def find(self, id: UUID) -> Export | None: ...
+
+    async def next(self) -> Export | None:
+        """The one to be built: it has waited longest, or somebody died building it."""
+
+    async def progress(self, id: UUID, done: int, total: int) -> bool:
+        """False: nobody wants it any more."""
+
+    async def ready(self, id: UUID, size_bytes: int, at: datetime) -> bool:
+        """It takes the place of older ones. False: nobody wants it any more."""
+
+    async def failed(self, id: UUID, reason: str, at: datetime) -> None: ...
+
+    async def forget(self, id: UUID) -> None: ...
+
+    async def forget_ended(self, before: datetime) -> None: ...
+
+    async def ids(self) -> Sequence[UUID]: ...
+
+
+class Archive(Protocol):
+    async def add(self, name: str, chunks: AsyncIterator[bytes], *, packed: bool = False) -> None:
+        """`packed`: it is compressed already."""
+
+    async def finish(self) -> int:
+        """Let it be seen. Returns its size in bytes."""
+
+
+class Archives(Protocol):
+    """Archives by the ids of their exports. Their methods raise OSError."""
+
+    def begin(self, id: UUID) -> AbstractAsyncContextManager[Archive]:
+        """What somebody who died has left of it is thrown away, as is what is not finished."""
+
+    def path(self, id: UUID) -> Path | None: ...
+
+    def ids(self) -> set[UUID]:
+        """Of all there are, finished or not."""
+
+    def remove(self, id: UUID) -> None: ...
+
+
+class Things(Protocol):
+    """What of an account is in the read models, in an order that nothing changes."""
+
+    async def counted(self, account: AccountId) -> int:
+        """Workflow versions and runs, together."""
+
+    def workflows(self, account: AccountId) -> AsyncIterator[Row]: ...
+
+    def versions(self, account: AccountId, workflow: UUID) -> AsyncIterator[Row]: ...
+
+    def runs(self, account: AccountId) -> AsyncIterator[Row]:
+        """With their `outputs`."""
+
+
+class OwnLog(Protocol):
+    async def head(self) -> Position: ...
+
+    async def of_owner(
+        self, owner: AccountId, after: Position, upto: Position, limit: int
+    ) -> Sequence[AnyRecorded]:
+        """The first events of an account's things between two positions."""
+
+
+class StoredObjects(Protocol):
+    def path(self, digest: Digest) -> Path | None: ...
