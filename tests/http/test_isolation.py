@@ -16,6 +16,8 @@ from tests.http.test_workflows import OTHER
 from tests.http.whole import Whole, another_api
 
 BODIES: dict[tuple[str, str], Any] = {
+    ("POST", "/admin/parked/{name:str}/{position:int}/skip"): {"reason": "because"},
+    ("POST", "/admin/projections/{name:str}/skipped/{position:int}/withdraw"): {"reason": "because"},
     ("PATCH", "/workflows/{workflow:uuid}"): {"name": "mine now"},
     ("POST", "/workflows/{workflow:uuid}/versions"): {"graph": GRAPH},
     ("POST", "/workflows/{workflow:uuid}/runs"): {},
@@ -26,11 +28,17 @@ BY_TOKEN = {("GET", "/objects/{digest:str}"), ("PUT", "/objects/{digest:str}")}
 """Opened by a claim's token only: an account's is none."""
 OWN = {
     ("DELETE", "/accounts/me"),
+    ("GET", "/accounts/me/export"),
+    ("GET", "/api-keys"),
     ("GET", "/auth/me"),
+    ("GET", "/events"),
+    ("GET", "/events/nats"),
     ("GET", "/gallery"),
     ("GET", "/runs"),
     ("GET", "/webhooks"),
     ("GET", "/workflows"),
+    ("POST", "/accounts/me/export"),
+    ("POST", "/api-keys"),
     ("POST", "/auth/login"),
     ("POST", "/auth/logout"),
     ("POST", "/auth/refresh"),
@@ -40,6 +48,7 @@ OWN = {
 }
 """These name no thing of anybody; what they list is one's own, or for all."""
 OPEN = {
+    ("GET", "/exports/{export:uuid}"),
     ("GET", "/gallery"),
     ("GET", "/outputs/{run:uuid}/{digest:str}/{name:str}"),
     ("GET", "/workflows/{workflow:uuid}"),
@@ -61,17 +70,21 @@ class Things:
 
     def __init__(self, ann: Person, workflow: str, run: str, output: dict[str, Any], graph: str) -> None:
         self.ann, self.workflow, self.run, self.output, self.graph = ann, workflow, run, output, graph
-        self.webhook = self.delivery = ""
+        self.webhook = self.delivery = self.export = self.key = ""
 
     def path(self, route: str, **other: str) -> str:
         """The address of ann's thing, or of something else in its place."""
         named = {
             "{workflow:uuid}": other.get("workflow", self.workflow),
             "{run:uuid}": other.get("run", self.run),
+            "{export:uuid}": self.export,
             "{webhook:uuid}": other.get("workflow", self.webhook),
+            "{key:uuid}": other.get("run", self.key),
             "{delivery:uuid}": other.get("run", self.delivery),
             "{number:int}": "1",
             "{other:int}": "1",
+            "{position:int}": "1",
+            "{rebuild:uuid}": str(uuid4()),
             "{account:uuid}": other.get("account", self.ann.id),
             "{digest:str}": self.output["digest"],
             "{name:str}": self.output["name"],
@@ -95,6 +108,8 @@ async def things(served: Whole, ann: Person) -> AsyncIterator[Things]:
         hook = {"url": "https://example.org/secret-of-ann", "active": False}
         things.webhook = (await ann.post("/webhooks", hook))["id"]
         things.delivery = (await ann.post(f"/webhooks/{things.webhook}/test"))["delivery"]
+        things.key = (await ann.post("/api-keys", {"name": "ann's bot", "scopes": ["events"]}))["id"]
+        things.export = (await ann.post("/accounts/me/export"))["id"]
         yield things
         await hand.fail(claimed)
 
