@@ -39,6 +39,10 @@ class ForeignMessageError(Exception):
     """Something stands in the stream that the relay did not put there."""
 
 
+class OtherLogError(ForeignMessageError):
+    """The stream tells the story of another log, as it does after a restore until the relay makes it anew."""
+
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(CloudEvent).decode
 

@@ -11,7 +11,7 @@ from uuid import UUID
 
 from nats.js.errors import Error as JetStreamError
 
-from adapters.nats.cloud_event import ForeignMessageError, decode, source
+from adapters.nats.cloud_event import ForeignMessageError, OtherLogError, decode, source
 from adapters.nats.connection import Connection, Unreachable
 from adapters.nats.events import STREAM
 from adapters.nats.pull import HELD, Pull
@@ -54,6 +54,8 @@ class NatsFeed:
                 await pull.arrival(deadline)
                 if events := self._take(pull, after):
                     return events
+                if pull.broken:
+                    await asyncio.sleep(max(0, min(PAUSE_S, deadline - loop.time())))
             if loop.time() >= deadline:
                 return []
 
@@ -89,6 +91,11 @@ class NatsFeed:
             if position > after:
                 try:
                     events.append(decode(body, position, self._catalogue, self._source))
+                except OtherLogError as error:
+                    logger.warning("the stream is another log's", extra={"reason": str(error)})
+                    pull.waiting.clear()
+                    pull.drop()
+                    break
                 except ForeignMessageError:  # a gap, then: the log says what belongs there
                     logger.exception("foreign message in the stream", extra={"position": position})
             pull.waiting.popleft()

@@ -12,6 +12,7 @@ NOT_KEPT = frozenset(
         "work.queue",  # folded anew from the log; leases of before hold nothing now
         "work.backends",  # executors say who they are
         "work.projections",  # read models are built anew
+        "work.rebuilds",  # of builds that are not kept
         "work.audits",  # what was found out about another machine's copy
         "work.exports",  # their files are not in the backup: who wants one asks again
     }

@@ -175,3 +175,18 @@ async def test_a_closed_feed_leaves_no_consumer(
         return not (await connection.client.jetstream().stream_info(STREAM)).state.consumer_count
 
     await eventually(gone)
+
+
+async def test_events_of_another_log_are_not_taken_until_the_stream_is_made_anew(
+    connection: Connection, events: NatsEventStream, log: ListLog
+) -> None:
+    """As after a restore: the stream still tells what came after the backup."""
+    await publish(events, log, 20)
+    restored = ListLog()
+    feed = NatsFeed(connection, identity=restored.identity)
+    assert await feed.next(Position(0), 0.5) == []
+    await restored.append(*started(5))
+    anew = NatsEventStream(connection)
+    await anew.ensure(await restored.identity(), Position(5))
+    await anew.publish(restored.stored)
+    assert [each.stream for each in await read(feed, 0, 5)] == [row.stream for row in restored.stored]

@@ -120,7 +120,9 @@ def _lag(whole: Whole, head: int) -> set[str]:
     with psycopg.connect(whole.owner_url, connect_timeout=5) as connection:
         rows = connection.execute("SELECT name, position FROM work.projections WHERE state = 'live'")
         behind = {name for name, position in rows if position != head}
-        (folded,) = connection.execute("SELECT min(position) FROM work.checkpoints").fetchone() or (0,)
+        (folded,) = connection.execute(
+            "SELECT position FROM work.checkpoints WHERE name = 'dispatch'"
+        ).fetchone() or (0,)
     return behind | ({"dispatch"} if folded != head else set())
 
 
@@ -277,9 +279,9 @@ async def read_models_are_right(whole: Whole) -> None:
     for name in PROJECTIONS:
         deadline = time.monotonic() + PATIENCE_S
         while True:
-            position, followed = _rows(whole, name)
+            position, followed = rows_of(whole.owner_url, name)
             await rebuilt(whole, name)
-            again, fresh = _rows(whole, name)
+            again, fresh = rows_of(whole.owner_url, name)
             if position == again:
                 break  # else a backend came or went meanwhile
             assert time.monotonic() < deadline, f"the log never rests: {read_log(whole).facts[-10:]}"
@@ -298,9 +300,9 @@ async def rebuilt(whole: Whole, name: str) -> None:
             await asyncio.sleep(LOOK_S)
 
 
-def _rows(whole: Whole, name: str) -> tuple[int, Rows]:
+def rows_of(owner_url: str, name: str) -> tuple[int, Rows]:
     """The live build: its position, and all it holds as of there."""
-    with psycopg.connect(whole.owner_url) as connection:
+    with psycopg.connect(owner_url) as connection:
         connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
         build, position = connection.execute(
             "SELECT name || '_g' || generation, position FROM work.projections "
