@@ -122,12 +122,23 @@ async def ask(
     if made:
         await tell(connection, name)
         return made[0]
-    if request is not None and (known := await _answered(connection, request)) is not None:
+    if request is not None and (known := await answered(connection, request)) is not None:
         return known
     waiting = await open_jobs(connection, name)
     if not waiting:  # it was over in between
         return await ask(connection, name, kind, by, request)
     raise OpenJobError(waiting[0])
+
+
+async def answered(connection: AsyncConnection[Any], request: Request) -> Job | None:
+    """The job that the same request has made. Raises RequestReusedError."""
+    cursor = connection.cursor()
+    row = await (await cursor.execute(_OF_REQUEST.encode(), (request.hash, request.id))).fetchone()
+    if row is None:
+        return None
+    if not row[0]:
+        raise RequestReusedError
+    return next(iter(await _jobs(connection, _ONE, (row[1],))), None)
 
 
 async def take(connection: AsyncConnection[Any], name: str, kind: Kind, by: str) -> Job:
@@ -203,16 +214,6 @@ async def end(
 async def tell(connection: AsyncConnection[Any], name: str) -> None:
     """Wake up those who work for a read model."""
     await connection.execute(_TELL.encode(), (name,))
-
-
-async def _answered(connection: AsyncConnection[Any], request: Request) -> Job | None:
-    cursor = connection.cursor()
-    row = await (await cursor.execute(_OF_REQUEST.encode(), (request.hash, request.id))).fetchone()
-    if row is None:
-        return None
-    if not row[0]:
-        raise RequestReusedError
-    return next(iter(await _jobs(connection, _ONE, (row[1],))), None)
 
 
 async def _jobs(connection: AsyncConnection[Any], query: str, values: Any) -> list[Job]:

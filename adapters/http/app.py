@@ -18,6 +18,7 @@ from adapters.http import (
     objects,
     outputs,
     past,
+    replays,
     runs,
     versions,
     webhooks,
@@ -51,6 +52,8 @@ API = Router(
         events.ROUTER,
         FOR_PROGRAMS,
         objects.ROUTER,
+        past.ADMIN,
+        replays.ROUTER,
         webhooks.ROUTER,
     ],
 )

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 from uuid import UUID
 
 from msgspec import Struct
+from psycopg_pool import AsyncConnectionPool
 
 from adapters.http.reads import Reads
 from commands.dispatcher import Dispatcher
@@ -83,6 +84,8 @@ class Parts(Struct, frozen=True, kw_only=True):
     told: PublicLog
     now: Clock
     new_id: Callable[[], UUID]
+    work: AsyncConnectionPool[Any]
+    """Connections to the working state, for those who operate the whole."""
     checks: Mapping[str, Callable[[], Awaitable[str]]]
     """Name of a part -> a look at it; returns a word of praise or raises what is wrong."""
     integration: Integration | None = None

@@ -203,4 +203,5 @@ class _Named(Struct):
     graph_digest: Digest
 
 
-ROUTER = Router("/", route_handlers=[show_account, show_diff], tags=["time travel"])
+ROUTER = Router("/", route_handlers=[show_diff], tags=["workflows"])
+ADMIN = Router("/", route_handlers=[show_account], tags=["admin"])

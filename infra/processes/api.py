@@ -62,6 +62,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
         _beside(positions.run()),
         _ending(tail, settings) as ended,
         auditing.shown(settings, app_url) as audit,
+        pool(app_url, size=2) as work,
         pool(app_url, size=4) as public,
         _beside(keeping(settings, wants, secrets)),
     ):
@@ -78,6 +79,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             archives=DiskArchives(folder(settings)),
             live=live,
             audit=audit,
+            work=work,
             told=PostgresPublicLog(public),
             integration=integration(settings, secrets),
             now=now,

@@ -8,6 +8,7 @@ from infra.auditing import auditing
 from infra.erasing import erasing
 from infra.exporting import exporting
 from infra.integrating import publishing
+from infra.rebuilding import rebuilding
 from infra.settings import Settings
 from infra.webhooks import webhooks
 from infra.wiring import until_told_to_stop
@@ -27,6 +28,7 @@ def errands(settings: Settings) -> Sequence[Errand]:
         lambda: erasing(settings),
         lambda: exporting(settings),
         lambda: publishing(settings),
+        lambda: rebuilding(settings),
     )
 
 
