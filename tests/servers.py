@@ -17,8 +17,10 @@ from infra.embedded.child import Child, start, stop, wait_until_ready
 from infra.embedded.nats import prepare_nats
 from infra.embedded.postgres import prepare_postgres
 from infra.migrate import ROLES, migrate
+from infra.nats_users import users
 
 PASSWORD = "only-for-tests"
+SECRET = "a secret that only tests know, long enough"
 EXECUTORS = ("gpu-1", "gpu-2")
 MIGRATING = 41_773  # roles belong to the whole server, which parallel test processes may share
 
@@ -107,6 +109,18 @@ def bare(postgres_url: str) -> Iterator[Database]:
         _drop(admin, name)
 
 
+def everything(owner_url: str) -> str:
+    """Every value in every table and view of a database, in lower case; bytes as if they were Latin-1."""
+    tables = """SELECT format('%I.%I', table_schema, table_name) FROM information_schema.tables
+        WHERE table_schema NOT IN ('pg_catalog', 'information_schema')"""
+    found = []
+    with psycopg.connect(owner_url) as connection:
+        for (name,) in connection.execute(tables).fetchall():
+            for row in connection.execute(f"SELECT t.* FROM {name} AS t".encode()):
+                found += [each.decode("latin-1") if isinstance(each, bytes) else str(each) for each in row]
+    return "\n".join(found).lower()
+
+
 @pytest.fixture(scope="session")
 def nats_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsServer]:
     """One server for the whole session; its streams are shared by all tests that use it."""
@@ -134,7 +148,11 @@ def running(child: Child) -> Iterator[None]:
 @contextmanager
 def running_nats(folder: Path) -> Iterator[NatsServer]:
     prepared = prepare_nats(
-        folder, folder / "nats.log", app_password=PASSWORD, executors=dict.fromkeys(EXECUTORS, PASSWORD)
+        folder,
+        folder / "nats.log",
+        app_password=PASSWORD,
+        executors=dict.fromkeys(EXECUTORS, PASSWORD),
+        integrators=users(SECRET.encode()),
     )
     with running(prepared.child):
         yield NatsServer(prepared.url.replace("nats://", f"nats://app:{PASSWORD}@"), prepared.monitor_url)

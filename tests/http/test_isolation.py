@@ -18,8 +18,6 @@ from tests.http.whole import Whole, another_api
 BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/admin/parked/{name:str}/{position:int}/skip"): {"reason": "because"},
     ("POST", "/admin/projections/{name:str}/skipped/{position:int}/withdraw"): {"reason": "because"},
-    ("POST", "/admin/parked/{name:str}/{position:int}/skip"): {"reason": "because"},
-    ("POST", "/admin/projections/{name:str}/skipped/{position:int}/withdraw"): {"reason": "because"},
     ("PATCH", "/workflows/{workflow:uuid}"): {"name": "mine now"},
     ("POST", "/workflows/{workflow:uuid}/versions"): {"graph": GRAPH},
     ("POST", "/workflows/{workflow:uuid}/runs"): {},
@@ -85,8 +83,6 @@ class Things:
             "{delivery:uuid}": other.get("run", self.delivery),
             "{number:int}": "1",
             "{other:int}": "1",
-            "{position:int}": "1",
-            "{rebuild:uuid}": str(uuid4()),
             "{position:int}": "1",
             "{rebuild:uuid}": str(uuid4()),
             "{account:uuid}": other.get("account", self.ann.id),

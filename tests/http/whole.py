@@ -25,6 +25,8 @@ from adapters.postgres.queue import PostgresQueue
 from adapters.postgres.tail import PostgresTail
 from commands.dispatcher import Dispatcher
 from infra.embedded.ports import free_port
+from infra.integrating import publishing
+from infra.nats_users import urls
 from infra.processes import api
 from infra.settings import Settings, load_secret
 from infra.wiring import connect, nats, needed, needs, now, pool, read_models
@@ -34,10 +36,9 @@ from services.dispatch.folding import Folding
 from services.dispatch.service import dispatch
 from services.dispatch.sweeping import Sweeping
 from services.relay import Relay
-from tests.servers import Database, NatsServer
+from tests.servers import SECRET, Database, NatsServer
 
 START_S = 20.0
-SECRET = "a secret that only tests know, long enough"
 
 
 Change: TypeAlias = Callable[[Parts], AbstractAsyncContextManager[Parts]]
@@ -76,6 +77,7 @@ def settings_for(database: Database, server: NatsServer, folder: Path, **changes
         dispatch_database_url=database.url_of("comfyplus_dispatch"),
         relay_database_url=database.url_of("comfyplus_relay"),
         nats_url=server.url,
+        **urls(server.url, SECRET.encode()),
         port=port,
         public_url=f"http://127.0.0.1:{port}",
         secret=SECRET,
@@ -162,6 +164,7 @@ async def _everything(settings: Settings) -> AsyncIterator[None]:
         runner = Runner(tuple(models.values()), connect(project_url), NatsFeed(feeding))
         await _start(stack, runner.run())
         await _start(stack, await _dispatching(stack, settings))
+        await _start(stack, publishing(settings))
         yield
 
 
