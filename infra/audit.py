@@ -19,6 +19,7 @@ from domain.checkpoint import FORMAT, ChainLine, Checkpoint, Witness, header, li
 from domain.ids import Position
 from domain.refusals import DomainError
 from domain.seal import Fault, Link
+from infra.embedded.child import ChildFailedError
 from infra.offline import check_seals
 from infra.operating import owner_database
 from infra.settings import Settings, audit_key_path, load_audit_key
@@ -54,7 +55,7 @@ def verify_log(
             with _bar(start.position, upto) as told:
                 story = _witness(checkpoint, witness) if checkpoint and witness else None
                 verified = verify(log, start, upto, witness=story, told=told)
-    except (UnusableError, LogUnavailableError, ValueError) as error:
+    except (UnusableError, ChildFailedError, LogUnavailableError, ValueError) as error:
         print(f"Not verified. {error}", file=sys.stderr)
         return 2
     return _say(verified, verified.fault or fault, start, monotonic() - begun)
@@ -64,7 +65,7 @@ def print_checkpoint(settings: Settings) -> int:
     try:
         with _log(settings) as log:
             made = _signed(settings, log)
-    except (DomainError, LogUnavailableError) as error:
+    except (DomainError, ChildFailedError, LogUnavailableError) as error:
         print(f"Not signed. {error}", file=sys.stderr)
         return 1
     print(msgspec.json.encode(made).decode())
@@ -88,7 +89,7 @@ def export(settings: Settings, path: Path) -> int:
             file.write(msgspec.json.encode(made) + b"\n")
         print(check_seals.check(unfinished))
         unfinished.replace(path)
-    except (DomainError, LogUnavailableError, OSError, check_seals.Wrong) as error:
+    except (DomainError, ChildFailedError, LogUnavailableError, OSError, check_seals.Wrong) as error:
         unfinished.unlink(missing_ok=True)
         print(f"Not exported. {error}", file=sys.stderr)
         return 1
@@ -111,7 +112,7 @@ def acknowledge(settings: Settings) -> int:
         with owner_database(settings) as url, closing(PostgresAudits(url)) as audits:
             faults = [finding.fault for finding in audits.read().values() if finding.fault]
             audits.forget()
-    except LogUnavailableError as error:
+    except (ChildFailedError, LogUnavailableError) as error:
         print(error, file=sys.stderr)
         return 1
     print("\n".join(f"Acknowledged: {fault}" for fault in faults) or "There was no alarm.")

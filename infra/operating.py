@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
-from infra.embedded.child import start, stop, wait_until_ready
+from infra.embedded.child import ChildFailedError, start, stop, wait_until_ready
 from infra.embedded.lock import FolderTakenError, folder_lock
 from infra.embedded.postgres import prepare_postgres
 from infra.settings import Settings
@@ -16,6 +16,10 @@ def owner_database(settings: Settings) -> Iterator[str]:
     if settings.database_url is not None:
         yield settings.database_url
         return
+    if not (settings.data / "postgres" / "PG_VERSION").exists():
+        raise ChildFailedError(
+            f"There is no database in {settings.data}, and COMFYPLUS_DATABASE_URL names none."
+        )
     with ExitStack() as stack:
         try:
             url = stack.enter_context(stopped_database(settings))

@@ -63,7 +63,6 @@ def make(
     """Raises BackupError, ChildFailedError, psycopg.Error, OSError."""
     encryption = crypt.fresh() if passphrase else None
     key = crypt.key(passphrase, encryption) if passphrase and encryption else None
-    secret = load_secret(settings)
     with owner_database(settings) as url, Writing(target, key) as writing:
         with psycopg.connect(url, connect_timeout=5) as connection:
             connection.isolation_level = IsolationLevel.REPEATABLE_READ
@@ -89,7 +88,7 @@ def make(
             log=log,
             position=head[0],
             seal=head[1].hex(),
-            secret=fingerprint(secret),
+            secret=fingerprint(load_secret(settings)),
             parts=tuple(parts),
             objects=len(lines),
             objects_bytes=sum(line.size_bytes for line in lines),

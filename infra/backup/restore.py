@@ -100,7 +100,7 @@ def bring_back(
     with closing(Reading(path)) as reading:
         made = manifest.read(reading.manifest())
         _check_versions(made)
-        erased = {} if no_erasures else _erasures(settings, erasures)
+        erased = _erasures(settings, erasures, no_erasures=no_erasures)
         for part in made.parts:
             say(f"checking {part.name}")
             reading.check(part)
@@ -137,9 +137,12 @@ def _check_versions(made: Manifest) -> None:
         )
 
 
-def _erasures(settings: Settings, named: Path | None) -> dict[AccountId, datetime]:
+def _erasures(settings: Settings, named: Path | None, *, no_erasures: bool) -> dict[AccountId, datetime]:
+    """A list that is there counts, also for those who say that nobody was ever erased."""
     path = named or erasures_path(settings)
     if not path.is_file():
+        if no_erasures and named is None:
+            return {}
         raise BackupError(
             f"The list of erased accounts is not at {path}: people who have left would come back. "
             "Name it with --erasures, or say --no-erasures if nobody was ever erased."
@@ -197,10 +200,12 @@ def _load(
     """The tables as they were then, their rows, and then what this version changes about them."""
     passwords = {role: role_password(secret, role) for role in ROLES}
     apply(connection, passwords, only=made.migrations)
-    parts = {part.table: part for part in made.parts if part.table}
-    for table in tables.in_order(
-        connection, (tables.Table(part.table or "", part.columns) for part in parts.values())
-    ):
+    parts = {part.table or "": part for part in made.parts if part.table}
+    there = {table.name for table in tables.kept(connection)}
+    if there != parts.keys():
+        raise BackupError(f"It is not whole: {', '.join(sorted(there ^ parts.keys()))} should not differ.")
+    copied = (tables.Table(name, part.columns) for name, part in parts.items())
+    for table in tables.in_order(connection, copied):
         say(f"loading {table.name}")
         part = parts[table.name]
         rows = tables.rows_in(connection, table, reading.blocks(part.name, key))

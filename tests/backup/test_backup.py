@@ -21,6 +21,7 @@ from infra.backup import tables
 from infra.backup.make import make
 from infra.backup.manifest import BackupError, Manifest
 from infra.backup.restore import bring_back
+from infra.embedded.child import ChildFailedError
 from infra.embedded.lock import FolderTakenError, folder_lock
 from infra.settings import Settings
 from infra.up import ROOT
@@ -355,6 +356,34 @@ def test_a_backup_of_a_newer_version_is_refused(fresh: Settings, copy: Path) -> 
     )
     with pytest.raises(BackupError, match="newer version"):
         bring_back(fresh, copy, None, no_erasures=True)
+
+
+@pytest.mark.parametrize("table", ["work.credentials", "public.migrations"])
+def test_a_manifest_that_leaves_out_a_table_or_names_another_is_refused(
+    fresh: Settings, copy: Path, table: str
+) -> None:
+    made = manifest_of(copy)
+    parts = tuple(
+        msgspec.structs.replace(part, table=table) if part.table == "log.contents" else part
+        for part in made.parts
+        if part.table != "work.credentials"
+    )
+    rewrite(copy, msgspec.structs.replace(made, parts=parts))
+    with pytest.raises(BackupError, match="not whole"):
+        bring_back(fresh, copy, None, no_erasures=True)
+    assert is_empty(fresh)
+
+
+def test_a_list_that_is_there_counts_whatever_is_said(fresh: Settings, taken: Path, tmp_path: Path) -> None:
+    fresh.data.mkdir()
+    erasures(tmp_path).rename(fresh.data / "erasures.jsonl")
+    assert bring_back(fresh, taken, None, no_erasures=True).erased == 1
+
+
+def test_a_folder_without_a_system_is_not_backed_up(fresh: Settings, tmp_path: Path) -> None:
+    with pytest.raises(ChildFailedError, match="no database"):
+        make(fresh, tmp_path / "backup", None)
+    assert not fresh.data.exists()
 
 
 def test_another_servers_secret_is_refused(taken: Path, tmp_path: Path) -> None:
