@@ -364,7 +364,7 @@ async def _shown(id: UUID, state: Webhook, revision: int, parts: Parts) -> Webho
         waiting=health.waiting,
         failing_since=health.failing_since,
         succeeded_at=health.succeeded_at,
-        next_at=health.next_at,
+        next_at=health.next_at if health.waiting else None,
         old_secrets_until=[old.until for old in state.old_secrets if old.until > parts.now()],
         revision=revision,
     )

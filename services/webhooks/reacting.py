@@ -13,6 +13,7 @@ from domain.webhook import (
     WEBHOOK,
     Webhook,
     WebhookChanged,
+    WebhookCreated,
     WebhookDeleted,
     WebhookDisabled,
     WebhookEvent,
@@ -112,6 +113,8 @@ class _Step:
     def _change(self, recorded: AnyRecorded) -> None:
         id = recorded.stream
         before = self.endpoints.get(id, WEBHOOK.initial)
+        if before.owner is None and not isinstance(recorded.event, WebhookCreated):
+            return  # its account was erased meanwhile
         after = WEBHOOK.evolve(before, recorded.event)
         self.endpoints[id] = after
         self.changed.add(id)
