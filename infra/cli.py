@@ -3,6 +3,7 @@
 import importlib
 import os
 import sys
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 from uuid import UUID
@@ -10,6 +11,13 @@ from uuid import UUID
 import typer
 
 from infra.settings import Settings, SettingsError
+
+
+class Contract(StrEnum):
+    OPENAPI = "openapi"
+    ASYNCAPI = "asyncapi"
+    SCHEMAS = "schemas"
+
 
 app = typer.Typer(
     help="The self-hosted platform in front of ComfyUI.", no_args_is_help=True, add_completion=False
@@ -291,6 +299,20 @@ def restore(
 
     passphrase = _passphrase(passphrase_file)
     raise typer.Exit(bring_back(_settings(), source, passphrase, erasures=erasures, no_erasures=no_erasures))
+
+
+@app.command()
+def export(
+    what: Annotated[Contract, typer.Argument(help="Which contract.")],
+    to: Annotated[Path | None, typer.Option(help="A file, for `schemas` a folder; left out: print.")] = None,
+) -> None:
+    """Write the contracts with the outside: HTTP, events, and the form of each event."""
+    from infra.contracts import export as write
+
+    try:
+        print(write(what.value, to))
+    except OSError as error:
+        _fail(str(error))
 
 
 @app.command()

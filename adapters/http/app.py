@@ -1,5 +1,7 @@
 """The HTTP application: routes, problems, OpenAPI."""
 
+from typing import Any
+
 from litestar import Litestar, Router
 from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
@@ -11,6 +13,7 @@ from adapters.http import (
     api_keys,
     auditing,
     auth,
+    contracts,
     events,
     exports,
     health,
@@ -74,6 +77,9 @@ OPENAPI = OpenAPIConfig(
 )
 
 
+ROUTES = [API, health.ROUTER, contracts.ROUTER]
+
+
 def create_app(parts: Parts) -> Door:
     """What the server is given."""
     return Door(routes(parts), parts.patience_s)
@@ -81,7 +87,7 @@ def create_app(parts: Parts) -> Door:
 
 def routes(parts: Parts) -> Litestar:
     return Litestar(
-        route_handlers=[API, health.ROUTER],
+        route_handlers=ROUTES,
         dependencies=DEPENDENCIES,
         exception_handlers=HANDLERS,
         openapi_config=OPENAPI,
@@ -89,3 +95,9 @@ def routes(parts: Parts) -> Litestar:
         state=State({"parts": parts}),
         logging_config=None,
     )
+
+
+def described() -> dict[str, Any]:
+    """The OpenAPI document."""
+    app = Litestar(ROUTES, dependencies=DEPENDENCIES, openapi_config=OPENAPI, logging_config=None)
+    return app.openapi_schema.to_schema()

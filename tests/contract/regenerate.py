@@ -1,9 +1,15 @@
-"""Write the stored form of every event anew. A diff in a file that was there before is a decision to be reviewed."""
+"""Write the stored form of every event anew, and what outsiders are promised.
+
+A diff in a file that was there before is a decision to be reviewed; a broken promise is not written.
+"""
+
+import sys
 
 import msgspec
 
 from domain.catalogue import CATALOGUE
 from domain.event import topic
+from tests.contract import public
 from tests.contract.golden import EXAMPLES, FOLDER, file_of
 
 
@@ -12,6 +18,8 @@ def main() -> None:
     for example in EXAMPLES:
         stored = msgspec.json.format(CATALOGUE.encode(example), indent=2)
         file_of(topic(example)).write_bytes(stored + b"\n")
+    if said := public.write():
+        sys.exit("\n".join(said))
 
 
 if __name__ == "__main__":
