@@ -28,7 +28,7 @@ from adapters.storage.erasures import ErasureFile
 from commands.needs import Limits, Needs
 from commands.streams import Streams
 from domain.run import Retries
-from infra.settings import Settings, SettingsError, load_secret
+from infra.settings import Settings, SettingsError, erasures_path, load_secret
 from projections.catalogue import PROJECTIONS
 from projections.keys import AccountKeys
 from projections.projection import Projection, opened_by
@@ -75,7 +75,7 @@ async def needs(settings: Settings, secrets: ServerSecrets, url: str) -> AsyncIt
             passwords=Argon2Passwords(),
             secrets=secrets,
             vault=SecretVault(load_secret(settings), accounts.keys),
-            erasures=ErasureFile(settings.erasures or settings.data / "erasures.jsonl"),
+            erasures=ErasureFile(erasures_path(settings)),
             webhooks=PostgresWebhooks(connections, WebhookBox(load_secret(settings))),
             now=now,
             new_id=new_id,
