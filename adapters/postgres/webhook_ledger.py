@@ -41,10 +41,12 @@ SELECT each.* FROM unnest(%s::uuid[], %s::uuid[], %s::bigint[], %s::text[]) AS e
 ON CONFLICT (delivery) DO UPDATE SET state = 'waiting', next_at = now(), first_attempt_at = NULL, ended_at = NULL
 WHERE d.state <> 'waiting'
 """
-# An ordered endpoint that has something to send already goes on with that.
+# An ordered endpoint that has something to send already goes on with that. Its row is written all the same: a sender
+# that is about to say that nothing is left has to wait for us, and then sees what there is.
 WAKE = """
-UPDATE work.webhooks SET next_at = greatest(now(), not_before)
-WHERE webhook = ANY(%s) AND (next_at IS NULL OR NOT ordered)
+UPDATE work.webhooks SET
+    next_at = CASE WHEN next_at IS NULL OR NOT ordered THEN greatest(now(), not_before) ELSE next_at END
+WHERE webhook = ANY(%s)
 """
 SKIP = """
 UPDATE work.webhook_deliveries SET state = 'skipped', next_at = NULL, ended_at = now()
