@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 from typing import Annotated
-from uuid import UUID
+from uuid import UUID, uuid5
 
 from litestar import Router, get, post
 from litestar.di import NamedDependency
@@ -13,6 +13,7 @@ from msgspec import Meta, Struct
 from adapters.http.answers import ANYBODY, Url, answers
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
+from commands.streams import Context
 from domain.refusals import NotFound
 from services.ports.exporting import Export, ExportState
 
@@ -37,13 +38,16 @@ class ExportAnswer(Struct, frozen=True):
 
 
 @post("/accounts/me/export", status_code=202, responses=answers(202, ExportAnswer, 401))
-async def ask(parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> ExportAnswer:
+async def ask(
+    parts: NamedDependency[Parts], caller: NamedDependency[Caller], context: NamedDependency[Context]
+) -> ExportAnswer:
     """Have everything about you put together in a zip of JSON and files. One at a time: asked again, it is the same.
 
     Your account and sessions, API keys, webhooks, workflows with all versions and documents, runs with the files of
     their outputs, and every event of it all. A new one takes the place of the last.
     """
-    return _shown(await parts.exports.ask(caller.account, parts.new_id(), parts.now()), parts)
+    id = parts.new_id() if context.key is None else uuid5(caller.account, f"export {context.key.key}")
+    return _shown(await parts.exports.ask(caller.account, id, parts.now()), parts)
 
 
 @get("/accounts/me/export", responses=answers(200, ExportAnswer, 401, 404))

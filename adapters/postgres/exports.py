@@ -16,12 +16,11 @@ from services.ports.exporting import Export, ExportState
 
 COLUMNS = "id, account, state, done, total, size_bytes, reason, asked_at, ended_at"
 ASK = """
-INSERT INTO work.exports (id, account, asked_at) VALUES (%s, %s, %s)
-ON CONFLICT (account) WHERE state IN ('waiting', 'building') DO NOTHING
+INSERT INTO work.exports (id, account, asked_at) VALUES (%s, %s, %s) ON CONFLICT DO NOTHING
 """
 NEWEST = f"""
-SELECT {COLUMNS} FROM work.exports WHERE account = %s
-ORDER BY state IN ('waiting', 'building') DESC, asked_at DESC LIMIT 1
+SELECT {COLUMNS} FROM work.exports WHERE account = %(account)s
+ORDER BY id = %(id)s DESC NULLS LAST, state IN ('waiting', 'building') DESC, asked_at DESC LIMIT 1
 """
 FIND = f"SELECT {COLUMNS} FROM work.exports WHERE id = %s"
 NEXT = f"""
@@ -53,12 +52,12 @@ class PostgresExports:
     async def ask(self, account: AccountId, id: UUID, at: datetime) -> Export:
         async with self._connection() as connection, connection.transaction():
             await connection.execute(ASK, (id, account, at))
-            row = await (await connection.execute(NEWEST, (account,))).fetchone()
+            row = await (await connection.execute(NEWEST, {"account": account, "id": id})).fetchone()
         assert row is not None
         return _export(row)
 
     async def newest(self, account: AccountId) -> Export | None:
-        rows = await self._fetch(NEWEST, (account,))
+        rows = await self._fetch(NEWEST, {"account": account, "id": None})
         return _export(rows[0]) if rows else None
 
     async def find(self, id: UUID) -> Export | None:

@@ -42,7 +42,7 @@ class Exports(Protocol):
     """Who asked for what, and how far it is. Every method raises LogUnavailableError."""
 
     async def ask(self, account: AccountId, id: UUID, at: datetime) -> Export:
-        """The account's export that is under way; where there is none, a new one with this id."""
+        """The account's export with this id, else the one that is under way, else a new one."""
 
     async def newest(self, account: AccountId) -> Export | None: ...
 

@@ -113,6 +113,17 @@ async def test_without_the_signature_an_export_is_nobodys(own: Whole) -> None:
         assert (await fetched(url)).status_code == 200
 
 
+async def test_the_same_request_sent_again_begins_no_other(own: Whole) -> None:
+    key = {"Idempotency-Key": "once"}
+    async with joined(own.url) as ann:
+        asked = await ann.post("/accounts/me/export", headers=key)
+        with beside(errand(lambda: exporting(own.settings))):
+            await ready(ann)
+            again = await ann.post("/accounts/me/export", headers=key)
+            assert (again["id"], again["state"]) == (asked["id"], "ready")
+            assert (await ann.post("/accounts/me/export"))["id"] != asked["id"]
+
+
 async def test_an_export_goes_after_a_day_and_a_new_one_takes_the_place_of_the_last(own: Whole) -> None:
     folder = own.settings.data / "exports"
     async with joined(own.url) as ann:
