@@ -9,7 +9,7 @@ import hmac
 import secrets
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID
 
@@ -20,10 +20,12 @@ from msgspec import Struct
 from domain.ids import AccountId, ApiKeyId, Digest, RunId, SessionId
 from domain.refusals import NotAuthenticated
 
+BEGINNING = datetime.fromtimestamp(0, UTC)
 ALGORITHM = "HS256"
 REMEMBERED = (
     8192  # access tokens found to be ours: to check one takes longer than most of what is asked with it
 )
+MAX_CLAIM_TOKEN = 1024  # characters
 API_KEY_PREFIX = "cpk_"
 API_KEY_MAC_BYTES = 24
 API_KEY_LENGTH = len(API_KEY_PREFIX) + 54  # 40 bytes in base64
@@ -62,6 +64,7 @@ class ServerSecrets:
         self._api_keys = derive(secret, "api keys")
         self._subjects = derive(secret, "subjects of keys")
         self._checked = lru_cache(REMEMBERED)(self._check)
+        self._claimed = lru_cache(REMEMBERED)(self._read_claim)
 
     def name_id(self, kind: str, canonical: str) -> UUID:
         mac = hmac.digest(self._names, f"{kind}:{canonical}".encode(), "sha256")
@@ -122,6 +125,17 @@ class ServerSecrets:
         except (ValueError, msgspec.DecodeError, RecursionError) as error:
             raise NotAuthenticated("The claim's token is not valid.") from error
         raise NotAuthenticated("The claim's token has expired or is not ours.")
+
+    def holds(self, token: str, run: RunId, epoch: int | None) -> bool:
+        """Whether it was made for a claim of this run, and of this attempt where one is named; expired or not."""
+        claim = self._claimed(token) if len(token) <= MAX_CLAIM_TOKEN else None
+        return claim is not None and claim.run == run and epoch in (None, claim.epoch)
+
+    def _read_claim(self, token: str) -> ClaimToken | None:
+        try:
+            return self.read_claim_token(token, BEGINNING)
+        except NotAuthenticated:
+            return None
 
     def object_signature(self, run: RunId, digest: Digest, expires: int) -> str:
         """What makes a URL of an output good for whoever was given it, until it expires."""

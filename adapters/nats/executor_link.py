@@ -28,6 +28,9 @@ logger = logging.getLogger(__name__)
 
 ANSWER_S = 5.0
 MAX_PREVIEW_BYTES = 256 * 1024
+MAX_CLAIMS = 1024  # remembered; an executor holds a few
+CLAIM_HEADER = "Comfyplus-Claim"
+"""Progress comes with the claim's token: a subject may be named by any executor."""
 
 A = TypeVar("A")
 
@@ -47,6 +50,7 @@ class NatsDispatchLink:
         self._client = connection.client
         self._executor = executor
         self._answer_s = answer_s
+        self._claims: dict[RunId, str] = {}
         self._on_wake: list[Callable[[], None]] = []
         self._on_cancel: list[Callable[[HeldAttempt], None]] = []
 
@@ -57,10 +61,16 @@ class NatsDispatchLink:
         await self._client.subscribe(cancels, cb=never_raising(cancels, self._cancelled))
 
     async def claim(self, request: ClaimRequest) -> Assignment | None:
-        return await self._ask("claim", _encode(request), _ASSIGNMENT)
+        assignment = await self._ask("claim", _encode(request), _ASSIGNMENT)
+        if assignment is not None:
+            self._holds(assignment.run, assignment.token)
+        return assignment
 
     async def open(self, request: OpenRequest) -> Sequence[Assignment]:
-        return await self._ask("open", _encode(request), _ASSIGNMENTS)
+        assignments = await self._ask("open", _encode(request), _ASSIGNMENTS)
+        for assignment in assignments:
+            self._holds(assignment.run, assignment.token)
+        return assignments
 
     async def beat(self, beat: Beat) -> BeatAnswer:
         return await self._ask("beat", _encode(beat), _BEAT_ANSWER)
@@ -69,17 +79,29 @@ class NatsDispatchLink:
         return await self._ask("report", _encode(report), _REPORT_ANSWER)
 
     async def progress(self, owner: AccountId, progress: Progress) -> None:
-        await self._tell(f"progress.{owner}.{progress.run}.step", _encode(progress), None)
+        await self._tell(
+            f"progress.{owner}.{progress.run}.step", _encode(progress), self._claim(progress.run)
+        )
 
     async def preview(self, owner: AccountId, run: RunId, image: bytes, media_type: str) -> None:
         if len(image) <= MAX_PREVIEW_BYTES:
-            await self._tell(f"progress.{owner}.{run}.preview", image, {"Content-Type": media_type})
+            headers = {"Content-Type": media_type} | self._claim(run)
+            await self._tell(f"progress.{owner}.{run}.preview", image, headers)
 
     def on_wake(self, callback: Callable[[], None]) -> None:
         self._on_wake.append(callback)
 
     def on_cancel(self, callback: Callable[[HeldAttempt], None]) -> None:
         self._on_cancel.append(callback)
+
+    def _holds(self, run: RunId, token: str) -> None:
+        self._claims.pop(run, None)
+        self._claims[run] = token
+        while len(self._claims) > MAX_CLAIMS:
+            del self._claims[next(iter(self._claims))]
+
+    def _claim(self, run: RunId) -> dict[str, str]:
+        return {CLAIM_HEADER: self._claims.get(run, "")}
 
     async def _ask(self, verb: str, body: bytes, answer: msgspec.json.Decoder[A]) -> A:
         subject = f"runs.{verb}.{self._executor}"
@@ -91,7 +113,7 @@ class NatsDispatchLink:
         except (*Unreachable, MaxPayloadError, msgspec.MsgspecError) as error:
             raise DispatchUnavailableError(f"{subject}: {error!r}") from error
 
-    async def _tell(self, subject: str, body: bytes, headers: dict[str, str] | None) -> None:
+    async def _tell(self, subject: str, body: bytes, headers: dict[str, str]) -> None:
         if not self._connection.connected:
             return
         try:

@@ -5,7 +5,7 @@ The last progress of each run is kept in the memory of NATS for those who come l
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 
 import msgspec
@@ -17,6 +17,7 @@ from nats.js.errors import Error as JetStreamError
 
 from adapters.nats import cloud_event
 from adapters.nats.connection import Connection, Unreachable, never_raising
+from adapters.nats.executor_link import CLAIM_HEADER
 from adapters.nats.watcher import QueueWatcher
 from domain.ids import AccountId, RunId
 from services.ports.messages import Progress
@@ -39,6 +40,9 @@ KEPT = StreamConfig(
     allow_direct=True,
 )
 
+Claims = Callable[[str, RunId, int | None], bool]
+"""Whether a token is the claim of this run, and of this attempt where one is named."""
+
 _decode_progress = msgspec.json.Decoder(Progress).decode
 
 
@@ -49,7 +53,9 @@ class NatsLive:
     only what concerns a watched run is sent.
     """
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, claims: Claims) -> None:
+        """What comes without the claim of its run is dropped: an executor tells of what it holds only."""
+        self._claims = claims
         self._connection = connection
         self._client = connection.client
         self._watched: dict[str, set[QueueWatcher]] = {}
@@ -67,7 +73,7 @@ class NatsLive:
     async def watch(self, account: AccountId, run: RunId) -> AsyncIterator[QueueWatcher]:
         watcher, subject, id = QueueWatcher(), f"progress.{account}.{run}", str(run)
         watching = self._watched.setdefault(id, set())
-        progress = self._progress.setdefault(subject, _Progress())
+        progress = self._progress.setdefault(subject, _Progress(run, self._claims))
         watching.add(watcher)
         progress.watchers.add(watcher)
         try:
@@ -87,7 +93,8 @@ class NatsLive:
         try:
             subject = f"progress.{account}.{run}.step"
             message = await jetstream.get_last_msg(STREAM, subject, direct=True)
-            return _decode_progress(message.data or b"")
+            progress = _decode_progress(message.data or b"")
+            return progress if self._claims(_claim(message.headers), run, progress.epoch) else None
         except (*Unreachable, JetStreamError, msgspec.MsgspecError):
             return None
 
@@ -115,7 +122,9 @@ class NatsLive:
 class _Progress:
     """One run's progress, shared by its watchers."""
 
-    def __init__(self) -> None:
+    def __init__(self, run: RunId, claims: Claims) -> None:
+        self._run = run
+        self._claims = claims
         self.watchers: set[QueueWatcher] = set()
         self._subscription: Subscription | None = None
         self._opened = False
@@ -136,15 +145,22 @@ class _Progress:
             logger.info("not unsubscribed", extra={"reason": repr(error)})
 
     async def _progressed(self, message: Msg) -> None:
+        claim = _claim(message.headers)
         match message.subject.rpartition(".")[2]:
             case "step":
-                self._tell(StepSeen(_decode_progress(message.data)))
-            case "preview":
+                progress = _decode_progress(message.data)
+                if progress.run == self._run and self._claims(claim, self._run, progress.epoch):
+                    self._tell(StepSeen(progress))
+            case "preview" if self._claims(claim, self._run, None):
                 media_type = (message.headers or {}).get("Content-Type", "image/jpeg")
                 self._tell(PreviewSeen(message.data, media_type))
             case _:
-                logger.info("progress of an unknown kind", extra={"subject": message.subject})
+                logger.info("progress that is not shown", extra={"subject": message.subject})
 
     def _tell(self, seen: Sighting) -> None:
         for watcher in self.watchers:
             watcher.put(seen)
+
+
+def _claim(headers: dict[str, str] | None) -> str:
+    return (headers or {}).get(CLAIM_HEADER, "")

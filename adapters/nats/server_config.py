@@ -23,6 +23,7 @@ DOMAIN = "events"
 FEED_API = f"$JS.{DOMAIN}.API.CONSUMER"
 CREATE = "integrators.create"
 """Where integrators' wishes for consumers arrive in AUTH."""
+PROGRESS = ("progress.*.*.step", "progress.*.*.preview")
 EXECUTOR_VERBS = ("claim", "beat", "open", "report")
 MAX_PAYLOAD_BYTES = 1024 * 1024
 MAX_INTEGRATORS = 2000  # connections at once
@@ -257,7 +258,7 @@ def _callout(integrators: Integrators, executors: Mapping[str, str]) -> str:
 def _executor(name: str, password: str) -> str:
     if not _EXECUTOR_NAME.fullmatch(name):
         raise ValueError(f"An executor's name is 1 to 64 letters, digits, - and _, not {name!r}.")
-    publish = [*(f"runs.{verb}.{name}" for verb in EXECUTOR_VERBS), "progress.>"]
+    publish = [*(f"runs.{verb}.{name}" for verb in EXECUTOR_VERBS), *PROGRESS]
     subscribe = [f"{executor_inbox(name)}.>", "runs.wake.>", f"exec.{name}.>"]
     return _EXECUTOR.format(
         name=_quoted(name),

@@ -66,7 +66,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
         pool(app_url, size=4) as public,
         _beside(keeping(settings, wants, secrets)),
     ):
-        live = NatsLive(connection)
+        live = NatsLive(connection, secrets.holds)
         await live.open()
         yield Parts(
             commands=Dispatcher(wants),

@@ -1,15 +1,18 @@
 import asyncio
+from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
+import msgspec
 import pytest
 
+from adapters.identity.secrets import ServerSecrets
 from adapters.nats.connection import Connection
 from adapters.nats.events import NatsEventStream
-from adapters.nats.executor_link import MAX_PREVIEW_BYTES, NatsDispatchLink
+from adapters.nats.executor_link import CLAIM_HEADER, MAX_PREVIEW_BYTES, NatsDispatchLink
 from adapters.nats.live import NatsLive
 from adapters.nats.watcher import MAX_PROGRESS, QueueWatcher
 from domain.event import Recorded
-from domain.ids import AccountId, Actor, Position, RunId
+from domain.ids import AccountId, Actor, Digest, Position, RunId
 from domain.run import RunStarted
 from services.ports.messages import Progress
 from services.ports.watching import FactSeen, GapFeared, PreviewSeen, Sighting, StepSeen, Watcher
@@ -26,7 +29,7 @@ def step(percent: float, run: RunId = RUN) -> Progress:
 
 @pytest.fixture
 async def live(connection: Connection) -> NatsLive:
-    made = NatsLive(connection)
+    made = NatsLive(connection, lambda token, run, epoch: True)
     await made.open()
     return made
 
@@ -167,3 +170,47 @@ async def test_facts_of_runs_nobody_watches_are_let_pass(live: NatsLive, connect
             fact = await heard(watcher)
             assert isinstance(fact, FactSeen)
             assert fact.recorded.stream == RUN
+
+
+async def test_an_executor_is_believed_about_runs_that_it_has_claimed_only(
+    connection: Connection, open_executor: Open
+) -> None:
+    secrets, later = (
+        ServerSecrets(b"only for tests, but long enough."),
+        datetime.now(UTC) + timedelta(hours=1),
+    )
+    graph = Digest("ab" * 32)
+    live = NatsLive(connection, secrets.holds)
+    await live.open()
+    executor = (await open_executor("gpu-1")).client
+    token = secrets.claim_token(RUN, 1, graph, later)
+
+    async def say(token: str | None, progress: Progress, run: RunId = RUN) -> None:
+        headers = {} if token is None else {CLAIM_HEADER: token}
+        body = msgspec.json.encode(progress)
+        await executor.publish(f"progress.{ANN}.{run}.step", body, headers=headers)
+        await executor.publish(f"progress.{ANN}.{run}.preview", b"picture", headers=headers)
+
+    async with live.watch(ANN, RUN) as watcher:
+        await live.last_progress(ANN, RUN)  # by now the server knows what is watched
+        for forged in (
+            None,
+            "",
+            "x.y",
+            "x" * 5000,
+            secrets.claim_token(OTHER, 1, graph, later),
+            ServerSecrets(b"somebody else's, and long enough").claim_token(RUN, 1, graph, later),
+        ):
+            await say(forged, step(99))
+        await executor.publish(
+            f"progress.{ANN}.{RUN}.step", msgspec.json.encode(step(98, OTHER)), headers={CLAIM_HEADER: token}
+        )
+        other_attempt = msgspec.json.encode(Progress(run=RUN, epoch=2, percent=97))
+        await executor.publish(f"progress.{ANN}.{RUN}.step", other_attempt, headers={CLAIM_HEADER: token})
+        await say(token, step(10))
+        assert await heard(watcher) == StepSeen(step(10))
+        assert await heard(watcher) == PreviewSeen(b"picture", "image/jpeg")
+        assert await live.last_progress(ANN, RUN) == step(10)
+        await say(None, step(99))
+        assert await watcher.next(0.2) is None
+        assert await live.last_progress(ANN, RUN) is None
