@@ -10,9 +10,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from domain import run, workflow
+from domain import account, run, workflow
 from domain.account import (
-    AccountErased,
     AccountLoggedIn,
     AccountLoggedOut,
     AccountRegistered,
@@ -135,6 +134,12 @@ class WorkflowDeleted(PublicEvent, frozen=True, kw_only=True, tag="workflow.dele
     workflow: UUID
 
 
+class AccountErased(PublicEvent, frozen=True, kw_only=True, tag="account.erased.v1"):
+    """The account is gone for good. Whoever keeps a copy of what was its own must delete that, too."""
+
+    account: UUID
+
+
 FOR_EVERYBODY = (WorkflowPublished, WorkflowWithdrawn)
 """Told to everybody; the others to the owner, and to administrators."""
 
@@ -189,12 +194,12 @@ PUBLIC: dict[type[Event], Translation] = {
     workflow.WorkflowPublished: lambda event, id: WorkflowPublished(workflow=id),
     workflow.WorkflowWithdrawn: lambda event, id: WorkflowWithdrawn(workflow=id),
     workflow.WorkflowDeleted: lambda event, id: WorkflowDeleted(workflow=id),
+    account.AccountErased: lambda event, id: AccountErased(account=id),
 }
 
 INTERNAL: frozenset[type[Event]] = frozenset(
     {
         *(AccountRegistered, AccountLoggedIn, AccountLoggedOut, SessionRevoked, RoleGiven),
-        AccountErased,
         *(ApiKeyMade, ApiKeyRevoked),
         *(NameReserved, NameReleased),
         *(run.RunClaimed, run.RunAttemptLost),
