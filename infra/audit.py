@@ -53,12 +53,14 @@ def verify_log(
                 raise UnusableError(f"The log ends at position {head.position}.")
             fault = foreign(log, witness) if witness else None
             with _bar(start.position, upto) as told:
-                story = _witness(checkpoint, witness) if checkpoint and witness else None
+                told_by = checkpoint if fault is None else None  # else it speaks of what was lost
+                story = _witness(told_by, witness) if told_by and witness else None
                 verified = verify(log, start, upto, witness=story, told=told)
     except (UnusableError, ChildFailedError, LogUnavailableError, ValueError) as error:
         print(f"Not verified. {error}", file=sys.stderr)
         return 2
-    return _say(verified, verified.fault or fault, start, monotonic() - begun)
+    found = [each for each in (verified.fault, fault) if each is not None]
+    return _say(verified, min(found, key=_place, default=None), start, monotonic() - begun)
 
 
 def print_checkpoint(settings: Settings) -> int:
@@ -186,6 +188,10 @@ def _bar(start: int, upto: int) -> Iterator[Told]:
             bars.update(task, completed=done, speed=f"{rate:,.0f} events/s, {left_s:.0f} s left")
 
         yield told
+
+
+def _place(fault: Fault) -> Position:
+    return fault.position
 
 
 def _say(verified: Verified, fault: Fault | None, start: Link, took_s: float) -> int:

@@ -52,13 +52,22 @@ async def fill(settings: Settings, runs: int = 20) -> None:
     """Runs of ann and bob with pictures, a document beside the log, and what working state knows of both."""
     load_audit_key(settings)
     with stopped_database(settings) as url:
-        async with pool(url) as connections, PostgresLog(url, connections) as log:
-            for number in range(runs):
-                await log.append(story((ANN, BOB)[number % 2], number))
+        await _write(url, runs)
         with psycopg.connect(url, autocommit=True) as connection:
             working_state(connection)
     for body in (*PICTURES.values(), SHARED):
         store(settings.data, body)
+
+
+async def append(settings: Settings, runs: int = 1) -> None:
+    with stopped_database(settings) as url:
+        await _write(url, runs)
+
+
+async def _write(url: str, runs: int) -> None:
+    async with pool(url) as connections, PostgresLog(url, connections) as log:
+        for number in range(runs):
+            await log.append(story((ANN, BOB)[number % 2], number))
 
 
 def story(account: AccountId, number: int) -> Entry:

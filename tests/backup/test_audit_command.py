@@ -7,9 +7,11 @@ from pathlib import Path
 import pytest
 
 from infra import audit
+from infra.backup.make import make
+from infra.backup.restore import bring_back
 from infra.offline import check_seals
 from infra.settings import Settings
-from tests.backup.homes import fill, migrated, owner, settings_of
+from tests.backup.homes import append, fill, migrated, owner, settings_of
 
 EVENTS = 40
 
@@ -100,6 +102,22 @@ def test_a_checkpoint_that_somebody_else_signed_is_not_believed(
     other = json.loads(path.read_text())["public_key"]
     assert audit.verify_log(kept, checkpoint=path, key=other) == 2
     assert "another one" in capsys.readouterr().err
+
+
+def test_a_checkpoint_of_before_a_restore_still_tells_what_was_lost(
+    touched: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    early, late, fresh = tmp_path / "early", tmp_path / "late", settings_of(tmp_path / "fresh")
+    assert audit.print_checkpoint(touched) == 0
+    early.write_text(capsys.readouterr().out)
+    make(touched, tmp_path / "backup", None)
+    asyncio.run(append(touched))
+    assert audit.print_checkpoint(touched) == 0
+    late.write_text(capsys.readouterr().out)
+    bring_back(fresh, tmp_path / "backup", None, no_erasures=True)
+    assert audit.verify_log(fresh, checkpoint=early) == 0
+    assert audit.verify_log(fresh, checkpoint=late) == 1
+    assert f"position {EVENTS + 1}: missing. The log was restored" in capsys.readouterr().err
 
 
 def test_a_folder_without_a_log_is_told_so(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
