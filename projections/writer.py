@@ -1,10 +1,11 @@
 """Folds events into one generation of a read model: rows and checkpoint in one transaction."""
 
+import time
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
-from psycopg import AsyncConnection, InterfaceError, OperationalError, errors
+from psycopg import AsyncConnection, Error, InterfaceError, OperationalError, errors
 
 from domain.event import AnyRecorded
 from domain.ids import Position
@@ -133,9 +134,20 @@ class Writer:
                 if self.generation.state == "live":
                     told = f"{self.projection.name}:{upto}"
                     await self.connection.execute(b"SELECT pg_notify(%s, %s)", (CHANNEL, told))
-        except errors.DivisionByZero as error:
-            raise SteppedBackError(self.projection.name) from error
+        except Error as error:
+            await self._forget_prepared()
+            if isinstance(error, errors.DivisionByZero):
+                raise SteppedBackError(self.projection.name) from error
+            raise
         self.position = upto
+
+    async def _forget_prepared(self) -> None:
+        """A pipeline that fails prepares no more statements, but psycopg counts on those it has sent.
+
+        It forgets them when it sees this command for the first time: hence a text that is always new.
+        """
+        if not self.connection.closed and not self.connection.broken:
+            await self.connection.execute(f"DEALLOCATE ALL -- {time.monotonic_ns()}".encode(), prepare=False)
 
     def _statements(self) -> Iterator[Statement]:
         for name, stored in self._stored.items():

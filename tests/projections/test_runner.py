@@ -8,11 +8,15 @@ import pytest
 from msgspec.structs import replace
 
 from domain.event import AnyRecorded
+from domain.ids import Position
 from domain.run import RunStarted
 from domain.workflow import WorkflowRenamed
+from projections import generations
 from projections.consistency import Positions
 from projections.projection import Buffer, Projection
 from projections.rebuild import rebuild
+from projections.tables import prepare
+from projections.writer import SteppedBackError, Writer
 from tests.projections.ground import (
     PROJECTIONS,
     Books,
@@ -25,7 +29,7 @@ from tests.projections.ground import (
     stop,
     stored,
 )
-from tests.projections.stories import ANN, everything, run, submitted, workflow
+from tests.projections.stories import ANN, everything, joined, run, submitted, workflow
 from tests.servers import Database
 
 ALL = tuple(PROJECTIONS.values())
@@ -183,6 +187,28 @@ async def test_what_postgres_does_not_take_is_poison_too(database: Database, boo
             return found is not None and found[:2] == (10, 11)
 
         await eventually(parked)
+
+
+async def test_a_writer_that_stepped_back_leaves_its_connection_fit_for_the_next(
+    database: Database, books: Books
+) -> None:
+    """What was to be prepared in a pipeline that failed was not, and must not be counted on."""
+    books.add(*everything())
+    await rebuild(RUNS, connecting(database))
+    async with await connecting(database)() as connection:
+        await prepare(connection)
+        for _ in range(8):
+            stale = await generations.live(connection, "run_status")
+            assert stale is not None
+            events = books.add(joined(ANN, "ann"), *run(ANN))
+            end = events[-1].position
+            await generations.move(connection, stale, stale.position, Position(stale.position + 1))
+            with pytest.raises(SteppedBackError):
+                await Writer(RUNS, stale, connection).apply(events, end)
+            live = await generations.live(connection, "run_status")
+            assert live is not None
+            await Writer(RUNS, live, connection).apply(events, end)
+    assert len(stored(database, RUNS)["runs"]) == 10
 
 
 async def test_a_newer_version_is_built_beside_and_takes_over(database: Database, books: Books) -> None:
