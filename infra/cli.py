@@ -302,6 +302,23 @@ def restore(
 
 
 @app.command()
+def nats_config(
+    listen: Annotated[str, typer.Option(help="The address that the server listens on.")] = "0.0.0.0",
+    port: Annotated[int, typer.Option(help="Its port.")] = 4222,
+    store: Annotated[Path, typer.Option(help="Where it keeps its streams.")] = Path("/data"),
+    executor: Annotated[list[str] | None, typer.Option(help="An executor's name; may be repeated.")] = None,
+) -> None:
+    """Print the configuration of a NATS server of your own. It holds passwords, made from the secret."""
+    from infra.nats_users import configuration
+
+    settings = _settings()
+    try:
+        print(configuration(settings, listen, port, store, executor or [settings.executor]))
+    except ValueError as error:
+        _fail(str(error))
+
+
+@app.command()
 def export(
     what: Annotated[Contract, typer.Argument(help="Which contract.")],
     to: Annotated[Path | None, typer.Option(help="A file, for `schemas` a folder; left out: print.")] = None,

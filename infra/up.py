@@ -17,8 +17,8 @@ from infra.embedded.lock import closed_gate, folder_lock
 from infra.embedded.nats import prepare_nats
 from infra.embedded.ports import choose_port, free_port
 from infra.embedded.postgres import prepare_postgres
-from infra.nats_users import urls, users
-from infra.settings import PREFIX, Settings, SettingsError, derive, load_secret, role_password, role_url
+from infra.nats_users import app_password, executor_password, urls, users
+from infra.settings import PREFIX, Settings, SettingsError, load_secret, role_password, role_url
 from infra.supervisor import Supervisor
 
 SERVERS, PROGRAMS = 1, 2  # stages: the programs stop first
@@ -87,8 +87,7 @@ def _with_servers(settings: Settings, secret: bytes) -> tuple[Settings, list[Chi
     logs = settings.data / "log"
     servers: list[Child] = []
     if settings.nats_url is None:
-        app = derive(secret, "nats app").hex()
-        executor = derive(secret, f"nats executor {settings.executor}").hex()
+        app, executor = app_password(secret), executor_password(secret, settings.executor)
         nats = prepare_nats(
             settings.data,
             logs / "nats.log",
