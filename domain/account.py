@@ -44,7 +44,7 @@ class RoleGiven(Event, frozen=True, kw_only=True, tag="account.role_given.v1"):
 
 
 class AccountErased(Event, frozen=True, kw_only=True, tag="account.erased.v1"):
-    """Its key, and all that was known of the person, is gone or about to go. `with_published`: its public things too."""
+    """All that was known of the person is gone, or about to go. `with_published`: what they have published too."""
 
     with_published: bool = False
 

@@ -122,7 +122,7 @@ async def test_what_was_begun_is_finished_whenever_it_died(
     assert ground.erasures.list == ({ann.id: ground.now()} if step == "erase" else {})
     ground.dispatcher = Dispatcher(needs)
     await ground.wish(FinishErasure(account=ann.id))
-    assert ground.accounts.account_keys == ground.accounts.credentials == {}
+    assert (ground.accounts.account_keys, ground.accounts.credentials) == ({}, {})
     assert isinstance(ground.erasures.list[ann.id], datetime)
 
 
