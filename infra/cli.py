@@ -291,7 +291,7 @@ def backup(
 def restore(
     source: Annotated[Path, typer.Argument(help="A backup: a folder or a .tar file.")],
     erasures: Annotated[Path | None, typer.Option(help="The list of erased accounts.")] = None,
-    no_erasures: Annotated[bool, typer.Option(help="Nobody was ever erased.")] = False,
+    no_erasures: Annotated[bool, typer.Option("--no-erasures", help="Nobody was ever erased.")] = False,
     passphrase_file: PASSPHRASE_FILE = None,
 ) -> None:
     """Bring a backup back into an empty system that does not run."""
