@@ -1,6 +1,6 @@
 """Follow your events, for ever: nothing is missed, nothing is handled twice.
 
-    pip install nats-py
+    pip install nats-py        (Python 3.11 or newer)
     COMFYPLUS_URL=http://127.0.0.1:8400 COMFYPLUS_KEY=cpk_... python follow_events.py
 
 The durable consumer remembers what was acknowledged; the file remembers the position of the last event that was
@@ -11,11 +11,11 @@ import asyncio
 import json
 import os
 import pathlib
+import sys
 import urllib.request
 
-import nats
 from nats.aio.client import Client
-from nats.errors import Error, TimeoutError
+from nats.errors import Error
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 from nats.js.errors import NotFoundError
 
@@ -111,7 +111,7 @@ async def main() -> None:
         try:
             await Follower().run()
         except (Error, OSError) as error:
-            print(f"reconnecting: {error!r}", file=os.sys.stderr, flush=True)
+            print(f"reconnecting: {error!r}", file=sys.stderr, flush=True)
         await asyncio.sleep(1)
 
 

@@ -4,7 +4,6 @@ import asyncio
 from typing import Any
 
 import msgspec
-import nats.errors
 import pytest
 from nats.aio.client import Client
 from nats.js.api import AckPolicy, ConsumerConfig
@@ -164,7 +163,7 @@ async def test_the_stream_tells_the_same_as_the_log_until_the_key_is_revoked(
             while len(found) < 2:
                 try:
                     batch = await messages.fetch(10, timeout=1)
-                except nats.errors.TimeoutError:
+                except TimeoutError:
                     continue
                 found += [msgspec.json.decode(message.data) for message in batch]
         assert [each for each in own if each in found] == found

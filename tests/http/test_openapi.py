@@ -113,4 +113,4 @@ async def test_what_needs_no_login_says_so(schema: dict[str, Any]) -> None:
         assert described["POST", path]["security"] == [{}]
     for path in ("/api/v1/gallery", "/health", "/api/v1/outputs/{run}/{digest}/{name}"):
         assert described["GET", path]["security"] == [{}]
-    assert schema["security"] == [{"bearer": []}]
+    assert schema["security"] == [{"bearer": []}, {"api_key": []}]

@@ -9,6 +9,7 @@ from typing import Any
 from uuid import uuid4
 
 from nats.aio.client import Client
+from nats.js.errors import NotFoundError
 
 from adapters.identity.secrets import ServerSecrets
 from adapters.nats.callout import NatsCallout
@@ -93,13 +94,21 @@ class House:
                 asyncio.create_task(keeper.watch(NatsConnections(system), consumers)),
             ]
             try:
-                while not relay.leading or relay.position < len(self.log.stored):
-                    await asyncio.sleep(0.01)
+                while not await self._stands():
+                    await asyncio.sleep(0.02)
                 yield self
             finally:
                 for task in tasks:
                     task.cancel()
                 await asyncio.wait(tasks)
+
+    async def _stands(self) -> bool:
+        """Whether the stream is there."""
+        try:
+            await self.stored()
+        except NotFoundError:
+            return False
+        return True
 
     async def account(self, role: Role = Role.MEMBER) -> AccountId:
         name = f"p{uuid4().hex[:10]}"
@@ -131,7 +140,7 @@ class Integrator:
         given: dict[str, Any] = {
             "token": self.made.text,
             "inbox_prefix": self.grant.inbox,
-            "connect_timeout": 5,
+            "connect_timeout": 20,
         } | options
         client = session.client = Client()
         try:
