@@ -85,6 +85,21 @@ def test_an_empty_log_is_sound(database: Database) -> None:
         assert verified(log) == Verified(Link(), 0, None)
 
 
+def test_events_that_postgres_compresses_or_puts_aside_are_sealed_as_they_were_written(
+    written: Database, log: PostgresSeals
+) -> None:
+    with closing(psycopg.connect(written.url, autocommit=True)) as owner:
+        owner.execute(
+            """SELECT log.append(array_agg(id), array_agg(1::bigint), array_agg('name.reserved.v1'),
+                array_agg(state), array_agg(NULL::uuid), array_agg('somebody'), array_agg(id),
+                array_agg(NULL::bigint), '{}', '{}', '{}', '{}', '{}', '{}')
+            FROM (SELECT gen_random_uuid() AS id, convert_to(CASE WHEN n % 2 = 0 THEN repeat('x', n * 200) ELSE (
+                SELECT string_agg(md5(random()::text || n || m), '') FROM generate_series(1, n * 6) AS m
+            ) END, 'UTF8') AS state FROM generate_series(1, 300) AS n) AS made"""
+        )
+    assert verified(log) == Verified(log.head(), EVENTS + 300, None)
+
+
 @pytest.mark.parametrize(
     "change",
     [
