@@ -147,7 +147,6 @@ async def complete(
         await connection.execute(rest.encode())
         for table in projection.tables:
             await connection.execute(f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY".encode())
-        await connection.execute(f"GRANT USAGE ON SCHEMA {made.schema} TO {READER}".encode())
         await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {made.schema} TO {READER}".encode())
         await move(connection, made, made.position, position)
         left_out = sorted(each for each in skips if each <= position)
@@ -200,7 +199,9 @@ async def swap(connection: AsyncConnection[Any], projection: Projection, made: G
             return False
         if old is not None:
             await connection.execute(_SET_STATE, ("retired", old.name, old.generation))
+            await connection.execute(f"REVOKE USAGE ON SCHEMA {old.schema} FROM {READER}".encode())
         await connection.execute(_SET_STATE, ("live", new.name, new.generation))
+        await connection.execute(f"GRANT USAGE ON SCHEMA {new.schema} TO {READER}".encode())
         for table in projection.tables:
             await _lead_view(connection, StoredTable(table, made.schema), made.schema)
     return True

@@ -272,6 +272,27 @@ async def test_rolled_back_readers_see_the_build_of_before_up_to_date(
     assert stored(database, SHELF) == followed
 
 
+async def test_a_build_that_is_only_kept_is_read_by_nobody(database: Database, books: Books) -> None:
+    books.add(*everything())
+    connect = connecting(database)
+    for _ in range(2):
+        await rebuild(SHELF, connect)
+
+    async def rows(generation: int) -> int:
+        async with reading(database) as reader, reader.for_account(ANN) as cursor:
+            await cursor.execute(f"SELECT count(*) FROM workflow_shelf_g{generation}.workflows".encode())
+            return int((await cursor.fetchall())[0][0])
+
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        await rows(1)
+    assert await rows(2) == 3
+    async with holding(SHELF.name, connect) as held:
+        await roll_back(SHELF, held, connect)
+    with pytest.raises(psycopg.errors.InsufficientPrivilege):
+        await rows(2)
+    assert await rows(1) == 3
+
+
 async def test_there_is_not_always_a_way_back(database: Database, books: Books) -> None:
     books.add(*everything())
     connect = connecting(database)
