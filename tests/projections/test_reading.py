@@ -11,7 +11,7 @@ from domain.refusals import Invalid
 from projections import audit_trail, gallery, paging, run_status, workflow_shelf
 from projections.rebuild import rebuild
 from tests.projections.ground import PROJECTIONS, Books, connecting, reading
-from tests.projections.stories import ANN, BOB, everything, run, workflow
+from tests.projections.stories import ANN, BOB, everything, joined, run, workflow
 from tests.servers import Database
 
 VIEWS = [table.name for projection in PROJECTIONS.values() for table in projection.tables]
@@ -50,6 +50,18 @@ async def test_a_query_without_where_leaks_nothing(database: Database, books: Bo
     assert len(await owners(database, None, "gallery")) == 2
     assert await owners(database, ANN, "backends") == ["gpu-1"]
     assert await owners(database, None, "backends") == []
+
+
+async def test_the_name_of_somebody_who_shows_nothing_is_shown_to_nobody(
+    database: Database, books: Books
+) -> None:
+    quiet = AccountId(uuid4())
+    books.add(joined(quiet, "quiet"), *workflow(quiet, "private"))
+    await told(database, books)
+    for account in (None, ANN, quiet):
+        async with reading(database) as reader, reader.for_account(account) as cursor:
+            await cursor.execute(b"SELECT username FROM read.gallery_authors")
+            assert {name for (name,) in await cursor.fetchall()} == {"ann", "bob"}
 
 
 async def test_every_table_has_row_security(database: Database, books: Books) -> None:
