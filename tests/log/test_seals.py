@@ -90,8 +90,8 @@ def test_events_that_postgres_compresses_or_puts_aside_are_sealed_as_they_were_w
 ) -> None:
     with closing(psycopg.connect(written.url, autocommit=True)) as owner:
         owner.execute(
-            """SELECT log.append(array_agg(id), array_agg(1::bigint), array_agg('name.reserved.v1'),
-                array_agg(state), array_agg(NULL::uuid), array_agg('somebody'), array_agg(id),
+            """SELECT log.append(array_agg(id), array_agg(1::bigint), array_agg('name.reserved.v1'::text),
+                array_agg(state), array_agg(NULL::uuid), array_agg('somebody'::text), array_agg(id),
                 array_agg(NULL::bigint), '{}', '{}', '{}', '{}', '{}', '{}')
             FROM (SELECT gen_random_uuid() AS id, convert_to(CASE WHEN n % 2 = 0 THEN repeat('x', n * 200) ELSE (
                 SELECT string_agg(md5(random()::text || n || m), '') FROM generate_series(1, n * 6) AS m
