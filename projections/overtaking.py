@@ -71,7 +71,7 @@ async def overtake(writer: Writer, pages: LogPages, meter: Meter) -> float:
             except BaseException:
                 await cancelled(fetching)
                 raise
-            meter.tell(writer.position)
+        meter.tell(writer.position)
         if far:
             continue
         deadline = deadline or time.monotonic() + OVERTAKE_S

@@ -128,7 +128,9 @@ async def _watched(
             if not await jobs.note(notes, job.id, latest):
                 raise CancelledByWishError(f"The {job.kind} of {job.name} was cancelled.")
             await asyncio.wait((working,), timeout=NOTE_S)
-        return working.result()
+        rebuilt = working.result()
+        await jobs.note(notes, job.id, latest)
+        return rebuilt
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)

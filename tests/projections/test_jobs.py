@@ -112,6 +112,7 @@ async def test_what_is_asked_for_is_done_and_written_down(database: Database, bo
         done = await over(database, job)
     assert (done.state, done.generation, done.fault) == ("done", 2, None)
     assert (done.done, done.total) == (len(books.events), len(books.events))
+    assert done.events_s > 0
     assert done.started_at is not None
     assert done.ended_at is not None
     assert stored(database, SHELF) == before
