@@ -13,7 +13,7 @@ from adapters.postgres.webhook_outbox import PostgresOutbox
 from commands.dispatcher import Dispatcher
 from commands.ports import LogUnavailableError
 from infra.settings import Settings, load_secret
-from infra.wiring import needed, needs, pool
+from infra.wiring import needed, needs, pool, together
 from services.following import Follower
 from services.webhooks.reacting import Delivering
 from services.webhooks.replaying import Replaying
@@ -45,11 +45,12 @@ async def webhooks(settings: Settings, sender_settings: SenderSettings = SenderS
             settings=sender_settings,
         )
         try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(Follower(tail, Delivering(ledger, sender.wake)).run())
-                group.create_task(Replaying(ledger, replay_tail, sender.wake).run())
-                group.create_task(Tidying(ledger, dispatcher).run())
-                group.create_task(sender.run())
+            await together(
+                Follower(tail, Delivering(ledger, sender.wake)).run(),
+                Replaying(ledger, replay_tail, sender.wake).run(),
+                Tidying(ledger, dispatcher).run(),
+                sender.run(),
+            )
         finally:
             await post.aclose()
             guard.close()

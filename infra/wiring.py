@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import logging
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -34,6 +34,8 @@ from projections.keys import AccountKeys
 from projections.projection import Projection, opened_by
 
 logger = logging.getLogger(__name__)
+
+CANCEL_AGAIN_S = 1.0  # time enough to leave things in order
 
 
 def now() -> datetime:
@@ -129,9 +131,28 @@ async def until_told_to_stop(
     if connection is not None:
         waits.append(asyncio.create_task(connection.closed.wait()))
     done, pending = await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-    for task in pending:
-        task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await asyncio.gather(*pending)
+    await ended(pending)
     for task in done:
         task.result()
+
+
+async def together(*works: Coroutine[Any, Any, None]) -> None:
+    """Run until cancelled, or until one of them fails; then all of them have ended."""
+    tasks = [asyncio.ensure_future(work) for work in works]
+    try:
+        done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_EXCEPTION)
+        for task in done:
+            task.result()
+    finally:
+        await ended(tasks)
+
+
+async def ended(tasks: Iterable[asyncio.Future[Any]]) -> None:
+    """Cancel them until they are over: in Python 3.11 asyncio.wait_for, by which psycopg waits, loses one at times."""
+    left = {task for task in tasks if not task.done()}
+    while left:
+        for task in left:
+            task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await asyncio.wait(left, timeout=CANCEL_AGAIN_S)
+        left = {task for task in left if not task.done()}

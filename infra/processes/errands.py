@@ -1,6 +1,5 @@
 """`comfyplus errands`: everything that follows from events, or from time, and has no door of its own."""
 
-import asyncio
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
@@ -11,7 +10,7 @@ from infra.integrating import publishing
 from infra.rebuilding import rebuilding
 from infra.settings import Settings
 from infra.webhooks import webhooks
-from infra.wiring import until_told_to_stop
+from infra.wiring import together, until_told_to_stop
 
 Errand: TypeAlias = Callable[[], Coroutine[Any, Any, None]]
 """Runs until it is cancelled, and keeps its own failures from the others."""
@@ -33,6 +32,4 @@ def errands(settings: Settings) -> Sequence[Errand]:
 
 
 async def _all(errands: Sequence[Errand]) -> None:
-    async with asyncio.TaskGroup() as group:
-        for errand in errands:
-            group.create_task(errand())
+    await together(*(errand() for errand in errands))
