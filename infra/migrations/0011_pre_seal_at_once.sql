@@ -1,4 +1,4 @@
--- Seal the events of a call in the statement that writes them: less than two thirds of what sealing cost before.
+-- Seal the events of a call in the statement that writes them, for about two thirds of what sealing cost before.
 
 -- Append the events of one or more commands, all of them or none.
 --
