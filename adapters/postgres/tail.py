@@ -155,6 +155,9 @@ class PostgresLeadership:
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             await self.__aexit__()
             raise LogUnavailableError("Postgres cannot be reached at the moment.") from error
+        except asyncio.CancelledError:
+            await self.__aexit__()
+            raise
         return self
 
     async def __aexit__(self, *exception: object) -> None:
