@@ -181,7 +181,9 @@ def restore(workflow: Workflow, *, by: AccountId, number: int, note: str = "") -
         note=note,
         requirements=version.requirements,
     )
-    return [replace(event, restored_from=number) for event in saved if isinstance(event, WorkflowVersionSaved)]
+    return [
+        replace(event, restored_from=number) for event in saved if isinstance(event, WorkflowVersionSaved)
+    ]
 
 
 def rename(workflow: Workflow, *, by: AccountId, name: str) -> list[WorkflowEvent]:
