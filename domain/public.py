@@ -109,7 +109,7 @@ class WorkflowVersionSaved(PublicEvent, frozen=True, kw_only=True, tag="workflow
     restored_from: int | None = None
 
 
-class WorkflowChanged(PublicEvent, frozen=True, kw_only=True, tag="workflow.changed.v1"):
+class WorkflowChanged(PublicEvent, frozen=True, kw_only=True, omit_defaults=True, tag="workflow.changed.v1"):
     """Only what has changed is there."""
 
     workflow: UUID
