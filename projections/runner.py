@@ -127,7 +127,7 @@ class Follower:
                 logger.info("another build took over", extra={"projection": generation.name})
                 await asyncio.sleep(QUIET_MOVE_S)
             except PoisonError as poison:
-                await self._park(connection, generation, Position(poison.position - 1), poison)
+                await self._park(connection, generation, Position(poison.position - 1), poison, skips)
 
     async def _generation(self, connection: AsyncConnection[Any], skips: frozenset[int]) -> Generation | None:
         """The live build of this program's version, made if need be; None while there is none to be followed."""
@@ -142,7 +142,7 @@ class Follower:
             await rebuild(projection, self._connect, bulk=long or live is not None, grace_s=self._grace_s)
         except PoisonError as poison:
             if live is not None:
-                await self._park(connection, live, live.position, poison)
+                await self._park(connection, live, live.position, poison, skips)
                 return None
             await self._begin_empty(connection)
         return await generations.live(connection, projection.name)
@@ -195,6 +195,7 @@ class Follower:
         generation: Generation,
         before: Position,
         poison: PoisonError,
+        skips: frozenset[int],
     ) -> None:
         """Stand still, with an alarm; look again later or when told to, others go on meanwhile."""
         if self._parked_at != poison.position:
@@ -211,11 +212,13 @@ class Follower:
             await generations.park(connection, generation, before, poison.position, poison.reason)
         except errors.DataError:  # the reason quotes something Postgres cannot store
             await generations.park(connection, generation, before, poison.position, "unprintable")
-        await self._rest(connection)
+        await self._rest(connection, skips)
 
-    async def _rest(self, connection: AsyncConnection[Any]) -> None:
+    async def _rest(self, connection: AsyncConnection[Any], skips: frozenset[int]) -> None:
+        name = self._projection.name
         await connection.execute(f"LISTEN {WISHES}".encode())
-        async for told in connection.notifies(timeout=RETRY_PARKED_S):
-            if told.payload == self._projection.name:
-                break
+        if await skipped(connection, name) == skips:  # else it was decided before we listened
+            async for told in connection.notifies(timeout=RETRY_PARKED_S):
+                if told.payload == name:
+                    break
         await connection.execute(f"UNLISTEN {WISHES}".encode())

@@ -142,8 +142,12 @@ async def test_an_event_in_the_way_is_shown_and_left_out(own: Whole) -> None:
         assert moved["position"] == before + 1
         assert await root.post(f"{path}/skip", {"reason": "A test's."}, headers=key) == moved
         workflow = await root.workflow()
-        history = await root.get(f"/workflows/{workflow}/history")  # it goes on
-        assert len(history["items"]) == 2
+
+        async def told() -> bool:  # it goes on; 503 until that is known
+            answer = await root.ask("GET", f"/workflows/{workflow}/history")
+            return answer.is_success and len(answer.json()["items"]) == 2
+
+        await eventually(told)
         assert await root.get("/admin/parked") == {"items": []}
         live = (await root.get("/admin/projections/audit_trail"))["live"]
         assert (live["skipped"], live["parked_position"]) == ([position], None)
