@@ -51,6 +51,10 @@ async def ended(root: Person, job: str) -> dict[str, Any]:
 
 
 async def test_read_models_are_listed(root: Person) -> None:
+    async def built() -> bool:
+        return bool((await root.get("/admin/projections/gallery"))["live"])
+
+    await eventually(built)
     found = await root.get("/admin/projections")
     shaped(replays.Overviews, found)
     assert [each["name"] for each in found["items"]] == sorted(PROJECTIONS)
