@@ -102,9 +102,7 @@ async def version(
     reader: NamedDependency[Reader],
 ) -> Response[bytes]:
     """One version with its graphs."""
-    row = await reader.one(
-        workflow_shelf.version, workflow, number, missing=NO_VERSION
-    )
+    row = await reader.one(workflow_shelf.version, workflow, number, missing=NO_VERSION)
     return json_response(await with_graphs(row, parts))
 
 
