@@ -12,6 +12,7 @@ from typing import Any
 
 from psycopg import AsyncConnection, InterfaceError, OperationalError, errors
 
+from domain.account import AccountErased
 from domain.ids import Position
 from projections import generations
 from projections.generations import Generation
@@ -166,6 +167,8 @@ class Follower:
             if writer.wanted(events) or (upto > writer.position and now - moved_at > LATEST_MOVE_S):
                 await writer.apply(events, upto)
                 moved_at = now
+                if any(type(recorded.event) is AccountErased for recorded in events):
+                    await self._forget_replaced(writer)
                 if self._projection.gather_s:
                     await asyncio.sleep(now + self._projection.gather_s - time.monotonic())
             seen = upto
@@ -188,6 +191,11 @@ class Follower:
         if await skipped(writer.connection, name) != writer.skips:
             raise SteppedBackError(name)
         await generations.drop_left_over(writer.connection, name, self._grace_s, building=False)
+
+    async def _forget_replaced(self, writer: Writer) -> None:
+        """Builds kept to go back to still hold what somebody wants forgotten."""
+        if self._projection.personal:
+            await generations.drop_left_over(writer.connection, self._projection.name, 0.0, building=False)
 
     async def _park(
         self,

@@ -7,6 +7,7 @@ import psycopg
 import pytest
 from msgspec.structs import replace
 
+from domain.account import AccountErased
 from domain.event import AnyRecorded
 from domain.ids import Position
 from domain.run import RunStarted
@@ -227,6 +228,28 @@ async def test_a_newer_version_is_built_beside_and_takes_over(database: Database
     async with running(database, Channel(), (SHELF, RUNS)):  # an older program leaves it alone
         await at_position(database, "run_status", len(books.events))
     assert (checkpoint(database, "workflow_shelf") or ())[3:] == (SHELF.version + 1,)
+
+
+async def test_an_erasure_takes_along_what_was_kept_to_go_back_to(database: Database, books: Books) -> None:
+    books.add(*everything())
+    gallery = PROJECTIONS["gallery"]
+    for projection in (gallery, gallery, RUNS, RUNS):
+        await rebuild(projection, connecting(database))
+
+    async def kept() -> set[str]:
+        async with await psycopg.AsyncConnection.connect(database.url) as owner:
+            rows = await owner.execute("SELECT name FROM work.projections WHERE state = 'retired'")
+            return {name for (name,) in await rows.fetchall()}
+
+    assert await kept() == {"gallery", "run_status"}
+    async with running(database, Channel(), (gallery, RUNS)):
+        books.add((ANN, ANN, AccountErased()))
+        await at_position(database, "run_status", len(books.events))
+
+        async def forgotten() -> bool:
+            return await kept() == {"run_status"}
+
+        await eventually(forgotten)
 
 
 async def test_one_reads_ones_own_write(database: Database, books: Books) -> None:
