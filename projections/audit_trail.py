@@ -65,7 +65,6 @@ AUDIT_TRAIL = Projection(
     sql=Path(__file__).with_suffix(".sql"),
     tables=(TRAIL,),
     fold=fold,
-    gather_s=0.05,
 )
 
 _OF_STREAM = page(

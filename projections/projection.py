@@ -71,8 +71,6 @@ class Projection(Struct, frozen=True):
     """The events the fold looks at; None = all. Others are neither decoded nor folded."""
     reads: frozenset[str] = ENVELOPE
     """What the fold reads of the envelope beside position and stream: a rebuild fetches nothing else."""
-    gather_s: float = 0.0
-    """The least time between two flushes: in a rush it is what readers wait, and what is written in one go."""
     personal: bool = False
     """Whether the fold is to see personal fields opened. Then `opened_by` has to say who opens them."""
     open: Open | None = None

@@ -169,8 +169,6 @@ class Follower:
                 moved_at = now
                 if any(type(recorded.event) is AccountErased for recorded in events):
                     await self._forget_replaced(writer)
-                if self._projection.gather_s:
-                    await asyncio.sleep(now + self._projection.gather_s - time.monotonic())
             seen = upto
             quiet_s = QUIET_MOVE_S if seen > writer.position else STAND_BY_S
             if not await self._tail.grows(seen, quiet_s):
