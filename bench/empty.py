@@ -14,10 +14,10 @@ from litestar import Litestar, Router, post
 from litestar.datastructures import State
 from litestar.di import NamedDependency, Provide
 from litestar.params import FromPath
-from msgspec import Struct
 
 from adapters.http.bodies import StrictBody
-from adapters.http.callers import Caller, caller
+from adapters.http.callers import Caller, caller, parts
+from adapters.http.parts import Parts
 from adapters.http.problems import HANDLERS
 from adapters.http.runs import Accepted, SubmitBody
 from adapters.identity.secrets import ServerSecrets
@@ -26,10 +26,15 @@ from infra.processes.api import server
 from infra.settings import Settings, load_secret
 
 
-class Signed(Struct, frozen=True):
-    """All that checking a token needs of the API's parts."""
+class NobodyHasLeft:
+    def is_over(self, *_: object) -> bool:
+        return False
 
-    signatures: ServerSecrets
+
+def signed(secrets: ServerSecrets) -> Parts:
+    """The API's parts as far as checking a token needs them."""
+    given: dict[str, Any] = dict.fromkeys(Parts.__struct_fields__)
+    return Parts(**given | {"signatures": secrets, "ended": NobodyHasLeft()})
 
 
 @post("/workflows/{workflow:uuid}/runs", dto=StrictBody[SubmitBody], return_dto=None, status_code=202)
@@ -44,10 +49,10 @@ def main() -> None:
     parser.add_argument("--folder", type=Path, required=True, help="whose secret signs the tokens")
     chosen = parser.parse_args()
     settings = Settings(data=chosen.folder, port=chosen.port)
-    state: dict[str, Any] = {"parts": Signed(ServerSecrets(load_secret(settings)))}
+    state = {"parts": signed(ServerSecrets(load_secret(settings)))}
     app = Litestar(
         route_handlers=[Router("/api/v1", route_handlers=[submit])],
-        dependencies={"caller": Provide(caller, sync_to_thread=False)},
+        dependencies={"parts": Provide(parts, sync_to_thread=False), "caller": Provide(caller)},
         exception_handlers=HANDLERS,
         openapi_config=None,
         state=State(state),
