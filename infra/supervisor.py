@@ -10,7 +10,7 @@ from types import TracebackType
 
 import msgspec
 
-from infra.embedded.child import Child, start, wait_until_ready
+from infra.embedded.child import Child, has_ended, start, wait_until_ready
 
 LOOK_S = 0.05
 FIRST_PAUSE_S = 0.2  # before the second restart in a row; it doubles
@@ -54,12 +54,12 @@ class Supervisor:
         """Restart what has ended since, where its pause is over."""
         changed = False
         for kept in self._kept:
-            code = kept.process.poll()
-            if code is None:
+            if not has_ended(kept.process):
                 continue
             now = time.monotonic()
             if kept.restart_at is None:
                 kept.plan_restart(now)
+                code = kept.process.wait()
                 self._say(f"{kept.child.name} ended ({_reason(code)}), see {kept.child.log}; restarting")
             if kept.restart_at is not None and now >= kept.restart_at:
                 kept.restart()
@@ -76,7 +76,7 @@ class Supervisor:
         for number in sorted({kept.stage for kept in self._kept}, reverse=True):
             stage = [kept for kept in self._kept if kept.stage == number]
             for kept in stage:
-                if kept.process.poll() is None:
+                if not has_ended(kept.process):
                     kept.process.send_signal(kept.child.stop_signal)
             asked_at = time.monotonic()
             for kept in stage:

@@ -82,6 +82,13 @@ def wait_until_ready(*started: Started) -> None:
         time.sleep(POLL_S)
 
 
+def has_ended(process: subprocess.Popen[bytes]) -> bool:
+    """Look without touching `Popen`'s lock: a signal that raises while it is held would leave it held for ever."""
+    if process.returncode is not None:
+        return True
+    return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+
+
 def stop(child: Child, process: subprocess.Popen[bytes]) -> int:
     """Ask it to end, kill it after `stop_s`. Returns its exit code."""
     if process.poll() is None:
@@ -123,8 +130,8 @@ def wait_until_gone(folder: Path, command: str, patience_s: float = 10) -> None:
 
 
 def _is_ready(child: Child, process: subprocess.Popen[bytes], waited_s: float) -> bool:
-    if process.poll() is not None:
-        raise ChildFailedError(f"{child.name} ended with {process.returncode}.\n{last_lines(child.log)}")
+    if has_ended(process):
+        raise ChildFailedError(f"{child.name} ended with {process.wait()}.\n{last_lines(child.log)}")
     if waited_s > child.ready_s:
         raise ChildFailedError(
             f"{child.name} was not ready within {child.ready_s:g} s.\n{last_lines(child.log)}"
