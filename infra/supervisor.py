@@ -44,9 +44,9 @@ class Supervisor:
         """Raises ChildFailedError when one of the stage's children ends first or takes too long."""
         wait_until_ready(*((kept.child, kept.process) for kept in self._kept if kept.stage == stage))
 
-    def watch(self) -> None:
-        """Restart what ends, for ever."""
-        while True:
+    def watch(self, until: Callable[[], bool]) -> None:
+        """Restart what ends."""
+        while not until():
             self.look()
             time.sleep(LOOK_S)
 

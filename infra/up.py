@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from http.client import HTTPConnection, HTTPException
 from pathlib import Path
+from types import FrameType
 from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import Struct
@@ -21,7 +22,7 @@ from infra.nats_users import app_password, executor_password, urls, users
 from infra.settings import PREFIX, Settings, SettingsError, load_secret, role_password, role_url
 from infra.supervisor import Supervisor
 
-SERVERS, PROGRAMS = 1, 2  # stages: the programs stop first
+SERVERS, PROGRAMS, ERRANDS = 1, 2, 3  # stages: the last stops first
 RUNNING = "running.env"
 ROOT = Path(__file__).parent.parent
 ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where a server that listens everywhere is reached
@@ -37,13 +38,31 @@ class Launched(Struct, frozen=True):
 
 def up(settings: Settings, say: Callable[[str], None]) -> None:
     """Run until SIGINT or SIGTERM. Raises FolderTakenError, ChildFailedError, SettingsError, psycopg.Error."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    told = _Told()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, told)
     try:
         with launched(settings, say) as whole:
             say(f"ComfyUI Plus answers at {whole.url}")
-            whole.supervisor.watch()
+            whole.supervisor.watch(until=lambda: told.to_stop)
     except KeyboardInterrupt:
-        say("stopped")
+        pass
+    say("stopped")
+
+
+class _Told:
+    """Hears that we are to stop, and lets whatever is under way end first: it raises at the second time only.
+
+    An exception amid a fork or a wait is lost, or leaves a lock held.
+    """
+
+    def __init__(self) -> None:
+        self.to_stop = False
+
+    def __call__(self, number: int, frame: FrameType | None) -> None:
+        if self.to_stop:
+            raise KeyboardInterrupt
+        self.to_stop = True
 
 
 @contextmanager
@@ -61,10 +80,12 @@ def launched(
             owner_url = str(settings.database_url)
             settings = _with_addresses(_with_roles(settings, secret), say)
             _tell_operators(settings)
-            supervisor.start(PROGRAMS, *programs(settings))
+            chosen = programs(settings)
+            supervisor.start(PROGRAMS, *(child for child in chosen if not child.can_wait))
             supervisor.start(SERVERS, *servers)
             _migrate(owner_url, secret, supervisor)
         supervisor.wait_until_ready(PROGRAMS)
+        supervisor.start(ERRANDS, *(child for child in chosen if child.can_wait))
         yield Launched(str(settings.public_url), settings, supervisor)
 
 
@@ -149,7 +170,8 @@ def our_programs(settings: Settings) -> Sequence[Child]:
     """The API first: it takes longest to load."""
     host, port = ANYWHERE.get(settings.host, settings.host), settings.port
     children = [_program("api", settings, is_ready=lambda _pid: _answers(host, port, "/health/ready"))]
-    children += [_program(name, settings) for name in ("dispatch", "project", "relay", "errands")]
+    children += [_program(name, settings) for name in ("dispatch", "project", "relay")]
+    children.append(replace(_program("errands", settings), can_wait=True))
     backend = settings.comfyui_url
     if backend is None:
         sandbox_port = free_port()

@@ -38,6 +38,8 @@ class Child(Struct, frozen=True, kw_only=True):
     stop_signal: int = signal.SIGTERM
     death_signal: int = signal.SIGKILL  # sent by the kernel when our process is gone
     stop_s: float = 5
+    can_wait: bool = False
+    """Nobody needs it to be served: it is started when the others are ready, and does not compete with them."""
 
 
 Started: TypeAlias = tuple[Child, subprocess.Popen[bytes]]

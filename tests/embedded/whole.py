@@ -30,7 +30,7 @@ def main() -> None:
         with launched(Settings.from_environment(os.environ), print, programs=one_program) as whole:
             settings = whole.settings
             print(json.dumps({"database": settings.app_database_url, "nats": settings.nats_url}), flush=True)
-            whole.supervisor.watch()
+            whole.supervisor.watch(until=lambda: False)
     except KeyboardInterrupt:
         pass
     except (FolderTakenError, ChildFailedError) as error:
