@@ -28,7 +28,9 @@ logger = logging.getLogger(__name__)
 
 PAUSE_S = 2.0  # before a NATS that refused us is tried again
 LEADERSHIP = "public relay"
-PUBLISHING = RelaySettings(batch=100)  # translated between other errands: none of them waits long for it
+PUBLISHING = RelaySettings(
+    gather_s=0.05, batch=100
+)  # translated between other errands: none of them waits long for it
 
 
 async def publishing(settings: Settings) -> None:

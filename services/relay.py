@@ -27,10 +27,14 @@ LEADERSHIP = "relay"
 
 
 class RelaySettings(Struct, frozen=True, kw_only=True):
-    """`poll_s` is the longest that a lost wake-up, or a lost stream, stays unnoticed."""
+    """`poll_s` is the longest that a lost wake-up, or a lost stream, stays unnoticed.
+
+    `gather_s`: the least time between two publications, where nobody minds it.
+    """
 
     batch: int = 1000
     poll_s: float = 1.0
+    gather_s: float = 0.0
     first_pause_s: float = 0.1
     longest_pause_s: float = 2.0
 
@@ -89,6 +93,8 @@ class Relay:
             rows = await self._tail.rows(self.position, self._settings.batch)
             while rows:
                 rows = await self._publish(rows)
+            if self._settings.gather_s:
+                await asyncio.sleep(self._settings.gather_s)
             silent_since = now()
             await self._tail.grown(self._settings.poll_s)
             if now() - silent_since >= self._settings.poll_s:
