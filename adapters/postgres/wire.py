@@ -1,7 +1,7 @@
 """One prepared statement over one connection, again and again, at half the cost of a general cursor.
 
 psycopg makes the connection and wraps libpq; but its cursors adapt every parameter anew and watch the socket anew
-for each round trip. Here the socket is watched once, which also tells at once when the server has hung up.
+for each round trip. Here the socket is watched once, which also tells when the server has hung up.
 Source: PostgreSQL documentation, libpq, asynchronous command processing.
 """
 
@@ -10,6 +10,10 @@ from collections.abc import Sequence
 
 import psycopg
 from psycopg import pq
+
+LOOK_S = 0.25
+"""uvloop tells but once of a socket that ends in error, as it does when the server died before it had read all. Behind
+the server's last words nothing more would be heard: libpq itself has to be asked from time to time."""
 
 Row = tuple[bytes | None, ...]
 """The values of a row in text form."""
@@ -29,6 +33,7 @@ class Wire:
         self._result: pq.abc.PGresult | None = None
         self._lost = False
         self._loop.add_reader(self._socket, self._readable)
+        self._look = self._loop.call_later(LOOK_S, self._look_again)
 
     def is_lost(self) -> bool:
         """Asked before anything is sent, so that nobody has to wonder whether it arrived."""
@@ -81,6 +86,12 @@ class Wire:
         except psycopg.OperationalError as error:
             self._fail(error)
 
+    def _look_again(self) -> None:
+        if self._answer is not None:
+            self._readable()
+        if not self._lost:
+            self._look = self._loop.call_later(LOOK_S, self._look_again)
+
     def _finish(self) -> None:
         answer, result = self._answer, self._result
         if answer is None or answer.done():
@@ -100,5 +111,6 @@ class Wire:
     def _hang_up(self) -> None:
         if not self._lost:
             self._lost = True
+            self._look.cancel()
             self._loop.remove_reader(self._socket)
             self._loop.remove_writer(self._socket)

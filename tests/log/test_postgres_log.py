@@ -10,6 +10,7 @@ from uuid import UUID, uuid4
 import msgspec
 import psycopg
 import pytest
+import uvloop
 from eventsourcing.persistence import IntegrityError, StoredEvent
 from eventsourcing.postgres import PostgresDatastore
 from psycopg import sql
@@ -17,6 +18,7 @@ from psycopg.conninfo import conninfo_to_dict
 
 from adapters.postgres import arrays
 from adapters.postgres.append import APPEND, encode, parameters
+from adapters.postgres.log import PostgresLog
 from adapters.postgres.recorder import LogRecorder
 from adapters.postgres.tail import PostgresTail
 from commands.ports import Appended, LogUnavailableError, OutcomeUnknownError, StaleStreamError
@@ -25,7 +27,8 @@ from domain.event import topic
 from domain.ids import Actor, Position
 from infra.migrate import ROLES
 from services.ports.relaying import StoredRow
-from tests.log.conftest import APP, postgres_logs
+from tests.log.conftest import APP, open_pool, postgres_logs
+from tests.log.dying import dying_server
 from tests.log.ground import RELEASED, RESERVED, Logs, entry, key, write
 from tests.servers import Database
 
@@ -338,3 +341,20 @@ async def test_positions_go_on_after_a_restart_of_the_door(database: Database) -
     for turn in range(3):
         async with postgres_logs(database) as ours:
             assert (await ours.append(write(stream, turn))).first == turn + 1
+
+
+def test_a_server_that_dies_on_an_unread_command_is_noticed_on_the_event_loop_of_production(
+    database: Database,
+) -> None:
+    url = database.url_of(APP)
+
+    async def append_to_a_dying_server() -> None:
+        with dying_server(url) as (its_url, die_at_the_next_command):
+            async with open_pool(url) as pool, PostgresLog(its_url, pool) as log, asyncio.timeout(20):
+                await log.append(entry(write(uuid4(), 0)))
+                die_at_the_next_command()
+                with pytest.raises(OutcomeUnknownError):
+                    await log.append(entry(write(uuid4(), 0)))
+                await log.append(entry(write(uuid4(), 0)))  # over a new connection
+
+    uvloop.run(append_to_a_dying_server())
