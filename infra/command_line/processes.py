@@ -1,0 +1,92 @@
+"""`comfyplus api`, `relay` ...: one process each, and `up`, all of them."""
+
+import importlib
+
+import typer
+
+from infra.command_line.given import fail, given_settings
+from infra.settings import SettingsError
+
+app = typer.Typer()
+
+
+@app.command()
+def api() -> None:
+    """Serve HTTP."""
+    _process("api")
+
+
+@app.command()
+def relay() -> None:
+    """Publish the log to NATS."""
+    _process("relay")
+
+
+@app.command()
+def project() -> None:
+    """Keep the read models up to date."""
+    _process("project")
+
+
+@app.command()
+def dispatch() -> None:
+    """Keep the queue and answer executors."""
+    _process("dispatch")
+
+
+@app.command()
+def errands() -> None:
+    """Do what follows from events: webhooks, erasures, exports, audits."""
+    _process("errands")
+
+
+@app.command()
+def execute() -> None:
+    """Drive a ComfyUI."""
+    _process("execute")
+
+
+@app.command()
+def sandbox(port: int = 8188, host: str = "127.0.0.1") -> None:
+    """Play a ComfyUI that needs no models and no GPU."""
+    from infra.sandbox.server import serve
+    from infra.sandbox.settings import SandboxSettings
+
+    serve(SandboxSettings(directory=given_settings().data / "sandbox", host=host, port=port))
+
+
+@app.command()
+def up() -> None:
+    """Start everything, with embedded servers where the settings name none, and keep it running."""
+    from infra.embedded.child import ChildFailedError
+    from infra.embedded.lock import FolderTakenError
+    from infra.up import up as keep_up
+
+    try:
+        keep_up(given_settings(), print)
+    except (SettingsError, FolderTakenError, ChildFailedError) as error:
+        fail(str(error))
+
+
+@app.command()
+def demo() -> None:
+    """Tell the whole story in the terminal, from an empty folder to a picture with a history."""
+    from infra.demo import demo as tell
+
+    raise typer.Exit(tell(given_settings()))
+
+
+def _process(name: str) -> None:
+    settings = given_settings()
+    module = importlib.import_module(f"infra.processes.{name}")
+    import uvloop
+
+    from infra.embedded.lock import pass_gate
+    from infra.logs import configure
+
+    configure(settings.log_level, name)
+    pass_gate(settings.gate)
+    try:
+        uvloop.run(module.run(settings))
+    except SettingsError as error:
+        fail(str(error))
