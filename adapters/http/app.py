@@ -14,6 +14,7 @@ from adapters.http import (
     auditing,
     auth,
     contracts,
+    deliveries,
     events,
     exports,
     health,
@@ -58,6 +59,7 @@ API = Router(
         past.ADMIN,
         replays.ROUTER,
         webhooks.ROUTER,
+        deliveries.ROUTER,
     ],
 )
 OPENAPI = OpenAPIConfig(
