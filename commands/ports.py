@@ -1,6 +1,6 @@
 """What the commands need of the world: the log and the few things that cannot be decided by rules alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -82,6 +82,14 @@ class ObjectTooLarge(Conflict):
     """More bytes than an object of this kind may have."""
 
 
+class ObjectMissingError(Exception):
+    """There is no such object."""
+
+
+class ObjectsAwayError(Exception):
+    """The object store cannot be reached just now, or did not answer to the end. Asking again soon makes sense."""
+
+
 class EventTooLarge(Conflict):
     """An event must be smaller than MAX_EVENT_BYTES: what is large is kept beside the log."""
 
@@ -121,6 +129,47 @@ class Contents(Protocol):
     async def put(self, body: bytes) -> Digest: ...
 
     async def get(self, digest: Digest) -> bytes | None: ...
+
+
+class Listed(Struct, frozen=True):
+    """An object that is there, and since when: storing it again counts."""
+
+    digest: Digest
+    size_bytes: int
+    stored_at: datetime
+
+
+class Download(Struct, frozen=True):
+    """How whoever follows a link is given an object: under which name, as what, to be shown or kept."""
+
+    name: str
+    media_type: str
+    shown: bool
+
+
+class Objects(Protocol):
+    """Files of any size by the SHA-256 of their bytes. Every method raises ObjectsAwayError."""
+
+    async def put(self, digest: Digest, chunks: AsyncIterator[bytes], limit_bytes: int) -> int:
+        """Returns the size in bytes. Raises WrongDigest, ObjectTooLarge, OSError; then nothing is kept.
+
+        Where it is there already it counts as stored now.
+        """
+
+    async def size(self, digest: Digest) -> int | None:
+        """In bytes; None: there is none."""
+
+    def read(self, digest: Digest, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """The bytes from `start` and before `end`, in pieces. Raises ObjectMissingError before the first."""
+
+    async def link(self, digest: Digest, download: Download) -> str | None:
+        """A URL that gives the object to whoever has it, for some minutes. None: ask `read` and pass it on."""
+
+    async def remove(self, digest: Digest, settled_before: datetime) -> bool:
+        """Whether it is gone: one that was stored since then stays, as somebody may be about to refer to it."""
+
+    def listed(self) -> AsyncIterator[Listed]:
+        """All there are, in no order. What comes or goes meanwhile may be among them or not."""
 
 
 class Credentials(Struct, frozen=True):

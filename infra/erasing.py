@@ -5,8 +5,8 @@ from datetime import timedelta
 from adapters.identity.secrets import ServerSecrets
 from adapters.postgres.erasing import PostgresErasureLedger
 from adapters.postgres.tail import PostgresTail
-from adapters.storage.disk import DiskObjects
 from commands.dispatcher import Dispatcher
+from infra import objects
 from infra.settings import Settings, load_secret
 from infra.wiring import connect, needed, needs, pool
 from projections.belongings import AccountBelongings
@@ -24,12 +24,13 @@ async def erasing(settings: Settings) -> None:
         pool(url, size=2) as connections,
         needs(settings, secrets, app_url) as wants,
         AccountBelongings(connect(project_url)) as belongings,
+        objects.opened(settings) as stored,
     ):
         await Erasing(
             tail,
             PostgresErasureLedger(connections),
             belongings,
-            DiskObjects(settings.data / "objects"),
+            stored,
             Dispatcher(wants),
             settle=timedelta(
                 seconds=4 * settings.lease_s

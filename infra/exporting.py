@@ -6,7 +6,7 @@ from adapters.identity.secrets import ServerSecrets
 from adapters.postgres.exports import PostgresExports
 from adapters.postgres.tail import PostgresTail
 from adapters.storage.archives import DiskArchives
-from adapters.storage.disk import DiskObjects
+from infra import objects
 from infra.settings import Settings, load_secret
 from infra.wiring import needed, needs, pool
 from projections.own import OwnThings
@@ -24,10 +24,11 @@ async def exporting(settings: Settings) -> None:
         pool(url, size=2) as connections,
         pool(query_url, size=2) as queries,
         needs(settings, ServerSecrets(load_secret(settings)), url) as wants,
+        objects.opened(settings) as stored,
     ):
-        things, objects = OwnThings(Reader(queries)), DiskObjects(settings.data / "objects")
+        things = OwnThings(Reader(queries))
         exports, archives = PostgresExports(connections), DiskArchives(folder(settings))
-        await Exporting(tail, exports, archives, Material(things, tail, objects), wants).run()
+        await Exporting(tail, exports, archives, Material(things, tail, stored), wants).run()
 
 
 def folder(settings: Settings) -> Path:

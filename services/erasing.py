@@ -15,13 +15,13 @@ from uuid import UUID
 from commands.dispatcher import Dispatcher
 from commands.erasure import FinishErasure
 from commands.needs import Command
-from commands.ports import Clock, Erasures, LogUnavailableError, OutcomeUnknownError
+from commands.ports import Clock, Erasures, LogUnavailableError, ObjectsAwayError, OutcomeUnknownError
 from commands.runs import CancelRun
 from commands.streams import Context
 from commands.workflows import DeleteWorkflow
 from domain.account import AccountErased
 from domain.event import AnyRecorded, topic
-from domain.ids import AccountId, Actor, Digest, Position
+from domain.ids import AccountId, Actor, Position
 from domain.refusals import Conflict, NotFound
 from services.ports.dispatching import RunLog
 from services.ports.erasing import Belongings, Erased, ErasedObjects, ErasureLedger
@@ -87,7 +87,7 @@ class Erasing:
                                 self._due[erased.account] = await self._go_on(erased)
                         await self._log.grown(POLL_S)
                         await asyncio.sleep(REST_S)
-            except (LogUnavailableError, OutcomeUnknownError) as error:
+            except (LogUnavailableError, ObjectsAwayError, OutcomeUnknownError) as error:
                 logger.warning("erasing waits", extra={"reason": str(error)})
             except Exception:  # the outermost loop: an erasure is never given up
                 logger.exception("erasing failed")
@@ -137,11 +137,9 @@ class Erasing:
         """How many must wait, as they were stored just now."""
         left, settled_before = 0, self._now() - self._settle
         async for digests in self._belongings.objects(account):
-            left += await asyncio.to_thread(self._remove, digests, settled_before)
+            for digest in digests:
+                left += not await self._objects.remove(digest, settled_before)
         return left
-
-    def _remove(self, digests: Sequence[Digest], settled_before: datetime) -> int:
-        return sum(not self._objects.remove(digest, settled_before) for digest in digests)
 
     async def _wish(self, command: Command) -> None:
         context = Context(actor=ACTOR, correlation=self._new_id())

@@ -1,10 +1,9 @@
 """What stands in an export, and in which order. Nothing of it is in memory but a page of rows and a piece of a file."""
 
-import asyncio
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -105,7 +104,7 @@ class Building:
     async def _runs(self) -> AsyncIterator[Row]:
         async for run in self._material.things.runs(self._account):
             for output in run["outputs"]:
-                there = self._material.objects.path(Digest(output["digest"])) is not None
+                there = await self._material.objects.size(Digest(output["digest"])) is not None
                 output["file"] = _output_name(run, output) if there else None
             yield run
 
@@ -120,9 +119,11 @@ class Building:
     async def _add_outputs(self, archive: Archive) -> None:
         async for run in self._counted(self._material.things.runs(self._account)):
             for output in run["outputs"]:
-                path = self._material.objects.path(Digest(output["digest"]))
-                if path is not None:
-                    await archive.add(_output_name(run, output), _pieces(path), packed=True)
+                digest = Digest(output["digest"])
+                if await self._material.objects.size(digest) is not None:
+                    await archive.add(
+                        _output_name(run, output), self._material.objects.read(digest), packed=True
+                    )
 
     async def _history(self, head: Position) -> AsyncIterator[dict[str, Any]]:
         for start in range(0, head + 1, WINDOW):
@@ -195,10 +196,3 @@ async def _array(rows: AsyncIterator[Any]) -> AsyncIterator[bytes]:
             yield bytes(piece)
             piece.clear()
     yield bytes(piece) + b"\n]\n"
-
-
-async def _pieces(path: Path) -> AsyncIterator[bytes]:
-    file: IO[bytes] = await asyncio.to_thread(path.open, "rb")
-    with file:
-        while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
-            yield piece

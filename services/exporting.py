@@ -9,7 +9,7 @@ from collections import Counter
 from datetime import timedelta
 
 from commands.needs import Needs
-from commands.ports import LogUnavailableError
+from commands.ports import LogUnavailableError, ObjectsAwayError
 from services.export_archive import Building, Material, Unwanted
 from services.ports.exporting import Archives, Export, Exports
 from services.ports.relaying import LogTail
@@ -51,14 +51,14 @@ class Exporting:
                         else:
                             await self._build(export)
                     tidying.cancel()
-            except* LogUnavailableError as errors:
+            except* (LogUnavailableError, ObjectsAwayError) as errors:
                 logger.warning("exports wait", extra={"reason": str(errors.exceptions[0])})
             except* Exception:  # the outermost loop: others wait for theirs
                 logger.exception("exporting failed")
             await asyncio.sleep(PAUSE_S)
 
     async def _build(self, export: Export) -> None:
-        """Raises LogUnavailableError: then it is begun again."""
+        """Raises LogUnavailableError, ObjectsAwayError: then it is begun again."""
         extra = {"export": str(export.id), "account": str(export.account)}
         building = Building(export, self._exports, self._material, self._needs)
         try:
@@ -75,7 +75,7 @@ class Exporting:
         except OSError:
             logger.exception("export cannot be written", extra=extra)
             await self._exports.failed(export.id, NO_ROOM, self._needs.now())
-        except LogUnavailableError:
+        except (LogUnavailableError, ObjectsAwayError):
             raise
         except Exception:  # of its material; the next may have better luck
             logger.exception("export failed", extra=extra)

@@ -5,13 +5,14 @@ from typing import Any
 from urllib.parse import quote
 from uuid import UUID
 
-from litestar import Router, get
+from litestar import Request, Response, Router, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
-from litestar.response import File
 
 from adapters.http.answers import ANYBODY, answers
+from adapters.http.files import sent
 from adapters.http.parts import Parts
+from commands.ports import Download
 from domain.ids import Digest, RunId
 from domain.refusals import NotFound
 
@@ -24,36 +25,30 @@ NO_OUTPUT = "There is no such output, or the link has expired: look up the run f
 @get(
     "/outputs/{run:uuid}/{digest:str}/{name:str}",
     security=ANYBODY,
-    responses=answers(200, bytes, 404, media_type="*/*"),
+    responses=answers(200, bytes, 404, 416, media_type="*/*"),
 )
 async def output(
     run: FromPath[UUID],
     digest: FromPath[str],
     name: FromPath[str],
+    request: Request[Any, Any, Any],
     parts: NamedDependency[Parts],
     expires: FromQuery[int] = 0,
     signature: FromQuery[str] = "",
     media_type: FromQuery[str] = "application/octet-stream",
-) -> File:
-    """One file. The signature in the URL is the key to it. 404 for every other URL."""
-    path: Path | None = None
-    named = Digest(digest)
+) -> Response[Any]:
+    """One file, or a part of it (`Range`). The signature in the URL is the key to it. 404 for every other URL.
+
+    Where files are kept in S3 the answer may be 307: the file itself is at the address in `Location`.
+    """
+    answer, named = None, Digest(digest)
     if parts.signatures.check_object_signature(RunId(run), named, expires, signature, parts.now()):
-        path = parts.objects.path(named)
-    if path is None:
+        shown = media_type in INLINE
+        kind = media_type if shown else "application/octet-stream"
+        answer = await sent(parts.objects, named, Download(name, kind, shown), request)
+    if answer is None:
         raise NotFound(NO_OUTPUT)
-    shown = media_type in INLINE
-    return File(
-        path,
-        filename=name,
-        media_type=media_type if shown else "application/octet-stream",
-        content_disposition_type="inline" if shown else "attachment",
-        headers={
-            "Cache-Control": "private, max-age=3600, immutable",
-            "X-Content-Type-Options": "nosniff",
-            "Content-Security-Policy": "default-src 'none'; sandbox",
-        },
-    )
+    return answer
 
 
 def with_urls(run: dict[str, Any], parts: Parts) -> dict[str, Any]:

@@ -1,7 +1,6 @@
 """What the handlers are given: the parts that wiring has opened."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from pathlib import Path
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 from uuid import UUID
 
@@ -10,7 +9,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.http.reads import Reads
 from commands.dispatcher import Dispatcher
-from commands.ports import Clock, EventLog
+from commands.ports import Clock, EventLog, Objects
 from domain.checkpoint import Checkpoint
 from domain.ids import AccountId, Digest, RunId, SessionId
 from domain.seal import Link
@@ -50,12 +49,6 @@ class Ended(Protocol):
     def end(self, thing: AccountId | SessionId) -> None: ...
 
 
-class ObjectStore(Protocol):
-    async def put(self, digest: Digest, chunks: AsyncIterator[bytes], limit_bytes: int) -> int: ...
-
-    def path(self, digest: Digest) -> Path | None: ...
-
-
 class Audit(Protocol):
     """Whether the log is what was sealed."""
 
@@ -76,7 +69,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     reads: Reads
     signatures: Signatures
     ended: Ended
-    objects: ObjectStore
+    objects: Objects
     exports: Exports
     archives: Archives
     live: Live

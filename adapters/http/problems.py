@@ -7,7 +7,14 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from msgspec import Struct
 
-from commands.ports import LogUnavailableError, ObjectTooLarge, OutcomeUnknownError, Outdated, WrongDigest
+from commands.ports import (
+    LogUnavailableError,
+    ObjectsAwayError,
+    ObjectTooLarge,
+    OutcomeUnknownError,
+    Outdated,
+    WrongDigest,
+)
 from domain.refusals import (
     Conflict,
     DomainError,
@@ -36,6 +43,10 @@ class WrongMediaType(DomainError):
     """The body is of a kind that is not read here."""
 
 
+class NotThere(DomainError):
+    """A part was asked for that the file does not have."""
+
+
 class NotYet(DomainError):
     """The answer is not there yet; asking again soon makes sense."""
 
@@ -49,16 +60,19 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     ObjectTooLarge: (413, "Too large"),
     TooLarge: (413, "Too large"),
     WrongMediaType: (415, "Wrong media type"),
+    NotThere: (416, "No such part"),
     WrongDigest: (422, "Wrong digest"),
     Outdated: (412, "Outdated"),
     Conflict: (409, "Conflict"),
     TooMany: (429, "Too many"),
     NotYet: (503, "Not yet"),
     LogUnavailableError: (503, "Temporarily unavailable"),
+    ObjectsAwayError: (503, "Temporarily unavailable"),
     OutcomeUnknownError: (503, "Temporarily unavailable"),
 }
 RETRY_AFTER_S = "1"
 LONGEST = 500
+OBJECTS_AWAY = "The service cannot reach the store of its files at the moment. Please try again."
 UNAVAILABLE = "The service cannot reach its database at the moment. Please try again."
 NO_BODY = "The request has no body; a JSON object is expected."
 OUTCOME_UNKNOWN = (
@@ -99,6 +113,8 @@ def refused(request: Request[Any, Any, Any], error: Exception) -> Response[Probl
     detail = str(error)
     if isinstance(error, LogUnavailableError):
         detail = UNAVAILABLE
+    elif isinstance(error, ObjectsAwayError):
+        detail = OBJECTS_AWAY
     elif isinstance(error, OutcomeUnknownError):
         detail = OUTCOME_UNKNOWN
     answer = problem(status, title, detail, error.errors if isinstance(error, Invalid) else ())
@@ -147,7 +163,7 @@ def failed(request: Request[Any, Any, Any], error: Exception) -> Response[Proble
 
 
 HANDLERS: Any = {
-    **dict.fromkeys((DomainError, LogUnavailableError, OutcomeUnknownError), refused),
+    **dict.fromkeys((DomainError, LogUnavailableError, ObjectsAwayError, OutcomeUnknownError), refused),
     HTTPException: framework_refused,
     Exception: failed,
 }

@@ -7,14 +7,17 @@ import os
 import secrets
 import time
 from collections.abc import AsyncIterator
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
-from commands.ports import ObjectTooLarge, WrongDigest
+from commands.ports import Download, Listed, ObjectMissingError, ObjectTooLarge, WrongDigest
 from domain.ids import Digest
 
 ABANDONED_S = 86_400  # no upload takes that long: whoever wrote it was killed
 HELD_BYTES = 256 * 1024  # of an upload in memory; a smaller one is written in one go
+PIECE_BYTES = 256 * 1024  # of an object that is read; a smaller one costs one visit to a thread
+DIGEST_LENGTH = 64
 
 
 class DiskObjects:
@@ -51,16 +54,44 @@ class DiskObjects:
             raise
         return size
 
-    def path(self, digest: Digest) -> Path | None:
-        """Where the object lies, None if there is none."""
-        path = self._path(digest)
-        return path if path.is_file() else None
+    async def size(self, digest: Digest) -> int | None:
+        """In bytes; None: there is none."""
+        try:
+            return self._path(digest).stat().st_size
+        except FileNotFoundError:
+            return None
 
-    def remove(self, digest: Digest, settled_before: datetime) -> bool:
-        """Whether it is gone: one that was stored since then stays.
+    async def read(self, digest: Digest, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """An open file is whole, whoever removes it meanwhile. Raises ObjectMissingError before the first piece."""
+        try:
+            file, stop, piece = await asyncio.to_thread(_begin, self._path(digest), start, end)
+        except FileNotFoundError as error:
+            raise ObjectMissingError("There is no such object.") from error
+        with file:
+            while piece:
+                yield piece
+                start += len(piece)
+                piece = (
+                    await asyncio.to_thread(file.read, min(PIECE_BYTES, stop - start))
+                    if start < stop
+                    else b""
+                )
 
-        Its time is looked at again once it is taken away: somebody may be storing it again just now.
-        """
+    async def link(self, digest: Digest, download: Download) -> str | None:
+        """A folder has no address."""
+        return None
+
+    async def remove(self, digest: Digest, settled_before: datetime) -> bool:
+        """Whether it is gone: one that was stored since then stays."""
+        return await asyncio.to_thread(self._remove, digest, settled_before)
+
+    async def listed(self) -> AsyncIterator[Listed]:
+        for first in range(256):
+            for found in await asyncio.to_thread(_listed, self._folder / f"{first:02x}"):
+                yield found
+
+    def _remove(self, digest: Digest, settled_before: datetime) -> bool:
+        """Its time is looked at again once it is taken away: somebody may be storing it again just now."""
         path, taken = self._path(digest), self._incoming / f"{digest[:16]}.{secrets.token_hex(8)}"
         try:
             if path.stat().st_mtime >= settled_before.timestamp():
@@ -87,6 +118,31 @@ class DiskObjects:
             _append(temporary, rest, durable=True)
             temporary.replace(path)
         _settle(path.parent)  # also where somebody else put it there a moment ago
+
+
+def _begin(path: Path, start: int, end: int | None) -> tuple[BinaryIO, int, bytes]:
+    """The open file, where to end, and the first piece."""
+    file = path.open("rb")
+    try:
+        size = os.fstat(file.fileno()).st_size
+        end = size if end is None else min(end, size)
+        file.seek(start)
+        return file, end, file.read(max(0, min(PIECE_BYTES, end - start)))
+    except BaseException:
+        file.close()
+        raise
+
+
+def _listed(folder: Path) -> list[Listed]:
+    found = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):
+                if len(entry.name) == DIGEST_LENGTH:
+                    about = entry.stat()
+                    stored_at = datetime.fromtimestamp(about.st_mtime, UTC)
+                    found.append(Listed(Digest(entry.name), about.st_size, stored_at))
+    return found
 
 
 def _append(path: Path, body: bytes | bytearray, *, durable: bool = False) -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 from time import monotonic
 
@@ -10,11 +11,13 @@ import psycopg
 from psycopg import IsolationLevel
 from rich.console import Console
 
+from commands.ports import ObjectMissingError, ObjectsAwayError
 from infra.backup import crypt, manifest, objects, tables
-from infra.backup.folder import BLOCK, Writing
+from infra.backup.folder import Writing
 from infra.backup.manifest import BackupError, Keys, Manifest, ObjectLine, Part
 from infra.embedded.child import ChildFailedError
 from infra.migrate import ledger
+from infra.objects import Store, at_hand
 from infra.operating import owner_database
 from infra.settings import Settings, audit_key_path, derive, load_secret
 from infra.wiring import now
@@ -31,7 +34,7 @@ def backup(settings: Settings, target: Path, passphrase: bytes | None, *, with_o
     try:
         with Console(stderr=True).status("backup") as status:
             made = make(settings, target, passphrase, with_objects=with_objects, say=status.update)
-    except (BackupError, ChildFailedError, psycopg.Error, OSError) as error:
+    except (BackupError, ChildFailedError, ObjectsAwayError, psycopg.Error, OSError) as error:
         print(f"No backup was made. {error}", file=sys.stderr)
         return 1
     size = sum(part.size_bytes for part in made.parts)
@@ -60,7 +63,7 @@ def make(
     with_objects: bool = False,
     say: Say = lambda _: None,
 ) -> Manifest:
-    """Raises BackupError, ChildFailedError, psycopg.Error, OSError."""
+    """Raises BackupError, ChildFailedError, ObjectsAwayError, psycopg.Error, OSError."""
     encryption = crypt.fresh() if passphrase else None
     key = crypt.key(passphrase, encryption) if passphrase and encryption else None
     with owner_database(settings) as url, Writing(target, key) as writing:
@@ -78,7 +81,8 @@ def make(
         parts.append(writing.part(manifest.OBJECTS, (msgspec.json.encode(line) + b"\n" for line in lines)))
         parts.append(writing.part(manifest.KEYS, [msgspec.json.encode(_keys(settings))]))
         if with_objects:
-            parts += _objects(settings.data, lines, writing, say)
+            with at_hand(settings) as store:
+                parts += _objects(store, lines, writing, say)
         made = Manifest(
             format=manifest.FORMAT,
             made_at=made_at,
@@ -130,12 +134,9 @@ def _keys(settings: Settings) -> Keys:
     )
 
 
-def _objects(data: Path, lines: list[ObjectLine], writing: Writing, say: Say) -> Iterator[Part]:
+def _objects(store: Store, lines: list[ObjectLine], writing: Writing, say: Say) -> Iterator[Part]:
     """Those that are there: one that an erasure removed is not to come back."""
     for number, line in enumerate(lines, 1):
         say(f"files {number:,} of {len(lines):,}")
-        try:
-            with objects.path(data, line.digest).open("rb") as file:
-                yield writing.part(f"objects/{line.digest}", iter(lambda file=file: file.read(BLOCK), b""))  # type: ignore[misc]
-        except FileNotFoundError:
-            continue
+        with suppress(ObjectMissingError):
+            yield writing.part(f"objects/{line.digest}", store.read(line.digest))

@@ -1,16 +1,15 @@
 """The files that the log refers to: which they are, whose, and whether they are there."""
 
-import hashlib
-import os
 from collections.abc import Iterable, Iterator
-from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 import msgspec
 import psycopg
 
+from commands.ports import ObjectTooLarge, WrongDigest
 from infra.backup.manifest import BackupError, ObjectLine
+from infra.objects import Store
 
 # Wherever an event names something by digest and size, it is an object, unless it is a document kept beside the log.
 _REFERRING = "SELECT owner, state FROM log.events WHERE position('\\x22646967657374223a'::bytea IN state) > 0"
@@ -35,31 +34,16 @@ def referred(connection: psycopg.Connection) -> Iterator[ObjectLine]:
         yield ObjectLine(digest=digest, size_bytes=sizes[digest], owners=tuple(sorted(owners[digest])))
 
 
-def path(data: Path, digest: str) -> Path:
-    """Where the object store on disk keeps it."""
-    return data / "objects" / digest[:2] / digest
+def is_there(store: Store, line: ObjectLine) -> bool:
+    return store.size(line.digest) == line.size_bytes
 
 
-def is_there(data: Path, line: ObjectLine) -> bool:
-    place = path(data, line.digest)
-    return place.is_file() and place.stat().st_size == line.size_bytes
-
-
-def put(data: Path, line: ObjectLine, blocks: Iterable[bytes]) -> None:
+def put(store: Store, line: ObjectLine, blocks: Iterable[bytes]) -> None:
     """Raises BackupError when it is not what its digest names; then nothing is kept."""
-    place = path(data, line.digest)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    unfinished, sha = place.with_name(f"{place.name}.restoring"), hashlib.sha256()
-    with unfinished.open("wb") as file:
-        for block in blocks:
-            sha.update(block)
-            file.write(block)
-        file.flush()
-        os.fsync(file.fileno())
-    if sha.hexdigest() != line.digest:
-        unfinished.unlink()
-        raise BackupError(f"The file {line.digest} in the backup is another one.")
-    unfinished.replace(place)
+    try:
+        store.put(line.digest, line.size_bytes, blocks)
+    except (ObjectTooLarge, WrongDigest) as error:
+        raise BackupError(f"The file {line.digest} in the backup is another one.") from error
 
 
 def _named(value: Any) -> Iterator[tuple[str, int]]:

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from adapters.postgres.seals import PostgresSeals
 from adapters.storage.erasures import ErasureFile
+from commands.ports import ObjectsAwayError
 from domain.ids import AccountId, Position
 from domain.seal import Link
 from infra.backup import crypt, manifest, objects, tables
@@ -27,6 +28,7 @@ from infra.backup.manifest import BackupError, Keys, Manifest, ObjectLine
 from infra.embedded.child import ChildFailedError
 from infra.embedded.lock import FolderTakenError
 from infra.migrate import MIGRATIONS, ROLES, MigrationChangedError, apply
+from infra.objects import Store, at_hand
 from infra.operating import stopped_database
 from infra.settings import Settings, audit_key_path, erasures_path, role_password
 from services.auditing import verify
@@ -62,7 +64,7 @@ def restore(
             )
     except (
         *(BackupError, ChildFailedError, FolderTakenError, MigrationChangedError),
-        *(psycopg.Error, OSError),
+        *(ObjectsAwayError, psycopg.Error, OSError),
     ) as error:
         print(f"Nothing was restored. {error}", file=sys.stderr)
         return 1
@@ -96,7 +98,8 @@ def bring_back(
     no_erasures: bool = False,
     say: Say = lambda _: None,
 ) -> Restored:
-    """Raises BackupError, ChildFailedError, FolderTakenError, MigrationChangedError, psycopg.Error, OSError."""
+    """Raises BackupError, ChildFailedError, FolderTakenError, MigrationChangedError, ObjectsAwayError, psycopg.Error,
+    OSError."""
     with closing(Reading(path)) as reading:
         made = manifest.read(reading.manifest())
         _check_versions(made)
@@ -115,7 +118,9 @@ def bring_back(
                 say("verifying the seals")
                 _verify(connection, url, made)
                 _keep_keys(settings, keys)
-                missing = _bring_objects(settings.data, made, reading, key, set(erased), say)
+                with at_hand(settings) as store:
+                    missing = _bring_objects(store, made, reading, key, set(erased), say)
+                _list_missing(settings, missing)
                 _keep_erasures(settings, erased)
             say("statistics")
             connection.execute("ANALYZE")
@@ -256,7 +261,7 @@ def _keep_keys(settings: Settings, keys: Keys) -> None:
 
 
 def _bring_objects(
-    data: Path,
+    store: Store,
     made: Manifest,
     reading: Reading,
     key: bytes | None,
@@ -275,16 +280,19 @@ def _bring_objects(
         if line.owners and erased.issuperset(line.owners):
             continue
         name = f"objects/{line.digest}"
-        if not objects.is_there(data, line) and name in inside:
+        if not objects.is_there(store, line) and name in inside:
             say(f"file {line.digest}")
-            objects.put(data, line, reading.blocks(name, key))
-        if not objects.is_there(data, line):
+            objects.put(store, line, reading.blocks(name, key))
+        if not objects.is_there(store, line):
             missing.append(line)
-    listed = data / "missing-objects.txt"
+    return missing
+
+
+def _list_missing(settings: Settings, missing: Sequence[ObjectLine]) -> None:
+    listed = settings.data / "missing-objects.txt"
     listed.unlink(missing_ok=True)
     if missing:
         listed.write_text("".join(f"{line.digest} {line.size_bytes}\n" for line in missing))
-    return missing
 
 
 def _keep_erasures(settings: Settings, erased: dict[AccountId, datetime]) -> None:

@@ -21,9 +21,8 @@ from adapters.postgres.exports import PostgresExports
 from adapters.postgres.public_log import PostgresPublicLog
 from adapters.postgres.tail import PostgresTail
 from adapters.storage.archives import DiskArchives
-from adapters.storage.disk import DiskObjects
 from commands.dispatcher import Dispatcher
-from infra import auditing
+from infra import auditing, objects
 from infra.exporting import folder
 from infra.integrating import integration, keeping
 from infra.settings import Settings, load_secret
@@ -65,6 +64,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
         pool(app_url, size=2) as work,
         pool(app_url, size=4) as public,
         _beside(keeping(settings, wants, secrets)),
+        objects.opened(settings) as stored,
     ):
         live = NatsLive(connection, secrets.holds)
         await live.open()
@@ -74,7 +74,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             reads=Reads(Reader(queries), positions),
             signatures=secrets,
             ended=ended,
-            objects=DiskObjects(settings.data / "objects"),
+            objects=stored,
             exports=PostgresExports(exporting),
             archives=DiskArchives(folder(settings)),
             live=live,

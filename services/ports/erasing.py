@@ -51,5 +51,5 @@ class Belongings(Protocol):
 
 
 class ErasedObjects(Protocol):
-    def remove(self, digest: Digest, settled_before: datetime) -> bool:
+    async def remove(self, digest: Digest, settled_before: datetime) -> bool:
         """Whether it is gone. One that was stored since then is not: a run may be about to refer to it."""

@@ -112,4 +112,10 @@ class OwnLog(Protocol):
 
 
 class StoredObjects(Protocol):
-    def path(self, digest: Digest) -> Path | None: ...
+    """Every method raises ObjectsAwayError."""
+
+    async def size(self, digest: Digest) -> int | None:
+        """In bytes; None: there is none."""
+
+    def read(self, digest: Digest) -> AsyncIterator[bytes]:
+        """Raises ObjectMissingError before the first piece."""

@@ -343,7 +343,7 @@ async def test_a_backup_of_an_older_version_is_brought_to_this_one(
     made = manifest_of(tmp_path / "backup")
     parts = tuple(part for part in made.parts if part.table != "log.seals")  # there were none then
     rewrite(tmp_path / "backup", msgspec.structs.replace(made, parts=parts))
-    bring_back(fresh, tmp_path / "backup", None, no_erasures=True)
+    await asyncio.to_thread(bring_back, fresh, tmp_path / "backup", None, no_erasures=True)
     there = rows(fresh)
     assert (len(there["log.events"]), len(there["log.idempotency"])) == (3, 1)
     assert len(there["log.seals"]) == 1
