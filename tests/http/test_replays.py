@@ -9,6 +9,7 @@ import psycopg
 import pytest
 
 from adapters.http import replays
+from adapters.http.parked import ParkedPage, StoredAnswer
 from infra.rebuilding import rebuilding
 from projections.catalogue import PROJECTIONS
 from projections.jobs import Job
@@ -127,10 +128,10 @@ async def test_an_event_in_the_way_is_shown_and_left_out(own: Whole) -> None:
 
         await eventually(parked)
         page = await root.get("/admin/parked")
-        shaped(replays.ParkedPage, page)
+        shaped(ParkedPage, page)
         path = f"/admin/parked/audit_trail/{position}"
         shown = await root.get(path)
-        shaped(replays.StoredAnswer, shown)
+        shaped(StoredAnswer, shown)
         assert (base64.b64decode(shown["stored"]), shown["text"]) == (STORED, STORED.decode())
         assert (shown["topic"], shown["rebuild"]) == ("tomorrow.invented.v1", False)
         assert (await root.get("/admin/projections/audit_trail"))["state"] == "parked"
