@@ -9,14 +9,12 @@ from litestar.typing import FieldDefinition
 
 from adapters.http.problems import Malformed, WrongMediaType
 from domain.refusals import FieldError, Invalid
+from workflows.reading import NOT_THE_FORM, faults, field_error
 
 T = TypeVar("T")
 
 JSON = "application/json"
 NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
-PATH = re.compile(r"^(?P<reason>.*?)(?: - at `(?P<path>.*)`)?$", re.DOTALL)
-UNKNOWN = re.compile(r"unknown field `(.*?)`")
-MISSING = re.compile(r"missing required field `(.*?)`")
 
 
 def read_json(body: bytes, kind: type[T]) -> T:
@@ -26,7 +24,7 @@ def read_json(body: bytes, kind: type[T]) -> T:
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError as error:
-        raise Invalid("The request does not have the expected form.", _field_error(str(error))) from error
+        raise Invalid(NOT_THE_FORM, *_faults(body, kind, str(error))) from error
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Malformed(f"The body is not valid JSON: {error}.") from error
     except RecursionError as error:
@@ -61,11 +59,9 @@ class StrictBody(AbstractDTO[T]):
         return False
 
 
-def _field_error(message: str) -> FieldError:
-    match = PATH.match(message)
-    assert match is not None
-    path = (match["path"] or "$").removeprefix("$").lstrip(".")
-    named = UNKNOWN.search(message) or MISSING.search(message)
-    if named:
-        path = f"{path}.{named[1]}" if path else named[1]
-    return FieldError(path or "body", match["reason"] + ".")
+def _faults(body: bytes, kind: type[Any], first: str) -> tuple[FieldError, ...]:
+    """All of them where the rest of the body can be read at all."""
+    try:
+        return faults(msgspec.json.decode(body), kind) or (field_error(first),)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError, ValueError):
+        return (field_error(first),)
