@@ -2,7 +2,18 @@
 
 from typing import Any
 
-from commands import accounts, api_keys, backends, erasure, projections, runs, webhooks, workflows
+from commands import (
+    accounts,
+    api_keys,
+    backends,
+    batches,
+    erasure,
+    generating,
+    projections,
+    runs,
+    webhooks,
+    workflows,
+)
 from commands.needs import Command, Handler, Needs
 from commands.streams import Context
 
@@ -23,8 +34,15 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     workflows.DeleteWorkflow: workflows.delete_workflow,
     runs.SubmitRun: runs.submit_run,
     runs.CancelRun: runs.cancel_run,
+    runs.DeleteRun: runs.delete_run,
     runs.ReportRun: runs.report_run,
     runs.LoseAttempt: runs.lose_attempt,
+    generating.Generate: generating.generate,
+    generating.RunGraph: generating.run_graph,
+    generating.Rerun: generating.rerun,
+    batches.GenerateBatch: batches.generate_batch,
+    batches.GenerateGrid: batches.generate_grid,
+    batches.CancelBatch: batches.cancel_batch,
     backends.SeeBackend: backends.see_backend,
     backends.LoseBackend: backends.lose_backend,
     projections.SkipEvent: projections.skip_event,

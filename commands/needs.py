@@ -35,6 +35,8 @@ class Needs(Struct, frozen=True, kw_only=True):
     webhooks: WebhookState
     now: Clock
     new_id: Callable[[], UUID]
+    new_seed: Callable[[], int]
+    """For who wants any; small enough that no JSON reader rounds it."""
     limits: Limits = Limits()
 
 

@@ -128,6 +128,9 @@ class Contents(Protocol):
 
     async def put(self, body: bytes) -> Digest: ...
 
+    async def put_all(self, bodies: Sequence[bytes]) -> Sequence[Digest]:
+        """In the same order; all of them, when it returns."""
+
     async def get(self, digest: Digest) -> bytes | None: ...
 
 

@@ -26,6 +26,11 @@ class CancelRun(Command, frozen=True, kw_only=True):
     run: RunId
 
 
+class DeleteRun(Command, frozen=True, kw_only=True):
+    by: AccountId
+    run: RunId
+
+
 class ReportRun(Command, frozen=True, kw_only=True):
     """What an executor says of the attempt it holds, in order: each fact is one decision."""
 
@@ -75,6 +80,13 @@ async def cancel_run(command: CancelRun, context: Context, needs: Needs) -> Acce
     """Raises NotFound, Conflict when it is over."""
     return await needs.streams.transact(
         context, Change(RUN, command.run, lambda state: run.cancel(state, by=command.by))
+    )
+
+
+async def delete_run(command: DeleteRun, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound, Conflict while it is not over."""
+    return await needs.streams.transact(
+        context, Change(RUN, command.run, lambda state: run.delete(state, by=command.by))
     )
 
 

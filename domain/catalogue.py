@@ -8,6 +8,7 @@ import msgspec
 from domain.account import ACCOUNT, AccountEvent
 from domain.api_key import API_KEY, ApiKeyEvent
 from domain.backend import BACKEND, BackendEvent
+from domain.batch import BATCH, BatchEvent
 from domain.event import AnyDecider, Event, topic
 from domain.personal import PersonalTextError, personal_fields
 from domain.projection import PROJECTION, ProjectionEvent
@@ -61,6 +62,7 @@ UNIONS = (
     ReservationEvent,
     WorkflowEvent,
     RunEvent,
+    BatchEvent,
     BackendEvent,
     ApiKeyEvent,
     WebhookEvent,
@@ -68,7 +70,7 @@ UNIONS = (
 )
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
-    for decider in (ACCOUNT, RESERVATION, WORKFLOW, RUN, BACKEND, API_KEY, WEBHOOK, PROJECTION)
+    for decider in (ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, BACKEND, API_KEY, WEBHOOK, PROJECTION)
 }
 
 

@@ -7,6 +7,7 @@ StreamId = UUID
 AccountId = NewType("AccountId", UUID)
 WorkflowId = NewType("WorkflowId", UUID)
 RunId = NewType("RunId", UUID)
+BatchId = NewType("BatchId", UUID)
 BackendId = NewType("BackendId", UUID)
 SessionId = NewType("SessionId", UUID)
 AttemptId = NewType("AttemptId", UUID)

@@ -20,6 +20,7 @@ from domain.account import (
 )
 from domain.api_key import ApiKeyMade, ApiKeyRevoked
 from domain.backend import BackendLost, BackendSeen
+from domain.batch import BatchEvent
 from domain.event import AnyRecorded, Event
 from domain.ids import StreamId
 from domain.projection import ProjectionEvent
@@ -32,12 +33,16 @@ class PublicEvent(Struct, frozen=True, kw_only=True, tag_field="type", gc=False)
 
 
 class RunSubmitted(PublicEvent, frozen=True, kw_only=True, tag="run.submitted.v1"):
-    """A run waits for a machine."""
+    """A run waits for a machine. `source`: workflow, parameters or graph.
+
+    Where it is no workflow, `workflow` is 00000000-0000-0000-0000-000000000000 and `workflow_version` 0.
+    """
 
     run: UUID
     workflow: UUID
     workflow_version: int
     priority: int
+    source: str = "workflow"
 
 
 class RunStarted(PublicEvent, frozen=True, kw_only=True, tag="run.started.v1"):
@@ -146,11 +151,18 @@ FOR_EVERYBODY = (WorkflowPublished, WorkflowWithdrawn)
 EVERYBODYS: frozenset[type[Event]] = frozenset({workflow.WorkflowPublished, workflow.WorkflowWithdrawn})
 """The domain events that are translated into those."""
 
+NO_WORKFLOW = UUID(int=0)
+"""It was promised that there is one."""
+
 Translation = Callable[[Any, StreamId], PublicEvent]
 
 PUBLIC: dict[type[Event], Translation] = {
     run.RunSubmitted: lambda event, id: RunSubmitted(
-        run=id, workflow=event.workflow, workflow_version=event.workflow_version, priority=event.priority
+        run=id,
+        workflow=event.workflow or NO_WORKFLOW,
+        workflow_version=event.workflow_version or 0,
+        priority=event.priority,
+        source=str(run.source_of(event).__struct_config__.tag),
     ),
     run.RunStarted: lambda event, id: RunStarted(run=id, attempt=event.epoch, backend=event.backend),
     run.OutputStored: lambda event, id: RunOutputStored(
@@ -202,8 +214,9 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *(AccountRegistered, AccountLoggedIn, AccountLoggedOut, SessionRevoked, RoleGiven),
         *(ApiKeyMade, ApiKeyRevoked),
         *(NameReserved, NameReleased),
-        *(run.RunClaimed, run.RunAttemptLost),
+        *(run.RunClaimed, run.RunAttemptLost, run.RunDeleted),
         *(BackendSeen, BackendLost),
+        *get_args(BatchEvent),
         *get_args(WebhookEvent),
         *get_args(ProjectionEvent),
     }

@@ -1,4 +1,4 @@
-"""A run: one execution of a workflow version. It waits, is claimed and started by an executor, and ends once.
+"""A run: one execution of its source. It waits, is claimed and started by an executor, and ends once.
 
 Each attempt has an epoch, 1, 2, 3 ...; what an executor reports is accepted only for the attempt it holds.
 Outputs belong to their attempt: those of a lost attempt do not count.
@@ -12,8 +12,9 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.event import Decider, Event
-from domain.ids import AccountId, Digest, WorkflowId
+from domain.ids import AccountId, BatchId, Digest, RunId, WorkflowId
 from domain.refusals import Conflict, FieldError, Invalid, NotFound
+from domain.source import GraphSource, ParametersSource, Source, WorkflowSource
 from domain.workflow import Content, Requirements
 
 
@@ -65,14 +66,30 @@ class Failure(Struct, frozen=True):
     advice: str = ""
 
 
+class InBatch(Struct, frozen=True):
+    """Its batch, and its place there: 0, 1, 2 ..."""
+
+    id: BatchId
+    place: int
+
+
 class RunSubmitted(Event, frozen=True, kw_only=True, tag="run.submitted.v1"):
+    """`workflow` and its version, or another `source`: see `source_of`.
+
+    `seed`: what the seeds of the graph were set to; None: they are as the source has them.
+    """
+
     owner: AccountId
-    workflow: WorkflowId
-    workflow_version: int
+    workflow: WorkflowId | None = None
+    workflow_version: int | None = None
     graph: Content
     requirements: Requirements = Requirements()
     priority: int = 5
     timeout_s: int = 300
+    source: ParametersSource | GraphSource | None = None
+    seed: int | None = None
+    batch: InBatch | None = None
+    rerun_of: RunId | None = None
 
 
 class RunClaimed(Event, frozen=True, kw_only=True, tag="run.claimed.v1"):
@@ -114,6 +131,10 @@ class RunCancelled(Event, frozen=True, kw_only=True, tag="run.cancelled.v1"):
     by: AccountId
 
 
+class RunDeleted(Event, frozen=True, kw_only=True, tag="run.deleted.v1"):
+    """Its owner wants to see it no more. Its outputs go where nothing else needs them; its history stays."""
+
+
 RunEvent: TypeAlias = (
     RunSubmitted
     | RunClaimed
@@ -124,6 +145,7 @@ RunEvent: TypeAlias = (
     | RunRequeued
     | RunFailed
     | RunCancelled
+    | RunDeleted
 )
 
 
@@ -135,9 +157,10 @@ class Status(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    DELETED = "deleted"
 
 
-OVER = {Status.SUCCEEDED, Status.FAILED, Status.CANCELLED}
+OVER = {Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.DELETED}
 MIN_PRIORITY, MAX_PRIORITY = 1, 10
 MAX_TIMEOUT_S = 24 * 3600
 MAX_OUTPUTS = 1_000  # of one attempt: a batch of pictures, not a film cut into frames
@@ -186,9 +209,20 @@ def evolve(run: Run, event: RunEvent) -> Run:
             return replace(run, status=Status.FAILED)
         case RunCancelled():
             return replace(run, status=Status.CANCELLED)
+        case RunDeleted():
+            return Run(owner=run.owner, status=Status.DELETED, epoch=run.epoch)
 
 
 RUN: Decider[Run, RunEvent] = Decider("run", Run(), evolve, lambda run: run.owner)
+
+
+def source_of(submitted: RunSubmitted) -> Source:
+    """What the run executes. Runs of workflows are stored as they were before there was anything else."""
+    if submitted.source is not None:
+        return submitted.source
+    if submitted.workflow is None or submitted.workflow_version is None:
+        return GraphSource()
+    return WorkflowSource(submitted.workflow, submitted.workflow_version)
 
 
 def submit(run: Run, *, submitted: RunSubmitted) -> list[RunEvent]:
@@ -255,13 +289,28 @@ def lose_attempt(
 
 def cancel(run: Run, *, by: AccountId) -> list[RunEvent]:
     """Stop a run its owner no longer wants. Asking twice is not an error."""
-    if run.owner != by or run.status is Status.UNKNOWN:
-        raise NotFound("There is no such run.")  # a stranger must not learn which ids exist
+    owned(run, by=by)
     if run.status is Status.CANCELLED:
         return []
     if run.status in OVER:
         raise Conflict(f"The run has already {run.status}.")
     return [RunCancelled(by=by)]
+
+
+def delete(run: Run, *, by: AccountId) -> list[RunEvent]:
+    """Put a run that is over out of sight, with its outputs. Asking twice is not an error."""
+    if run.owner == by and run.status is Status.DELETED:
+        return []
+    owned(run, by=by)
+    if run.status not in OVER:
+        raise Conflict("The run is not over yet. Cancel it first.")
+    return [RunDeleted()]
+
+
+def owned(run: Run, *, by: AccountId) -> None:
+    """Raises NotFound: a stranger must not learn which ids exist."""
+    if run.owner != by or run.status in (Status.UNKNOWN, Status.DELETED):
+        raise NotFound("There is no such run.")
 
 
 def held_by(run: Run, *, executor: str) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import secrets
 import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
@@ -47,6 +48,11 @@ def new_id() -> UUID:
     return uuid7()
 
 
+def new_seed() -> int:
+    """Below 2**53: what a browser reads without rounding."""
+    return secrets.randbelow(2**53)
+
+
 @asynccontextmanager
 async def pool(url: str, *, size: int = 8) -> AsyncIterator[AsyncConnectionPool[Any]]:
     """Connections in autocommit mode, opened as they are needed; a broken one is thrown away."""
@@ -65,7 +71,7 @@ async def nats(name: str, url: str | None, **options: Any) -> AsyncIterator[Conn
 
 
 @asynccontextmanager
-async def needs(settings: Settings, secrets: ServerSecrets, url: str) -> AsyncIterator[Needs]:
+async def needs(settings: Settings, server_secrets: ServerSecrets, url: str) -> AsyncIterator[Needs]:
     """What the commands need, on real parts, as the database role that the URL names."""
     async with pool(url) as connections, PostgresLog(url, connections) as log:
         accounts = PostgresAccounts(connections)
@@ -75,12 +81,13 @@ async def needs(settings: Settings, secrets: ServerSecrets, url: str) -> AsyncIt
             accounts=accounts,
             api_keys=PostgresApiKeys(connections),
             passwords=Argon2Passwords(),
-            secrets=secrets,
+            secrets=server_secrets,
             vault=SecretVault(load_secret(settings), accounts.keys),
             erasures=ErasureFile(erasures_path(settings)),
             webhooks=PostgresWebhooks(connections, WebhookBox(load_secret(settings))),
             now=now,
             new_id=new_id,
+            new_seed=new_seed,
             limits=limits(settings),
         )
 

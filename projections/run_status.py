@@ -1,4 +1,4 @@
-"""Run status: each run as its owner sees it, its outputs, and the backends that are there to run it."""
+"""Run status: each run as its owner sees it, its outputs, its batch, and the backends that are there to run it."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -10,8 +10,9 @@ import msgspec
 from msgspec import Struct
 
 from domain.backend import BackendEvent, BackendLost, BackendSeen
+from domain.batch import BatchCancelled, BatchEvent, BatchSubmitted
 from domain.event import AnyRecorded, Event
-from domain.ids import AccountId, RunId, WorkflowId
+from domain.ids import AccountId, BatchId, RunId, WorkflowId
 from domain.refusals import FieldError, Invalid
 from domain.run import (
     Failure,
@@ -20,6 +21,7 @@ from domain.run import (
     RunAttemptLost,
     RunCancelled,
     RunClaimed,
+    RunDeleted,
     RunEvent,
     RunFailed,
     RunRequeued,
@@ -27,14 +29,25 @@ from domain.run import (
     RunSubmitted,
     RunSucceeded,
     Status,
+    source_of,
 )
+from domain.source import ParametersSource
 from projections.paging import TIMED, bounded, page, timed
 from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one
 from projections.rows import Rows
 
+SHOWN_OUTPUTS = 16  # of each run of a batch; a run by itself shows all
 BACKEND_EVENTS = {BackendSeen, BackendLost}
 SHOWN = (Status.QUEUED, Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
+
+
+class SourceRow(Struct, frozen=True):
+    """Of a run that does not execute a workflow as it stands. `values`: the digest of its parameters."""
+
+    kind: str
+    seed: int | None = None
+    values: str | None = None
 
 
 class RunRow(Struct, gc=False):
@@ -42,8 +55,8 @@ class RunRow(Struct, gc=False):
 
     id: UUID
     owner: AccountId
-    workflow: WorkflowId
-    workflow_version: int
+    workflow: WorkflowId | None
+    workflow_version: int | None
     status: Status
     priority: int
     position: int
@@ -56,6 +69,23 @@ class RunRow(Struct, gc=False):
     ended_at: datetime | None = None
     not_before: datetime | None = None
     execution_s: float | None = None
+    source: SourceRow | None = None
+    batch: UUID | None = None
+    place: int | None = None
+    rerun_of: UUID | None = None
+
+
+class BatchRow(Struct, gc=False):
+    """`plan`: the digest of what was varied for each of its runs."""
+
+    id: UUID
+    owner: AccountId
+    runs: int
+    varied: tuple[str, ...]
+    plan: str
+    submitted_at: datetime
+    position: int
+    cancelled_at: datetime | None = None
 
 
 class OutputRow(Struct, gc=False):
@@ -86,11 +116,16 @@ class BackendRow(Struct, gc=False):
 
 def _run(recorded: AnyRecorded) -> Iterable[UUID]:
     """A run that is submitted is not there yet."""
-    return (recorded.stream,) if type(recorded.event) in CHANGES else ()
+    event = type(recorded.event)
+    return (recorded.stream,) if event in CHANGES or event is RunDeleted else ()
 
 
 def _lost_outputs(recorded: AnyRecorded) -> Iterable[UUID]:
-    return (recorded.stream,) if type(recorded.event) is RunAttemptLost else ()
+    return (recorded.stream,) if type(recorded.event) in (RunAttemptLost, RunDeleted) else ()
+
+
+def _batch(recorded: AnyRecorded) -> Iterable[UUID]:
+    return (recorded.stream,) if type(recorded.event) is BatchCancelled else ()
 
 
 def _backend(recorded: AnyRecorded) -> Iterable[str]:
@@ -100,6 +135,7 @@ def _backend(recorded: AnyRecorded) -> Iterable[str]:
 
 RUNS = Table("runs", RunRow, ("id",), _run)
 OUTPUTS = Table("outputs", OutputRow, ("run", "node", "index"), _lost_outputs)
+BATCHES = Table("batches", BatchRow, ("id",), _batch)
 BACKENDS = Table("backends", BackendRow, ("name",), _backend)
 
 
@@ -114,15 +150,34 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
         case RunSubmitted():
             position, status = recorded.position, Status.QUEUED
             number, priority = event.workflow_version, event.priority
-            buffer["runs"].put(
-                RunRow(recorded.stream, event.owner, event.workflow, number, status, priority, position, at)
+            run = RunRow(recorded.stream, event.owner, event.workflow, number, status, priority, position, at)
+            run.source, run.rerun_of = _source(event), event.rerun_of
+            if event.batch is not None:
+                run.batch, run.place = event.batch.id, event.batch.place
+            buffer["runs"].put(run)
+        case RunDeleted():
+            buffer["runs"].remove(recorded.stream)
+            buffer["outputs"].remove_of(recorded.stream)
+        case BatchSubmitted(owner=owner, runs=runs, varied=varied, plan=plan):
+            buffer["batches"].put(
+                BatchRow(recorded.stream, owner, len(runs), varied, plan.digest, at, recorded.position)
             )
+        case BatchCancelled():
+            buffer["batches"].change(recorded.stream, cancelled_at=at, position=recorded.position)
         case BackendSeen(name=name, executor=executor, comfyui_version=comfyui_version, device=device):
             buffer["backends"].put(BackendRow(name, True, executor, comfyui_version, device, "", at))
         case BackendLost(name=name, reason=reason):
             buffer["backends"].change(name, live=False, reason=reason, since=at)
         case _:
             pass
+
+
+def _source(event: RunSubmitted) -> SourceRow | None:
+    if event.source is None and event.seed is None:
+        return None  # as most are
+    source = source_of(event)
+    values = source.values.digest if isinstance(source, ParametersSource) else None
+    return SourceRow(str(source.__struct_config__.tag), event.seed, values)
 
 
 Outputs: TypeAlias = Rows[OutputRow]
@@ -196,11 +251,11 @@ CHANGES: dict[type[Event], Callable[[RunRow, Any, datetime, Outputs], None]] = {
 
 RUN_STATUS = Projection(
     name="run_status",
-    version=1,
+    version=2,
     sql=Path(__file__).with_suffix(".sql"),
-    tables=(RUNS, OUTPUTS, BACKENDS),
+    tables=(RUNS, OUTPUTS, BATCHES, BACKENDS),
     fold=fold,
-    events=(*get_args(RunEvent), *get_args(BackendEvent)),
+    events=(*get_args(RunEvent), *get_args(BatchEvent), *get_args(BackendEvent)),
     reads=frozenset({"at"}),
 )
 
@@ -208,7 +263,10 @@ _RUN = """'id', run.id, 'owner', run.owner, 'workflow', run.workflow, 'workflow_
     'status', run.status, 'priority', run.priority, 'backend', run.backend, 'epoch', run.epoch,
     'attempts_lost', run.attempts_lost, 'failure', run.failure, 'submitted_at', run.submitted_at,
     'started_at', run.started_at, 'ended_at', run.ended_at, 'not_before', run.not_before,
-    'execution_s', run.execution_s, 'position', run.position"""
+    'execution_s', run.execution_s, 'position', run.position, 'batch', run.batch, 'place', run.place,
+    'rerun_of', run.rerun_of,
+    'source', json_build_object(
+        'kind', coalesce(run.source ->> 'kind', 'workflow'), 'seed', run.source -> 'seed')"""
 _OUTPUT = """'node', output.node, 'index', output.index, 'name', output.name, 'digest', output.digest,
     'media_type', output.media_type, 'size_bytes', output.size_bytes, 'width', output.width,
     'height', output.height, 'thumbnails', output.thumbnails"""
@@ -220,12 +278,14 @@ def shown(run: RunRow, outputs: Iterable[OutputRow]) -> dict[str, Any]:
         {name: value for name, value in msgspec.structs.asdict(output).items() if name not in _UNSHOWN}
         for output in sorted(outputs, key=lambda output: (output.node, output.index))
     ]
-    return msgspec.structs.asdict(run) | {"outputs": files}
+    source = run.source or SourceRow("workflow")
+    told = {"outputs": files, "source": {"kind": source.kind, "seed": source.seed}, "values": source.values}
+    return msgspec.structs.asdict(run) | told
 
 
 _UNSHOWN = {"run", "owner", "epoch", "at"}
 _ONE = f"""
-SELECT convert_to(json_build_object({_RUN}, 'outputs', coalesce((
+SELECT convert_to(json_build_object({_RUN}, 'values', run.source -> 'values', 'outputs', coalesce((
     SELECT json_agg(json_build_object({_OUTPUT}) ORDER BY output.node, output.index)
     FROM read.outputs AS output WHERE output.run = run.id
 ), '[]'))::text, 'UTF8')
@@ -237,6 +297,37 @@ _OWN = page(
         AND (%(status)s::text IS NULL OR run.status = %(status)s)
         AND (%(workflow)s::uuid IS NULL OR run.workflow = %(workflow)s)
     ORDER BY run.submitted_at DESC, run.id DESC LIMIT %(limit)s::int + 1""",
+    TIMED,
+)
+_BATCH = f"""
+SELECT convert_to(json_build_object('id', batch.id, 'varied', batch.varied, 'plan', batch.plan,
+    'submitted_at', batch.submitted_at, 'cancelled_at', batch.cancelled_at, 'position', batch.position,
+    'total', batch.runs, 'runs', coalesce((
+        SELECT json_agg(json_build_object({_RUN}, 'outputs', coalesce((
+            SELECT json_agg(json_build_object({_OUTPUT}) ORDER BY output.node, output.index)
+            FROM (
+                SELECT node, index, name, digest, media_type, width, height, size_bytes, thumbnails
+                FROM read.outputs WHERE run = run.id ORDER BY node, index LIMIT {SHOWN_OUTPUTS}
+            ) AS output
+        ), '[]')) ORDER BY run.place)
+        FROM read.runs AS run WHERE run.batch = batch.id
+    ), '[]'))::text, 'UTF8')
+FROM read.batches AS batch WHERE batch.id = %(id)s
+""".encode()
+_OWN_BATCHES = page(
+    """SELECT json_build_object('id', batch.id, 'varied', batch.varied, 'total', batch.runs,
+        'submitted_at', batch.submitted_at, 'cancelled_at', batch.cancelled_at, 'position', batch.position,
+        'progress', (
+            SELECT json_build_object(
+                'queued', count(*) FILTER (WHERE run.status = 'queued'),
+                'running', count(*) FILTER (WHERE run.status = 'running'),
+                'succeeded', count(*) FILTER (WHERE run.status = 'succeeded'),
+                'failed', count(*) FILTER (WHERE run.status = 'failed'),
+                'cancelled', count(*) FILTER (WHERE run.status = 'cancelled')
+            ) FROM read.runs AS run WHERE run.batch = batch.id
+        )) AS item, batch.submitted_at AS at, batch.id FROM read.batches AS batch
+    WHERE batch.owner = %(owner)s AND (batch.submitted_at, batch.id) < (%(at)s, %(after)s)
+    ORDER BY batch.submitted_at DESC, batch.id DESC LIMIT %(limit)s::int + 1""",
     TIMED,
 )
 _OUTPUT_AT = f"""
@@ -273,6 +364,18 @@ async def own_runs(
     at, id = timed(after)
     parameters: dict[str, Any] = {"owner": owner, "at": at, "after": id, "limit": bounded(limit)}
     return await one(cursor, _OWN, parameters | {"status": status, "workflow": workflow}) or b""
+
+
+async def batch(cursor: Cursor, id: BatchId) -> bytes | None:
+    """One's own batch with its runs, in order, and the first outputs of each."""
+    return await one(cursor, _BATCH, {"id": id})
+
+
+async def own_batches(cursor: Cursor, owner: AccountId, limit: int, after: str | None = None) -> bytes:
+    """An account's batches, newest first, and how many of their runs are where. Raises Invalid."""
+    at, id = timed(after)
+    parameters = {"owner": owner, "at": at, "after": id, "limit": bounded(limit)}
+    return await one(cursor, _OWN_BATCHES, parameters) or b""
 
 
 async def output(cursor: Cursor, run: RunId, node: str, index: int) -> bytes | None:

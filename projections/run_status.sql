@@ -1,8 +1,8 @@
 CREATE TABLE runs (
     id uuid NOT NULL,
     owner uuid NOT NULL,
-    workflow uuid NOT NULL,
-    workflow_version bigint NOT NULL,
+    workflow uuid,
+    workflow_version bigint,
     status text NOT NULL,
     priority bigint NOT NULL,
     position bigint NOT NULL,
@@ -14,7 +14,11 @@ CREATE TABLE runs (
     started_at timestamptz,
     ended_at timestamptz,
     not_before timestamptz,
-    execution_s double precision
+    execution_s double precision,
+    source jsonb,
+    batch uuid,
+    place bigint,
+    rerun_of uuid
 ) WITH (fillfactor = 80);
 
 CREATE TABLE outputs (
@@ -33,6 +37,17 @@ CREATE TABLE outputs (
     at timestamptz NOT NULL
 );
 
+CREATE TABLE batches (
+    id uuid NOT NULL,
+    owner uuid NOT NULL,
+    runs bigint NOT NULL,
+    varied jsonb NOT NULL,
+    plan text NOT NULL,
+    submitted_at timestamptz NOT NULL,
+    position bigint NOT NULL,
+    cancelled_at timestamptz
+);
+
 CREATE TABLE backends (
     name text NOT NULL,
     live boolean NOT NULL,
@@ -48,10 +63,14 @@ CREATE TABLE backends (
 ALTER TABLE runs ADD CONSTRAINT runs_pkey PRIMARY KEY (id);
 CREATE INDEX runs_owner_idx ON runs (owner, submitted_at DESC, id DESC);
 CREATE INDEX runs_workflow_idx ON runs (owner, workflow, submitted_at DESC, id DESC);
+CREATE INDEX runs_batch_idx ON runs (batch, place) WHERE batch IS NOT NULL;
 ALTER TABLE outputs ADD CONSTRAINT outputs_pkey PRIMARY KEY (run, node, index);
+ALTER TABLE batches ADD CONSTRAINT batches_pkey PRIMARY KEY (id);
+CREATE INDEX batches_owner_idx ON batches (owner, submitted_at DESC, id DESC);
 ALTER TABLE backends ADD CONSTRAINT backends_pkey PRIMARY KEY (name);
 
 CREATE POLICY own ON runs FOR SELECT TO comfyplus_query USING (owner = (SELECT read.viewer()));
+CREATE POLICY own ON batches FOR SELECT TO comfyplus_query USING (owner = (SELECT read.viewer()));
 CREATE POLICY own ON outputs FOR SELECT TO comfyplus_query USING (owner = (SELECT read.viewer()));
 CREATE POLICY logged_in ON backends FOR SELECT TO comfyplus_query
     USING ((SELECT read.viewer()) IS NOT NULL);

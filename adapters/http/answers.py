@@ -138,13 +138,25 @@ class OutputAnswer(Struct):
     url: Url
 
 
+class SourceAnswer(Struct):
+    """`seed`: what was drawn or set for this run. `parameters`: of a run that was made from some."""
+
+    kind: Literal["workflow", "parameters", "graph"]
+    seed: int | None
+    parameters: Annotated[dict[str, Any], Meta(description="Not in lists.")] | UnsetType = UNSET
+
+
 class RunSummary(Struct):
     """`failure`: of the last attempt that came to nothing, until one succeeds."""
 
     id: UUID
     owner: UUID
-    workflow: UUID
-    workflow_version: int
+    source: SourceAnswer
+    workflow: Annotated[UUID | None, Meta(description="Null where the source is another one.")]
+    workflow_version: int | None
+    rerun_of: UUID | None
+    batch: UUID | None
+    place: Annotated[int | None, Meta(description="In its batch: 0, 1, 2 ...")]
     status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
     priority: int
     backend: str | None
@@ -166,6 +178,51 @@ class RunAnswer(RunSummary):
 
 class RunPage(Struct):
     items: list[RunSummary]
+    next_cursor: Cursor
+
+
+class BatchProgress(Struct):
+    """How many of its runs are where; those that were deleted are nowhere."""
+
+    queued: int
+    running: int
+    succeeded: int
+    failed: int
+    cancelled: int
+
+
+class BatchSummary(Struct):
+    id: UUID
+    varied: Annotated[list[str], Meta(description="The parameters that differ.", examples=[["cfg"]])]
+    total: Annotated[int, Meta(description="How many runs it began with.", examples=[4])]
+    submitted_at: datetime
+    cancelled_at: datetime | None
+    position: int
+    progress: BatchProgress
+
+
+class BatchRunAnswer(RunSummary, kw_only=True):
+    """`varied`: its values of what differs. `outputs`: the first 16."""
+
+    varied: dict[str, Any]
+    outputs: list[OutputAnswer]
+
+
+class GroupAnswer(Struct):
+    """The runs that had this value."""
+
+    parameter: str
+    value: Any
+    runs: list[UUID]
+
+
+class BatchAnswer(BatchSummary):
+    runs: list[BatchRunAnswer]
+    groups: list[GroupAnswer]
+
+
+class BatchPage(Struct):
+    items: list[BatchSummary]
     next_cursor: Cursor
 
 

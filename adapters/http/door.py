@@ -17,6 +17,8 @@ PROTECTING = (
     (b"cache-control", b"no-store"),  # answers are somebody's; what may be kept says so itself
 )
 ENDLESS = "/live"
+WAITS = "/generate/sync"
+WAITS_S = 120.0  # for the answer, once the request is there
 
 
 class Door:
@@ -33,16 +35,18 @@ class Door:
             return
         if scope["method"] == "HEAD" and not scope["path"].endswith(ENDLESS):
             scope = {**scope, "method": "GET"}  # the server leaves the body out
-        await _Exchange(receive, send, self._patience_s).run(self._app, scope)
+        answer_s = self._patience_s + (WAITS_S if scope["path"].endswith(WAITS) else 0.0)
+        await _Exchange(receive, send, self._patience_s, answer_s).run(self._app, scope)
 
 
 class _Exchange:
     """One request and its answer. One timer for both: asyncio.timeout would be set anew with every message."""
 
-    def __init__(self, receive: Receive, send: Send, patience_s: float) -> None:
+    def __init__(self, receive: Receive, send: Send, patience_s: float, answer_s: float) -> None:
         self._receive = receive
         self._send = send
         self._patience_s = patience_s
+        self._answer_s = answer_s
         self._loop = asyncio.get_running_loop()
         self._task = asyncio.current_task()
         self._heard = self._loop.time()
@@ -77,7 +81,8 @@ class _Exchange:
         await self._send(message)
 
     def _look(self) -> None:
-        left_s = self._heard + self._patience_s - self._loop.time()
+        patience_s = self._answer_s if self._received else self._patience_s
+        left_s = self._heard + patience_s - self._loop.time()
         if left_s > 0:
             self._timer = self._loop.call_later(left_s, self._look)
         elif not self._started and self._task is not None:

@@ -16,6 +16,7 @@ from adapters.http.callers import Caller
 from adapters.http.outputs import with_urls
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader, json_response
+from adapters.http.sources import with_source
 from adapters.http.versions import NO_VERSION, with_graphs
 from commands.past import FORMS, Past, as_it_was, read_moment, there
 from domain.account import ACCOUNT, Role
@@ -120,11 +121,11 @@ async def past_workflow(id: UUID, as_of: str, parts: Parts, by: AccountId | None
 async def past_run(id: UUID, as_of: str, parts: Parts, by: AccountId) -> Response[bytes]:
     """Raises Invalid, NotFound."""
     found: Past[Run] = await as_it_was(parts.log, RUN, id, read_moment(as_of))
-    there(found.then.owner == by and found.then.status is not Status.UNKNOWN, "run")
+    there(found.then.owner == by and found.then.status not in (Status.UNKNOWN, Status.DELETED), "run")
     tables = past.rows(RUN_STATUS, found.events)
     (run,) = tables["runs"]
     row = msgspec.to_builtins(run_status.shown(run, tables["outputs"]))
-    return json_response(msgspec.json.encode(with_urls(row, parts)))
+    return json_response(msgspec.json.encode(with_urls(await with_source(row, parts), parts)))
 
 
 @get("/admin/accounts/{account:uuid}", responses=answers(200, AccountAnswer, 401, 403, 404, 422))

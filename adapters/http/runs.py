@@ -4,10 +4,10 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, get, post
+from litestar import Response, Router, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
 from adapters.http.answers import HistoryPage, RunAnswer, RunPage, answers
 from adapters.http.auth import Moved
@@ -17,7 +17,10 @@ from adapters.http.outputs import with_urls
 from adapters.http.parts import Parts
 from adapters.http.past import AsOf, past_run
 from adapters.http.reads import Reader, json_response
-from commands.runs import CancelRun, SubmitRun, Submitted
+from adapters.http.sources import with_source
+from adapters.http.versions import Graph
+from commands.generating import Rerun, RunGraph
+from commands.runs import CancelRun, DeleteRun, SubmitRun, Submitted
 from commands.streams import Context
 from domain.ids import Position, RunId, WorkflowId
 from domain.run import RUN, Status
@@ -44,6 +47,31 @@ class Accepted(Struct, frozen=True):
     position: Position
 
 
+class GraphBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    graph: Graph
+    priority: Priority = 5
+
+
+class RerunBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is left out stays as it was."""
+
+    seed: Annotated[int, Meta(description="-1: any.", examples=[-1])] | UnsetType = UNSET
+    parameters: (
+        Annotated[
+            dict[str, Any],
+            Meta(description="Of a run that was made from parameters: those to change.", examples=[{}]),
+        ]
+        | UnsetType
+    ) = UNSET
+    priority: Priority | UnsetType = UNSET
+
+
+def accepted_run(submitted: Submitted, parts: Parts) -> Response[Accepted]:
+    url = f"{parts.public_url}/api/v1/runs/{submitted.id}"
+    accepted = Accepted(submitted.id, url, f"{url}/cancel", f"{url}/live", submitted.position)
+    return Response(accepted, status_code=202, headers={"Location": url})
+
+
 @post(
     "/workflows/{workflow:uuid}/runs",
     dto=StrictBody[SubmitBody],
@@ -68,9 +96,26 @@ async def submit(
         ),
         context,
     )
-    url = f"{parts.public_url}/api/v1/runs/{submitted.id}"
-    accepted = Accepted(submitted.id, url, f"{url}/cancel", f"{url}/live", submitted.position)
-    return Response(accepted, status_code=202, headers={"Location": url})
+    return accepted_run(submitted, parts)
+
+
+@post(
+    "/runs",
+    dto=StrictBody[GraphBody],
+    return_dto=None,
+    status_code=202,
+    responses=answers(202, Accepted, 401, 409, 413, 415, 422),
+)
+async def run_graph(
+    data: JSONBody[GraphBody],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    context: NamedDependency[Context],
+) -> Response[Accepted]:
+    """Run a graph in API format once, without keeping it as a workflow."""
+    wish = RunGraph(by=caller.account, graph=data.graph, priority=data.priority)
+    submitted: Submitted = await parts.commands.run(wish, context)
+    return accepted_run(submitted, parts)
 
 
 @get("/runs", responses=answers(200, RunPage, 401, 422))
@@ -106,7 +151,50 @@ async def show(
     row: dict[str, Any] = msgspec.json.decode(await reader.one(run_status.run, run, missing=NO_RUN))
     if row["status"] == Status.QUEUED and not await reader.ask(run_status.live_backends):
         row["waiting_for"] = NOBODY_THERE
-    return json_response(msgspec.json.encode(with_urls(row, parts)))
+    return json_response(msgspec.json.encode(with_urls(await with_source(row, parts), parts)))
+
+
+@post(
+    "/runs/{run:uuid}/rerun",
+    dto=StrictBody[RerunBody],
+    return_dto=None,
+    status_code=202,
+    responses=answers(202, Accepted, 401, 404, 409, 415, 422),
+)
+async def run_again(
+    run: FromPath[UUID],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    context: NamedDependency[Context],
+    data: JSONBody[RerunBody] = RerunBody(),
+) -> Response[Accepted]:
+    """Execute once more what a run of yours executed: the very same, or with another seed, priority or parameters.
+
+    A new seed replaces every seed in a graph; 422 where it has none.
+    """
+    submitted: Submitted = await parts.commands.run(
+        Rerun(
+            by=caller.account,
+            run=RunId(run),
+            changes=None if data.parameters is UNSET else data.parameters,
+            seed=None if data.seed is UNSET else data.seed,
+            priority=None if data.priority is UNSET else data.priority,
+        ),
+        context,
+    )
+    return accepted_run(submitted, parts)
+
+
+@delete("/runs/{run:uuid}", status_code=200, responses=answers(200, Moved, 401, 404, 409))
+async def remove(
+    run: FromPath[UUID],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    context: NamedDependency[Context],
+) -> Moved:
+    """Put a run that is over out of sight. Its outputs go where nothing else needs them; its history stays."""
+    accepted = await parts.commands.run(DeleteRun(by=caller.account, run=RunId(run)), context)
+    return Moved(accepted.position)
 
 
 @post("/runs/{run:uuid}/cancel", status_code=202, responses=answers(202, Moved, 401, 404, 409))
@@ -133,4 +221,6 @@ async def history(
     return await reader.history(run, RUN.kind, limit=limit, cursor=cursor, missing=NO_RUN)
 
 
-ROUTER = Router("/", route_handlers=[submit, mine, show, cancel, history], tags=["runs"])
+ROUTER = Router(
+    "/", route_handlers=[submit, run_graph, mine, show, run_again, remove, cancel, history], tags=["runs"]
+)

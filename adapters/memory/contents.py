@@ -1,5 +1,6 @@
 """Documents beside the log, in memory."""
 
+from collections.abc import Sequence
 from hashlib import sha256
 
 from domain.ids import Digest
@@ -15,6 +16,9 @@ class MemoryContents:
         digest = Digest(sha256(body).hexdigest())
         self.kept.setdefault(digest, body)
         return digest
+
+    async def put_all(self, bodies: Sequence[bytes]) -> Sequence[Digest]:
+        return [await self.put(body) for body in bodies]
 
     async def get(self, digest: Digest) -> bytes | None:
         return self.kept.get(digest)

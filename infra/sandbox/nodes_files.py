@@ -22,6 +22,14 @@ def _load(call: Call, inputs: Values) -> Result:
         return Result(((image.convert("RGB"),), (ImageChops.invert(alpha),)))
 
 
+def _load_mask(call: Call, inputs: Values) -> Result:
+    """One channel as it is, but for alpha: what cannot be seen is masked."""
+    with Image.open(call.folders.annotated(inputs["image"])) as opened:
+        image = ImageOps.exif_transpose(opened).convert("RGBA")
+    channel = image.getchannel(inputs["channel"][0].upper())
+    return Result(((ImageChops.invert(channel) if inputs["channel"] == "alpha" else channel,),))
+
+
 def _check_exists(folders: Folders, name: Any) -> str | None:
     """Only that the path exists, wherever it leads: the original checks no more."""
     return None if folders.annotated(str(name)).exists() else f"Invalid image file: {name}"
@@ -79,6 +87,18 @@ CLASSES = (
         required={"image": Input(Folders.input_images, {"image_upload": True})},
         outputs=("IMAGE", "MASK"),
         title="Load Image",
+        check=("image", _check_exists),
+        fingerprint=lambda folders, inputs: file_fingerprint(folders.annotated(inputs["image"])),
+    ),
+    NodeClass(
+        name="LoadImageMask",
+        run=_load_mask,
+        required={
+            "image": Input(Folders.input_images, {"image_upload": True}),
+            "channel": Input(("alpha", "red", "green", "blue")),
+        },
+        outputs=("MASK",),
+        title="Load Image (as Mask)",
         check=("image", _check_exists),
         fingerprint=lambda folders, inputs: file_fingerprint(folders.annotated(inputs["image"])),
     ),

@@ -6,7 +6,7 @@ The picture is determined by the inputs: same seed, prompt and models, same pixe
 from hashlib import sha256
 
 from msgspec import Struct
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFilter
 
 from infra.sandbox.folders import Folders
 from infra.sandbox.model_file import check_model_file
@@ -151,6 +151,27 @@ def _encode(call: Call, inputs: Values) -> Result:
     return Result((Latent(width=width, height=height, batch=len(images), recipe=(f"from {digest[:16]}",)),))
 
 
+def _encode_for_inpaint(call: Call, inputs: Values) -> Result:
+    (latent,) = _encode(call, inputs).values
+    mask = inputs["mask"][0].resize((latent.width, latent.height))
+    if inputs["grow_mask_by"] > 1:
+        mask = mask.filter(ImageFilter.MaxFilter(inputs["grow_mask_by"] // 2 * 2 + 1))
+    under = f"under {sha256(mask.tobytes()).hexdigest()[:16]}"
+    return Result(
+        (
+            Latent(
+                width=latent.width, height=latent.height, batch=latent.batch, recipe=(*latent.recipe, under)
+            ),
+        )
+    )
+
+
+def _repeat(call: Call, inputs: Values) -> Result:
+    latent: Latent = inputs["samples"]
+    batch = latent.batch * inputs["amount"]
+    return Result((Latent(width=latent.width, height=latent.height, batch=batch, recipe=latent.recipe),))
+
+
 def _backdrop(latent: Latent, number: int, progress: float, longest: int) -> Image.Image:
     """Four colours out of the recipe's digest, blurred into one another; paler while unfinished."""
     digest = sha256(repr((latent.recipe, number)).encode()).digest()
@@ -262,5 +283,29 @@ CLASSES = (
         outputs=("LATENT",),
         title="VAE Encode",
         category="latent",
+    ),
+    NodeClass(
+        name="VAEEncodeForInpaint",
+        run=_encode_for_inpaint,
+        required={
+            "pixels": Input("IMAGE"),
+            "vae": Input("VAE"),
+            "mask": Input("MASK"),
+            "grow_mask_by": Input("INT", {"default": 6, "min": 0, "max": 64, "step": 1}),
+        },
+        outputs=("LATENT",),
+        title="VAE Encode (for Inpainting)",
+        category="latent/inpaint",
+    ),
+    NodeClass(
+        name="RepeatLatentBatch",
+        run=_repeat,
+        required={
+            "samples": Input("LATENT"),
+            "amount": Input("INT", {"default": 1, "min": 1, "max": 64}),
+        },
+        outputs=("LATENT",),
+        title="Repeat Latent Batch",
+        category="latent/batch",
     ),
 )

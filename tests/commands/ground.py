@@ -1,6 +1,7 @@
 """Every command in memory: real decisions, a real catalogue, a clock that tests move."""
 
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -83,6 +84,7 @@ def make_ground() -> Ground:
         webhooks=webhooks,
         now=now,
         new_id=uuid4,
+        new_seed=count(1000).__next__,
         limits=Limits(graph_bytes=10_000),
     )
     made = Ground(log, contents, accounts, vault, erasures, webhooks, Dispatcher(needs))

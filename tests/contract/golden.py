@@ -14,22 +14,26 @@ from domain.account import (
 )
 from domain.api_key import ApiKeyMade, ApiKeyRevoked, Scope
 from domain.backend import BackendLost, BackendSeen
+from domain.batch import BatchCancelled, BatchSubmitted
 from domain.event import Event, topic
-from domain.ids import Position
+from domain.ids import BatchId, Position, RunId
 from domain.personal import Personal
 from domain.projection import ProjectionEventSkipped, ProjectionSkipWithdrawn
 from domain.reservation import NameReleased, NameReserved
 from domain.run import (
+    InBatch,
     OutputStored,
     RunAttemptLost,
     RunCancelled,
     RunClaimed,
+    RunDeleted,
     RunFailed,
     RunRequeued,
     RunStarted,
     RunSubmitted,
     RunSucceeded,
 )
+from domain.source import ParametersSource
 from domain.webhook import (
     Reason,
     WebhookChanged,
@@ -55,6 +59,7 @@ from tests.domain.facts import ANN, NOON, SESSION, WORKFLOW_ID, bad_node, conten
 
 FOLDER = Path(__file__).parent / "golden"
 
+RUN_ID = RunId(UUID(int=0x2C))
 REQUIREMENTS = Requirements(("KSampler", "SaveImage"), ("checkpoints/sd15.safetensors",))
 EXAMPLES: tuple[Event, ...] = (
     AccountRegistered(account=ANN, username=Personal(sealed="bm9uY2UgYW5kIGNpcGhlcnRleHQ=")),
@@ -90,7 +95,14 @@ EXAMPLES: tuple[Event, ...] = (
         requirements=REQUIREMENTS,
         priority=7,
         timeout_s=600,
+        source=ParametersSource(content("f", 700)),
+        seed=2**64 - 1,
+        batch=InBatch(BatchId(UUID(int=0xBA7)), 3),
+        rerun_of=RUN_ID,
     ),
+    RunDeleted(),
+    BatchSubmitted(owner=ANN, runs=(RUN_ID,), plan=content("e", 90), varied=("cfg", "loras")),
+    BatchCancelled(by=ANN),
     RunClaimed(epoch=1, backend="gpu-1", executor="east"),
     RunStarted(epoch=1, backend="gpu-1"),
     OutputStored(epoch=1, output=output),

@@ -7,7 +7,10 @@ import pytest
 
 from domain.catalogue import CATALOGUE, UPCASTS
 from domain.event import Event, topic
+from domain.run import RunSubmitted, source_of
+from domain.source import WorkflowSource
 from tests.contract.golden import EXAMPLES, FOLDER, file_of, names
+from tests.domain.facts import WORKFLOW_ID
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=topic)
@@ -45,3 +48,14 @@ def test_an_events_name_has_three_parts() -> None:
         assert happened.isidentifier()
         assert version[0] == "v"
         assert int(version[1:]) >= 1
+
+
+def test_a_run_that_was_submitted_before_there_were_other_sources_is_read() -> None:
+    stored = b"""{"topic": "run.submitted.v1", "owner": "00000000-0000-0000-0000-000000000a11",
+        "workflow": "00000000-0000-0000-0000-000000000f10", "workflow_version": 2,
+        "graph": {"digest": "aa", "size_bytes": 400}, "requirements": {"node_classes": [], "models": []},
+        "priority": 7, "timeout_s": 600}"""
+    event = CATALOGUE.decode("run.submitted.v1", stored)
+    assert isinstance(event, RunSubmitted)
+    assert source_of(event) == WorkflowSource(WORKFLOW_ID, 2)
+    assert (event.source, event.seed, event.batch, event.rerun_of) == (None, None, None, None)

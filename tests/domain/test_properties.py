@@ -16,13 +16,15 @@ from domain.run import (
     Status,
     cancel,
     claim,
+    delete,
     lose_attempt,
     start,
     store_output,
     submit,
     succeed,
 )
-from domain.workflow import WORKFLOW, Workflow, create, delete, publish, rename, save_version, withdraw
+from domain.workflow import WORKFLOW, Workflow, create, publish, rename, save_version, withdraw
+from domain.workflow import delete as delete_workflow
 from tests.domain.facts import ANN, BOB, NOON, content, output, submitted
 
 epochs = some.integers(0, 5)
@@ -41,7 +43,9 @@ run_wishes = some.one_of(
         some.just(lose_attempt),
         some.fixed_dictionaries({"epoch": epochs, "failure": failures, "now": some.just(NOON)}),
     ),
-    some.tuples(some.just(cancel), some.fixed_dictionaries({"by": some.sampled_from([ANN, BOB])})),
+    some.tuples(
+        some.sampled_from([cancel, delete]), some.fixed_dictionaries({"by": some.sampled_from([ANN, BOB])})
+    ),
 )
 workflow_wishes = some.sampled_from(
     [
@@ -53,8 +57,8 @@ workflow_wishes = some.sampled_from(
         (publish, {"by": ANN}),
         (withdraw, {"by": ANN}),
         (publish, {"by": BOB}),
-        (delete, {"by": ANN}),
-        (delete, {"by": BOB}),
+        (delete_workflow, {"by": ANN}),
+        (delete_workflow, {"by": BOB}),
     ]
 )
 
@@ -73,8 +77,10 @@ def test_a_run_ends_once_and_its_epochs_only_grow(wishes: list[tuple[Any, dict[s
     for decide, wish in [(submit, {"submitted": submitted}), *wishes]:
         before = state
         state, events = decided(RUN, state, decide, wish)
-        if before.status in OVER:
+        if before.status in OVER and decide is not delete:
             assert (state, events) == (before, [])
+        if before.status is Status.DELETED:
+            assert not events
         ends += before.status not in OVER and state.status in OVER
         assert state.epoch - before.epoch in (0, 1)
         assert (state.epoch > before.epoch) == (

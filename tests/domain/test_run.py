@@ -14,23 +14,28 @@ from domain.run import (
     OutputStored,
     Retries,
     RunAttemptLost,
+    RunDeleted,
     RunEvent,
     RunFailed,
     RunRequeued,
     RunSucceeded,
     cancel,
     claim,
+    delete,
     held_by,
     lose_attempt,
+    source_of,
     start,
     store_output,
     submit,
     succeed,
 )
+from domain.source import GraphSource, WorkflowSource
 from tests.domain.facts import (
     ANN,
     BOB,
     NOON,
+    WORKFLOW_ID,
     attempt_lost,
     bad_node,
     cancelled,
@@ -210,3 +215,30 @@ def test_an_executor_speaks_for_its_own_attempts_only() -> None:
 
 def test_a_run_is_its_submitters() -> None:
     assert RUN.owner(waiting.state) == RUN.owner(running.given(succeeded).state) == ANN
+
+
+@pytest.mark.parametrize("ending", ENDS)
+def test_a_run_that_is_over_is_deleted_and_twice_changes_nothing(ending: tuple[RunEvent, ...]) -> None:
+    over = run.given(submitted, *ending)
+    over.when(delete, by=ANN).then(RunDeleted()).and_again_nothing()
+    over.when(delete, by=BOB).then_refused(NotFound)
+
+
+def test_a_run_that_goes_on_is_not_deleted() -> None:
+    for going in (waiting, held, running):
+        going.when(delete, by=ANN).then_refused(Conflict, "Cancel it first")
+    run.given().when(delete, by=ANN).then_refused(NotFound)
+
+
+def test_of_a_deleted_run_nobody_hears_any_more() -> None:
+    gone = run.given(submitted, cancelled, RunDeleted())
+    gone.when(cancel, by=ANN).then_refused(NotFound)
+    gone.when(delete, by=BOB).then_refused(NotFound)
+    gone.when(claim, backend="gpu-1", executor="east").then_refused(Conflict)
+    gone.when(succeed, epoch=1, execution_s=1.0).then_refused(Conflict)
+
+
+def test_what_a_run_executes_is_told_whichever_way_it_was_stored() -> None:
+    assert source_of(submitted) == WorkflowSource(WORKFLOW_ID, 1)
+    graph = replace(submitted, workflow=None, workflow_version=None, source=GraphSource())
+    assert source_of(graph) == GraphSource()

@@ -14,6 +14,8 @@ GRAPH: dict[str, Any] = {
     "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "blue"}},
 }
 
+PARAMETERS: dict[str, Any] = {"checkpoint": "sandbox.safetensors", "prompt": "a fox in the snow"}
+
 
 class Person:
     """Asks below /api/v1 and remembers what was last written, so that views have caught up with it."""

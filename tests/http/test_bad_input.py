@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.http.log import contents, head
-from tests.http.person import GRAPH, PASSWORD, Person
+from tests.http.person import GRAPH, PARAMETERS, PASSWORD, Person
 from tests.http.problems import refused
 from tests.http.whole import Whole
 
@@ -20,13 +20,19 @@ GOOD: dict[str, dict[str, Any]] = {
     "/workflows/{w}/versions": {"graph": GRAPH},
     "/workflows/{w}/versions/1/restore": {"note": "as it was"},
     "/workflows/{w}/runs": {"priority": 5},
+    "/runs": {"graph": GRAPH},
+    "/runs/{w}/rerun": {"seed": 7, "priority": 5},
+    "/generate": PARAMETERS,
+    "/generate/sync?wait_s=0": PARAMETERS,
+    "/generate/batch": {"runs": [PARAMETERS]},
+    "/generate/grid": {"parameters": PARAMETERS, "vary": {"cfg": [5, 7.5]}},
     "/workflows/{w}": {"name": "b"},
     "/webhooks": {"url": "https://example.org/hooks"},
     "/webhooks/{w}": {"description": "b"},
     "/webhooks/{w}/replay": {"after": 0},
 }
 """Every route that reads a body, and one it would take."""
-WITHOUT = {"/workflows/{w}/versions/1/restore", "/workflows/{w}/runs"}
+WITHOUT = {"/workflows/{w}/versions/1/restore", "/workflows/{w}/runs", "/runs/{w}/rerun"}
 """There the body may be left out."""
 
 

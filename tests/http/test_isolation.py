@@ -9,7 +9,7 @@ import pytest
 
 from tests.http.executor import by_hand
 from tests.http.log import head
-from tests.http.person import GRAPH, Person, joined
+from tests.http.person import GRAPH, PARAMETERS, Person, joined
 from tests.http.problems import refused
 from tests.http.routes import table
 from tests.http.test_workflows import OTHER
@@ -21,6 +21,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/workflows/{workflow:uuid}"): {"name": "mine now"},
     ("POST", "/workflows/{workflow:uuid}/versions"): {"graph": GRAPH},
     ("POST", "/workflows/{workflow:uuid}/runs"): {},
+    ("POST", "/runs/{run:uuid}/rerun"): {},
     ("PATCH", "/webhooks/{webhook:uuid}"): {"url": "https://example.org/mine"},
     ("POST", "/webhooks/{webhook:uuid}/replay"): {"after": 0},
 }
@@ -31,6 +32,7 @@ OWN = {
     ("GET", "/accounts/me/export"),
     ("GET", "/api-keys"),
     ("GET", "/auth/me"),
+    ("GET", "/batches"),
     ("GET", "/events"),
     ("GET", "/events/nats"),
     ("GET", "/gallery"),
@@ -43,6 +45,11 @@ OWN = {
     ("POST", "/auth/logout"),
     ("POST", "/auth/refresh"),
     ("POST", "/auth/register"),
+    ("POST", "/generate"),
+    ("POST", "/generate/batch"),
+    ("POST", "/generate/grid"),
+    ("POST", "/generate/sync"),
+    ("POST", "/runs"),
     ("POST", "/webhooks"),
     ("POST", "/workflows"),
 }
@@ -70,7 +77,7 @@ class Things:
 
     def __init__(self, ann: Person, workflow: str, run: str, output: dict[str, Any], graph: str) -> None:
         self.ann, self.workflow, self.run, self.output, self.graph = ann, workflow, run, output, graph
-        self.webhook = self.delivery = self.export = self.key = ""
+        self.webhook = self.delivery = self.export = self.key = self.batch = ""
 
     def path(self, route: str, **other: str) -> str:
         """The address of ann's thing, or of something else in its place."""
@@ -78,6 +85,7 @@ class Things:
             "{workflow:uuid}": other.get("workflow", self.workflow),
             "{run:uuid}": other.get("run", self.run),
             "{export:uuid}": self.export,
+            "{batch:uuid}": other.get("workflow", self.batch),
             "{webhook:uuid}": other.get("workflow", self.webhook),
             "{key:uuid}": other.get("run", self.key),
             "{delivery:uuid}": other.get("run", self.delivery),
@@ -109,6 +117,7 @@ async def things(served: Whole, ann: Person) -> AsyncIterator[Things]:
         things.webhook = (await ann.post("/webhooks", hook))["id"]
         things.delivery = (await ann.post(f"/webhooks/{things.webhook}/test"))["delivery"]
         things.key = (await ann.post("/api-keys", {"name": "ann's bot", "scopes": ["events"]}))["id"]
+        things.batch = (await ann.post("/generate/batch", {"runs": [PARAMETERS]}))["id"]
         things.export = (await ann.post("/accounts/me/export"))["id"]
         yield things
         await hand.fail(claimed)
@@ -157,9 +166,16 @@ async def test_what_is_for_administrators_is_for_nobody_else(
 
 async def test_what_a_stranger_lists_holds_nothing_of_others(things: Things, bob: Person) -> None:
     bob.seen = things.ann.seen
-    for path in ("/workflows", "/runs", "/gallery", "/auth/me", "/webhooks"):
+    for path in ("/workflows", "/runs", "/batches", "/gallery", "/auth/me", "/webhooks"):
         told = (await bob.ask("GET", path)).text
-        for secret in (things.workflow, things.run, things.output["digest"], things.ann.id, things.ann.name):
+        for secret in (
+            things.workflow,
+            things.run,
+            things.output["digest"],
+            things.batch,
+            things.ann.id,
+            things.ann.name,
+        ):
             assert secret not in told
     for asked in ({"workflow": things.workflow}, {"status": "running"}):
         page = await bob.get("/runs", params=asked)

@@ -4,21 +4,26 @@ from uuid import UUID, uuid4
 
 from domain.account import AccountRegistered
 from domain.backend import BackendSeen
+from domain.batch import BatchCancelled, BatchSubmitted
 from domain.event import Event
-from domain.ids import AccountId, Digest, WorkflowId, backend_id
+from domain.ids import AccountId, BatchId, Digest, RunId, WorkflowId, backend_id
 from domain.personal import Personal
 from domain.run import (
     Failure,
     FailureKind,
     Image,
+    InBatch,
     Output,
     OutputStored,
     RunAttemptLost,
+    RunCancelled,
     RunClaimed,
+    RunDeleted,
     RunStarted,
     RunSubmitted,
     RunSucceeded,
 )
+from domain.source import ParametersSource
 from domain.workflow import (
     Content,
     Requirements,
@@ -77,6 +82,18 @@ def run(owner: AccountId) -> list[Told]:
     return [(id, owner, event) for event in events]
 
 
+def batch(owner: AccountId) -> list[Told]:
+    """Two runs, one of them cancelled, the other deleted."""
+    id, first, second = uuid4(), RunId(uuid4()), RunId(uuid4())
+    source = ParametersSource(GRAPH)
+    told: list[Told] = [(id, owner, BatchSubmitted(owner=owner, runs=(first, second), plan=GRAPH))]
+    for place, run_id in enumerate((first, second)):
+        within = InBatch(BatchId(id), place)
+        event = RunSubmitted(owner=owner, graph=GRAPH, source=source, seed=2**64 - 1, batch=within)
+        told += [(run_id, owner, event), (run_id, owner, RunCancelled(by=owner))]
+    return [*told, (second, owner, RunDeleted()), (id, owner, BatchCancelled(by=owner))]
+
+
 def backend(name: str) -> Told:
     return backend_id(name), None, BackendSeen(name=name, executor="one")
 
@@ -92,4 +109,5 @@ def everything() -> list[Told]:
         backend("gpu-1"),
         *run(ANN),
         *run(BOB),
+        *batch(BOB),
     ]

@@ -7,16 +7,19 @@ import pytest
 
 from domain.account import AccountErased, AccountRegistered
 from domain.backend import BackendLost, BackendSeen
+from domain.batch import BatchCancelled, BatchSubmitted
 from domain.event import Event, topic
-from domain.ids import AccountId, backend_id
+from domain.ids import AccountId, BatchId, RunId, backend_id
 from domain.personal import Personal
 from domain.run import (
     Failure,
     FailureKind,
+    InBatch,
     OutputStored,
     RunAttemptLost,
     RunCancelled,
     RunClaimed,
+    RunDeleted,
     RunEvent,
     RunFailed,
     RunRequeued,
@@ -25,6 +28,7 @@ from domain.run import (
     RunSucceeded,
     Status,
 )
+from domain.source import ParametersSource
 from domain.workflow import (
     WorkflowCreated,
     WorkflowDeleted,
@@ -38,7 +42,7 @@ from domain.workflow import (
 from projections.audit_trail import AUDIT_TRAIL
 from projections.gallery import GALLERY, AuthorRow
 from projections.rows import NotLoadedError, Rows
-from projections.run_status import CHANGES, RUN_STATUS, RunRow
+from projections.run_status import CHANGES, RUN_STATUS, RunRow, SourceRow
 from projections.workflow_shelf import WORKFLOW_SHELF, WORKFLOWS
 from tests.projections.ground import NOON, folded
 from tests.projections.stories import ANN, GRAPH, joined, output, submitted
@@ -189,8 +193,29 @@ def test_a_fold_that_looks_at_rows_not_loaded_is_refused() -> None:
 
 def test_strangers_events_change_nothing() -> None:
     account, _, registered = joined(AccountId(uuid4()), "eve")
-    assert folded(RUN_STATUS, (account, registered)) == {"runs": [], "outputs": [], "backends": []}
+    assert not any(folded(RUN_STATUS, (account, registered)).values())
 
 
 def test_no_event_of_a_run_is_forgotten() -> None:
-    assert {RunSubmitted, *CHANGES} == set(get_args(RunEvent))
+    assert {RunSubmitted, RunDeleted, *CHANGES} == set(get_args(RunEvent))
+
+
+def test_a_deleted_run_is_gone_with_its_outputs() -> None:
+    story = (submitted(ANN), claimed, started, OutputStored(epoch=1, output=output()), RunDeleted())
+    assert not any(folded(RUN_STATUS, *((ID, event) for event in story)).values())
+
+
+def test_a_run_tells_its_source_and_its_place_in_a_batch() -> None:
+    assert run_row(submitted(ANN)).source is None
+    batch = InBatch(BatchId(uuid4()), 3)
+    other = RunSubmitted(owner=ANN, graph=GRAPH, source=ParametersSource(GRAPH), seed=2**64 - 1, batch=batch)
+    row = run_row(other)
+    assert row.source == SourceRow("parameters", 2**64 - 1, GRAPH.digest)
+    assert (row.batch, row.place, row.workflow) == (batch.id, 3, None)
+
+
+def test_a_batch_is_cancelled_once_its_runs_are() -> None:
+    told = BatchSubmitted(owner=ANN, runs=(RunId(ID),), plan=GRAPH, varied=("cfg",))
+    (row,) = folded(RUN_STATUS, (ID, told), (ID, BatchCancelled(by=ANN)))["batches"]
+    assert (row.runs, row.varied, row.plan) == (1, ("cfg",), GRAPH.digest)
+    assert row.cancelled_at > row.submitted_at

@@ -1,0 +1,170 @@
+"""Pictures from typed parameters: one run, one run that is waited for, many runs, and a grid of them."""
+
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+from litestar import Response, Router, post
+from litestar.di import NamedDependency
+from litestar.params import JSONBody, QueryParameter
+from msgspec import Meta, Struct
+
+from adapters.http.answers import RunAnswer, answers
+from adapters.http.batches import AcceptedBatch, accepted_batch
+from adapters.http.bodies import StrictBody
+from adapters.http.callers import Caller
+from adapters.http.outputs import with_urls
+from adapters.http.parts import Parts
+from adapters.http.reads import json_response
+from adapters.http.runs import Accepted, Priority, accepted_run
+from adapters.http.sources import with_source
+from adapters.http.waiting import until_over
+from commands.batches import GenerateBatch, GenerateGrid, SubmittedBatch
+from commands.generating import Generate
+from commands.runs import Submitted
+from commands.streams import Context
+from projections import past, run_status
+from projections.run_status import RUN_STATUS
+from workflows.parameters import Parameters
+
+MAX_WAIT_S = 120.0
+
+Wait: TypeAlias = Annotated[
+    float, QueryParameter(ge=0, le=MAX_WAIT_S, description="How long to wait, in seconds.", examples=[])
+]
+
+
+class GenerateBody(Parameters, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Parameters, and how soon it is wanted."""
+
+    priority: Priority = 5
+
+
+class BatchBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """All of them or none."""
+
+    runs: Annotated[
+        tuple[Parameters, ...],
+        Meta(
+            min_length=1,
+            max_length=200,
+            examples=[[{"checkpoint": "sandbox.safetensors", "prompt": "a fox"}]],
+        ),
+    ]
+    priority: Priority = 5
+
+
+class GridBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A run for each combination of the values in `vary`, 200 at most, the last list changing first."""
+
+    parameters: Annotated[
+        Parameters, Meta(examples=[{"checkpoint": "sandbox.safetensors", "prompt": "a fox in the snow"}])
+    ]
+    vary: Annotated[
+        dict[str, list[Any]],
+        Meta(description="A parameter's name: its values.", examples=[{"cfg": [5, 7], "steps": [10, 20]}]),
+    ]
+    priority: Priority = 5
+
+
+@post(
+    "/generate",
+    dto=StrictBody[GenerateBody],
+    return_dto=None,
+    status_code=202,
+    responses=answers(202, Accepted, 401, 409, 413, 415, 422),
+)
+async def generate(
+    data: JSONBody[GenerateBody],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    context: NamedDependency[Context],
+) -> Response[Accepted]:
+    """Make pictures from parameters. 422 names everything that is wrong with them.
+
+    A seed of -1 is drawn now and kept: the run shows it, and running it again gives the same pictures.
+    """
+    return accepted_run(await _submit(data, parts, caller, context), parts)
+
+
+@post(
+    "/generate/sync",
+    dto=StrictBody[GenerateBody],
+    return_dto=None,
+    status_code=200,
+    responses=answers(200, RunAnswer, 401, 409, 413, 415, 422) | answers(202, Accepted),
+)
+async def generate_and_wait(
+    data: JSONBody[GenerateBody],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    context: NamedDependency[Context],
+    wait_s: Wait = MAX_WAIT_S,
+) -> Response[Any]:
+    """The same, waited for: 200 with the run once it is over, however it ended; after two minutes 202, and it goes on.
+
+    Whoever hangs up cancels nothing. Sent again with the same Idempotency-Key, it waits for the same run.
+    """
+    submitted = await _submit(data, parts, caller, context)
+    happened = await until_over(parts, caller.account, submitted.id, wait_s)
+    if happened is None:
+        return accepted_run(submitted, parts)
+    tables = past.rows(RUN_STATUS, happened)
+    if not tables["runs"]:  # deleted meanwhile
+        return accepted_run(submitted, parts)
+    row = msgspec.to_builtins(run_status.shown(tables["runs"][0], tables["outputs"]))
+    answer = json_response(msgspec.json.encode(with_urls(await with_source(row, parts), parts)))
+    answer.headers["Location"] = f"{parts.public_url}/api/v1/runs/{submitted.id}"
+    return answer
+
+
+@post(
+    "/generate/batch",
+    dto=StrictBody[BatchBody],
+    return_dto=None,
+    status_code=202,
+    responses=answers(202, AcceptedBatch, 401, 409, 413, 415, 422),
+)
+async def generate_batch(
+    data: JSONBody[BatchBody],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    context: NamedDependency[Context],
+) -> Response[AcceptedBatch]:
+    """Many runs by one wish, all of them or none: watched and cancelled together."""
+    wish = GenerateBatch(by=caller.account, runs=data.runs, priority=data.priority)
+    submitted: SubmittedBatch = await parts.commands.run(wish, context)
+    return accepted_batch(submitted, parts)
+
+
+@post(
+    "/generate/grid",
+    dto=StrictBody[GridBody],
+    return_dto=None,
+    status_code=202,
+    responses=answers(202, AcceptedBatch, 401, 409, 413, 415, 422),
+)
+async def generate_grid(
+    data: JSONBody[GridBody],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    context: NamedDependency[Context],
+) -> Response[AcceptedBatch]:
+    """Every combination of lists of values: to compare LoRAs, checkpoints, strengths ... side by side.
+
+    Unless the seed is what is varied, all runs have the same one.
+    """
+    wish = GenerateGrid(by=caller.account, parameters=data.parameters, vary=data.vary, priority=data.priority)
+    submitted: SubmittedBatch = await parts.commands.run(wish, context)
+    return accepted_batch(submitted, parts)
+
+
+async def _submit(data: GenerateBody, parts: Parts, caller: Caller, context: Context) -> Submitted:
+    values = {name: getattr(data, name) for name in Parameters.__struct_fields__}
+    wish = Generate(by=caller.account, parameters=Parameters(**values), priority=data.priority)
+    submitted: Submitted = await parts.commands.run(wish, context)
+    return submitted
+
+
+ROUTER = Router(
+    "/", route_handlers=[generate, generate_and_wait, generate_batch, generate_grid], tags=["runs"]
+)

@@ -1,0 +1,140 @@
+"""Many runs by one wish: submitted all or none, and cancelled together."""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from functools import partial
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from msgspec.structs import replace
+
+from commands.needs import Command, Needs
+from commands.sources import of_parameters
+from commands.streams import NOTHING, Accepted, Change, Context
+from domain import batch, run
+from domain.batch import BATCH, MAX_RUNS, BatchSubmitted
+from domain.ids import AccountId, BatchId, Position, RunId
+from domain.refusals import Conflict, FieldError, Invalid, NotFound
+from domain.run import RUN, InBatch
+from domain.workflow import Content
+from workflows.grid import Variation, combinations
+from workflows.parameters import NOT_POSSIBLE, Parameters, check, seeded
+from workflows.reading import MAX_ERRORS
+
+AT_ONCE = 16  # cancels of one batch; they are committed together
+
+
+class GenerateBatch(Command, frozen=True, kw_only=True):
+    by: AccountId
+    runs: tuple[Parameters, ...]
+    priority: int = 5
+
+
+class GenerateGrid(Command, frozen=True, kw_only=True):
+    """A run for each combination of the values in `vary`."""
+
+    by: AccountId
+    parameters: Parameters
+    vary: Mapping[str, Sequence[Any]]
+    priority: int = 5
+
+
+class CancelBatch(Command, frozen=True, kw_only=True):
+    by: AccountId
+    batch: BatchId
+
+
+class SubmittedBatch(Struct, frozen=True):
+    id: BatchId
+    runs: tuple[RunId, ...]
+    position: Position
+
+
+async def generate_batch(command: GenerateBatch, context: Context, needs: Needs) -> SubmittedBatch:
+    """Raises Invalid, KeyReused."""
+    if not 1 <= len(command.runs) <= MAX_RUNS:
+        raise Invalid(
+            "The batch has too many runs, or none.", FieldError("runs", f"It must have 1 to {MAX_RUNS}.")
+        )
+    errors: list[FieldError] = []
+    for place, parameters in enumerate(command.runs):
+        try:
+            check(parameters)
+        except Invalid as refusal:
+            errors += [FieldError(f"runs[{place}].{each.field}", each.reason) for each in refusal.errors]
+    if errors:
+        raise Invalid(NOT_POSSIBLE, *errors[:MAX_ERRORS])
+    variations = [Variation({}, parameters) for parameters in command.runs]
+    return await _submit(variations, (), command.by, command.priority, context, needs)
+
+
+async def generate_grid(command: GenerateGrid, context: Context, needs: Needs) -> SubmittedBatch:
+    """All with the same seed, unless it is what is varied: they are to be compared. Raises Invalid, KeyReused."""
+    check(command.parameters)
+    base = seeded(command.parameters, needs.new_seed())
+    variations = combinations(base, command.vary)
+    return await _submit(variations, tuple(command.vary), command.by, command.priority, context, needs)
+
+
+async def cancel_batch(command: CancelBatch, context: Context, needs: Needs) -> Accepted:
+    """Cancel every run that is not over, then say so: who is killed on the way has not answered, and is asked again.
+
+    Each run is a decision of its own: one that ends meanwhile must not keep the others from being cancelled.
+    Raises NotFound.
+    """
+    state, _ = await needs.streams.load(BATCH, command.batch)
+    batch.owned(state, by=command.by)
+    places, last = asyncio.Semaphore(AT_ONCE), Position(0)
+    keyless = replace(context, key=None)  # the key is for the whole
+
+    async def cancel(id: RunId) -> Position:
+        async with places:
+            with suppress(Conflict, NotFound):  # it is over, or was deleted
+                change = Change(RUN, id, lambda state: run.cancel(state, by=command.by))
+                return (await needs.streams.transact(keyless, change)).position
+            return Position(0)
+
+    if not state.cancelled:
+        last = max([Position(0), *await asyncio.gather(*map(cancel, state.runs))])
+    change = Change(BATCH, command.batch, lambda state: batch.cancel(state, by=command.by))
+    accepted = await needs.streams.transact(context, change)
+    return accepted if accepted.position or not last else Accepted(last, NOTHING.first)
+
+
+async def _submit(
+    variations: Sequence[Variation],
+    varied: tuple[str, ...],
+    by: AccountId,
+    priority: int,
+    context: Context,
+    needs: Needs,
+) -> SubmittedBatch:
+    """One append: there is never a part of a batch."""
+    if (answered := await needs.streams.answered(context)) is not None:
+        return await _submitted(answered, needs)
+    id = BatchId(needs.new_id())
+    prepared = await of_parameters([each.parameters for each in variations], needs)
+    plan = msgspec.json.encode([each.values for each in variations])
+    stored = Content(await needs.contents.put(plan), len(plan))
+    runs = tuple(RunId(needs.new_id()) for _ in prepared)
+    whole = BatchSubmitted(owner=by, runs=runs, plan=stored, varied=varied)
+    changes: list[Change[Any, Any]] = [
+        Change(BATCH, id, lambda state: batch.submit(state, submitted=whole), new=True)
+    ]
+    for place, (run_id, each) in enumerate(zip(runs, prepared, strict=True)):
+        submitted = each.submitted(needs, by=by, priority=priority, batch=InBatch(id, place))
+        changes.append(Change(RUN, run_id, partial(run.submit, submitted=submitted), new=True))
+    accepted = await needs.streams.transact(context, *changes)
+    if accepted.repeated:
+        return await _submitted(accepted, needs)
+    return SubmittedBatch(id, runs, accepted.position)
+
+
+async def _submitted(accepted: Accepted, needs: Needs) -> SubmittedBatch:
+    """What a repeat is answered."""
+    recorded = await needs.streams.log.at(accepted.first)
+    assert recorded is not None
+    assert isinstance(recorded.event, BatchSubmitted)
+    return SubmittedBatch(BatchId(recorded.stream), recorded.event.runs, accepted.position)

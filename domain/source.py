@@ -1,0 +1,26 @@
+"""What a run executes: a version of a workflow, typed parameters, or a graph that was sent for this run alone."""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from domain.ids import WorkflowId
+from domain.workflow import Content
+
+
+class WorkflowSource(Struct, frozen=True, tag_field="kind", tag="workflow"):
+    workflow: WorkflowId
+    version: int
+
+
+class ParametersSource(Struct, frozen=True, tag_field="kind", tag="parameters"):
+    """`values`: the parameters as a document beside the log, with the seed that was drawn."""
+
+    values: Content
+
+
+class GraphSource(Struct, frozen=True, tag_field="kind", tag="graph"):
+    """Nobody keeps it but the run itself."""
+
+
+Source: TypeAlias = WorkflowSource | ParametersSource | GraphSource
