@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 PAUSE_S = 2.0  # before a NATS that refused us is tried again
 LEADERSHIP = "public relay"
 PUBLISHING = RelaySettings(
-    gather_s=0.05, batch=100
+    gather_s=0.05, gather_from=1, batch=100
 )  # translated between other errands: none of them waits long for it
 
 

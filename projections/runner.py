@@ -30,6 +30,8 @@ logger = logging.getLogger(__name__)
 
 BATCH = 2_000
 QUIET_MOVE_S = 0.02  # how long a checkpoint may stay behind events that do not concern its read model
+GATHER_FROM = 8  # events at once; so many more will follow that fewer, larger batches are worth a pause
+GATHER_S = 0.02
 LATEST_MOVE_S = 0.25  # the same under an endless stream of such events
 STAND_BY_S = 0.5
 RETRY_PARKED_S = 10.0
@@ -164,11 +166,13 @@ class Follower:
             else:
                 upto = events[-1].position if events else seen
             now = time.monotonic()
-            if writer.wanted(events) or (upto > writer.position and now - moved_at > LATEST_MOVE_S):
+            if any(map(writer.wants, events)) or (upto > writer.position and now - moved_at > LATEST_MOVE_S):
                 await writer.apply(events, upto)
                 moved_at = now
                 if any(type(recorded.event) is AccountErased for recorded in events):
                     await self._forget_replaced(writer)
+                if GATHER_FROM <= len(events) < BATCH:
+                    await asyncio.sleep(GATHER_S)
             seen = upto
             quiet_s = QUIET_MOVE_S if seen > writer.position else STAND_BY_S
             if not await self._tail.grows(seen, quiet_s):

@@ -31,9 +31,9 @@ class Tail:
         return Position(self._start + len(self._events))
 
     def add(self, events: Sequence[AnyRecorded]) -> bool:
-        """Append what is new. False: there is a gap, which the log must fill first."""
+        """Append what is new of events in order. False: there is a gap, which the log must fill first."""
         fresh = [recorded for recorded in events if recorded.position > self.end]
-        if any(recorded.position != self.end + place for place, recorded in enumerate(fresh, 1)):
+        if fresh and fresh[-1].position != self.end + len(fresh):
             return False
         if fresh:
             self._events.extend(fresh)

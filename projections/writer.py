@@ -1,7 +1,7 @@
 """Folds events into one generation of a read model: rows and checkpoint in one transaction."""
 
 import time
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import chain
 from typing import Any
 
@@ -57,15 +57,13 @@ class Writer:
         self._wanted = None if projection.events is None else frozenset(projection.events)
         self._topics = projection.topics
 
-    def wanted(self, events: Iterable[AnyRecorded]) -> list[AnyRecorded]:
-        """The events that are new to this build and that its fold looks at."""
-        wanted = [
-            recorded
-            for recorded in events
-            if recorded.position > self.position
+    def wants(self, recorded: AnyRecorded) -> bool:
+        """Whether an event is new to this build, and one that its fold looks at."""
+        return (
+            recorded.position > self.position
             and (self._wanted is None or type(recorded.event) in self._wanted or self._unreadable(recorded))
-        ]
-        return wanted if not self.skips else [each for each in wanted if each.position not in self.skips]
+            and recorded.position not in self.skips
+        )
 
     async def apply(self, events: Sequence[AnyRecorded], upto: Position) -> None:
         """Take in events and move the checkpoint. Raises SteppedBackError, PoisonError, psycopg.OperationalError.
@@ -73,7 +71,7 @@ class Writer:
         Before a PoisonError everything in front of the poison was taken in.
         """
         try:
-            await self._apply(self.wanted(events), upto)
+            await self._apply([each for each in events if self.wants(each)], upto)
         except SteppedBackError:
             self._rows = empty(self.projection)
             raise
@@ -83,7 +81,7 @@ class Writer:
                 raise
             if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName):
                 raise SteppedBackError(self.projection.name) from error  # replaced, and dropped since
-            await self._find_poison(self.wanted(events), upto, error)
+            await self._find_poison([each for each in events if self.wants(each)], upto, error)
 
     async def _find_poison(self, events: Sequence[AnyRecorded], upto: Position, error: Exception) -> None:
         """Halve the batch until the event at fault stands alone."""

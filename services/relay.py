@@ -29,12 +29,14 @@ LEADERSHIP = "relay"
 class RelaySettings(Struct, frozen=True, kw_only=True):
     """`poll_s` is the longest that a lost wake-up, or a lost stream, stays unnoticed.
 
-    `gather_s`: the least time between two publications, where nobody minds it.
+    `gather_s`: the pause after a publication of at least `gather_from` rows. Where many come, a few dozen
+    at a time cost three times as much as a few hundred, here, in NATS and for whoever listens.
     """
 
     batch: int = 1000
     poll_s: float = 1.0
-    gather_s: float = 0.0
+    gather_s: float = 0.02
+    gather_from: int = 8
     first_pause_s: float = 0.1
     longest_pause_s: float = 2.0
 
@@ -91,9 +93,10 @@ class Relay:
         now = asyncio.get_running_loop().time
         while True:
             rows = await self._tail.rows(self.position, self._settings.batch)
+            many = len(rows) >= self._settings.gather_from
             while rows:
                 rows = await self._publish(rows)
-            if self._settings.gather_s:
+            if many:
                 await asyncio.sleep(self._settings.gather_s)
             silent_since = now()
             await self._tail.grown(self._settings.poll_s)

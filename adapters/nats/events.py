@@ -8,7 +8,7 @@ Subject: `events.<kind>.<stream id>.<the rest of the topic>`, so `run.output_sto
 import logging
 from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
-from uuid import UUID, uuid4
+from uuid import UUID
 
 from msgspec import Struct
 from nats.js import JetStreamContext
@@ -24,7 +24,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from adapters.nats import cloud_event
 from adapters.nats.connection import Connection, Unreachable
-from adapters.nats.publisher import MAX_BATCH, Message, Publisher, PublishError, UnacknowledgedError
+from adapters.nats.publisher import Message, Publisher, PublishError, UnacknowledgedError
 from domain.event import kind
 from domain.ids import Position
 from services.ports.relaying import FencedError, StoredRow, StreamUnavailableError
@@ -34,10 +34,9 @@ logger = logging.getLogger(__name__)
 STREAM = "EVENTS"
 SUBJECTS = "events.>"
 LOG_KEY = "comfyplus.log"
-BATCH_FROM = 48  # rows; below, acknowledging each costs less delay than a batch does
+AT_ONCE = 1_000  # rows; the server drops what comes when ten times as many wait to be stored
 API_TIMEOUT_S = 5.0
 WRONG_LAST_SEQUENCE = 10071
-DUPLICATE_IN_BATCH = 10201
 
 
 class EventsSettings(Struct, frozen=True, kw_only=True):
@@ -128,28 +127,19 @@ class NatsEventStream:
     async def publish(self, rows: Sequence[StoredRow]) -> None:
         assert all(after.position == before.position + 1 for before, after in pairwise(rows))
         try:
-            if len(rows) < BATCH_FROM:
-                await self._publisher.send_all([self._message(row, fenced=True) for row in rows])
-                return
-            for start in range(0, len(rows), MAX_BATCH):
-                await self._publish_batch(rows[start : start + MAX_BATCH])
+            for start in range(0, len(rows), AT_ONCE):
+                await self._publisher.send([self._message(row) for row in rows[start : start + AT_ONCE]])
         except PublishError as error:
-            if error.err_code in (WRONG_LAST_SEQUENCE, DUPLICATE_IN_BATCH):
+            if error.err_code == WRONG_LAST_SEQUENCE:
                 raise FencedError(str(error)) from error
             raise StreamUnavailableError(str(error)) from error
         except UnacknowledgedError as error:
             raise StreamUnavailableError(str(error)) from error
 
-    async def _publish_batch(self, rows: Sequence[StoredRow]) -> None:
-        first, *others = rows
-        messages = [self._message(first, fenced=True), *(self._message(row, fenced=False) for row in others)]
-        await self._publisher.send_batch(messages, batch=uuid4().hex)
-
-    def _message(self, row: StoredRow, *, fenced: bool) -> Message:
-        fence = f"Nats-Expected-Last-Sequence: {row.position - 1}\r\n" if fenced else ""
+    def _message(self, row: StoredRow) -> Message:
         to, body, more = self._publication.message(row, self._log)
-        headers = f"{more}Nats-Msg-Id: {self._log}:{row.position}\r\n{fence}".encode()
-        return Message(to, body, headers)
+        fence = f"Nats-Expected-Last-Sequence: {row.position - 1}\r\n"
+        return Message(to, body, f"{more}Nats-Msg-Id: {self._log}:{row.position}\r\n{fence}".encode())
 
     async def _open(self) -> None:
         if not self._opened:
@@ -195,7 +185,6 @@ class NatsEventStream:
             deny_delete=True,
             deny_purge=True,
             allow_direct=True,
-            allow_atomic=True,
             compression=StoreCompression.S2,
             metadata={LOG_KEY: str(self._log)},
         )

@@ -1,5 +1,5 @@
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from uuid import UUID
 
 import pytest
@@ -10,7 +10,7 @@ from adapters.nats.connection import Connection, Unreachable
 from adapters.nats.events import STREAM, EventsSettings, NatsEventStream
 from domain.ids import Position
 from domain.run import RunStarted
-from services.ports.relaying import FencedError, StreamUnavailableError
+from services.ports.relaying import FencedError, StoredRow, StreamUnavailableError
 from services.relay import Relay, RelaySettings
 from tests.nats.conftest import Eventually, Open, Server, working
 from tests.nats.logs import ListLog, started
@@ -235,10 +235,50 @@ async def test_a_foreign_message_in_the_stream_is_put_right(
 async def test_changed_limits_reach_an_existing_stream(connection: Connection) -> None:
     log = UUID(int=1)
     await NatsEventStream(connection).ensure(log, Position(0))
+    jetstream = connection.client.jetstream()
+    before = (await jetstream.stream_info(STREAM)).config
+    await jetstream.update_stream(before.evolve(allow_atomic=True))  # as earlier versions made it
     await NatsEventStream(connection, EventsSettings(max_age_s=3600)).ensure(log, Position(0))
     config = (await connection.client.jetstream().stream_info(STREAM)).config
     assert config.max_age == 3600
-    assert (config.deny_delete, config.deny_purge, config.allow_atomic) == (True, True, True)
+    assert (config.deny_delete, config.deny_purge) == (True, True)
+
+
+class Told:
+    """A stream that only notes what is published at once."""
+
+    def __init__(self) -> None:
+        self.published: list[int] = []
+
+    async def ensure(self, log: UUID, head: Position) -> Position:
+        return Position(sum(self.published))
+
+    async def holds(self, row: StoredRow) -> bool:
+        return True
+
+    async def forget(self) -> None:
+        raise AssertionError("nothing is wrong with it")
+
+    async def publish(self, rows: Sequence[StoredRow]) -> None:
+        self.published.append(len(rows))
+
+
+async def test_what_comes_behind_many_is_gathered_and_a_lone_row_never_waits(eventually: Eventually) -> None:
+    log, stream = ListLog(), Told()
+    settings = RelaySettings(poll_s=0.1, gather_s=0.5, gather_from=8)
+
+    async def publish_all() -> bool:
+        return sum(stream.published) == len(log.stored)
+
+    async with working(Relay(log, stream, settings).run()):
+        for rows in (1, 1, 8):
+            await log.append(*started(rows))
+            await eventually(publish_all)
+        for _ in range(5):
+            await log.append(*started(1))
+            await asyncio.sleep(0)
+        await eventually(publish_all)
+    assert stream.published == [1, 1, 8, 5]
 
 
 async def test_while_the_server_is_away_publishing_says_so(connection: Connection, server: Server) -> None:
