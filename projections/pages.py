@@ -29,16 +29,23 @@ from projections.projection import ENVELOPE, Page, Undecodable
 Connect: TypeAlias = Callable[[], Awaitable[AsyncConnection[Any]]]
 """Opens a connection in autocommit mode. Raises psycopg.OperationalError."""
 
+
+def _bytea(octets: bytes) -> str:
+    return f"'\\x{octets.hex()}'::bytea"
+
+
+_INTEGER, _UUID, _TIME, _STRING, _NIL = b"\xd3", b"\xc4\x10", b"\xd7\xff", b"\xdb", b"\xc0"
 _COLUMNS = {
-    "position": r"'\xd3'::bytea || int8send(notification_id)",
-    "stream": r"'\xc410'::bytea || uuid_send(originator_id)",
-    "version": r"'\xd3'::bytea || int8send(originator_version)",
-    "at": r"'\xd7ff'::bytea || int8send(mod(microseconds, 1000000) * 1000 << 34 | microseconds / 1000000)",
-    "owner": r"coalesce('\xc410'::bytea || uuid_send(owner), '\xc0'::bytea)",
-    "actor": r"'\xdb'::bytea || int4send(octet_length(actor)) || convert_to(actor, 'UTF8')",
-    "correlation": r"'\xc410'::bytea || uuid_send(correlation)",
-    "causation": r"coalesce('\xd3'::bytea || int8send(causation), '\xc0'::bytea)",
+    "position": ("int8send(notification_id)", _INTEGER),
+    "stream": ("uuid_send(originator_id)", _UUID),
+    "version": ("int8send(originator_version)", _INTEGER),
+    "at": ("int8send(nanoseconds << 34 | seconds)", _TIME),
+    "owner": (f"coalesce({_bytea(_UUID)} || uuid_send(owner), {_bytea(_NIL)})", b""),
+    "actor": ("int4send(octet_length(actor)) || convert_to(actor, 'UTF8')", _STRING),
+    "correlation": ("uuid_send(correlation)", _UUID),
+    "causation": (f"coalesce({_bytea(_INTEGER)} || int8send(causation), {_bytea(_NIL)})", b""),
 }
+"""Each column's values, and what makes a MessagePack item of each: it stands before the first and between them."""
 _HEAD = b"SELECT coalesce(max(notification_id), 0) FROM log.events"
 _PAGE = """
 SELECT greatest(
@@ -51,7 +58,8 @@ SELECT greatest(
     count(*), string_agg(state, ','), {columns}
 FROM (
     SELECT notification_id, originator_id, originator_version, state, owner, actor, correlation, causation,
-        (extract(epoch FROM recorded_at) * 1000000)::bigint AS microseconds
+        floor(date_part('epoch', recorded_at))::bigint AS seconds,
+        mod(date_part('microseconds', recorded_at)::bigint, 1000000) * 1000 AS nanoseconds
     FROM log.events
     WHERE notification_id > %(after)s::bigint AND notification_id <= %(after)s::bigint + %(limit)s::bigint
         AND (%(topics)s::text[] IS NULL OR topic = ANY (%(topics)s::text[]))
@@ -108,7 +116,10 @@ class LogPages:
         self._lock = asyncio.Lock()
         self._catalogue = catalogue
         self._names = [name for name in _COLUMNS if name in reads | {"position", "stream"}]
-        columns = ", ".join(f"string_agg({_COLUMNS[name]}, '')" for name in self._names)
+        columns = ", ".join(
+            f"string_agg({value}, {_bytea(before)})"
+            for value, before in (_COLUMNS[name] for name in self._names)
+        )
         self._page = _PAGE.format(columns=columns).encode()
         union: Any = reduce(or_, catalogue.events.values())
         self._events = msgspec.json.Decoder(GenericAlias(list, (union,))).decode
@@ -141,8 +152,8 @@ class LogPages:
             return self._unpacked(page)
 
     def _unpacked(self, page: PackedPage) -> list[AnyRecorded]:
-        head = b"\xdd" + page.count.to_bytes(4, "big")
-        packed = {name: head + body for name, body in page.columns.items()}
+        count = b"\xdd" + page.count.to_bytes(4, "big")
+        packed = {name: count + _COLUMNS[name][1] + body for name, body in page.columns.items()}
         unread = repeat(UNSET)
         integers = {
             name: _integers(packed[name]) for name in ("position", "version", "causation") if name in packed
