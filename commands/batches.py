@@ -115,7 +115,7 @@ async def _submit(
     if (answered := await needs.streams.answered(context)) is not None:
         return await _submitted(answered, needs)
     id = BatchId(needs.new_id())
-    prepared = await of_parameters([each.parameters for each in variations], needs)
+    prepared = await of_parameters([each.parameters for each in variations], by, needs)
     plan = msgspec.json.encode([each.values for each in variations])
     stored = Content(await needs.contents.put(plan), len(plan))
     runs = tuple(RunId(needs.new_id()) for _ in prepared)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from commands.inputs import owned_still
 from commands.needs import Command, Needs
 from commands.runs import Submitted
 from commands.sources import of_graph, of_parameters
@@ -52,13 +53,13 @@ async def generate(command: Generate, context: Context, needs: Needs) -> Submitt
     if (known := await _known(context, needs)) is not None:
         return known  # before another seed is drawn
     check(command.parameters)
-    (prepared,) = await of_parameters([command.parameters], needs)
+    (prepared,) = await of_parameters([command.parameters], command.by, needs)
     return await submit(prepared.submitted(needs, by=command.by, priority=command.priority), context, needs)
 
 
 async def run_graph(command: RunGraph, context: Context, needs: Needs) -> Submitted:
     """Raises Invalid, ObjectTooLarge, KeyReused."""
-    prepared = await of_graph(command.graph, needs)
+    prepared = await of_graph(command.graph, command.by, needs)
     return await submit(prepared.submitted(needs, by=command.by, priority=command.priority), context, needs)
 
 
@@ -72,9 +73,10 @@ async def rerun(command: Rerun, context: Context, needs: Needs) -> Submitted:
         case ParametersSource(values=values) if command.changes or command.seed is not None:
             seed = {} if command.seed is None else {"seed": command.seed}
             parameters = changed(await parameters_of(values, needs), dict(command.changes or {}) | seed)
-            (prepared,) = await of_parameters([parameters], needs)
+            (prepared,) = await of_parameters([parameters], command.by, needs)
             again = prepared.submitted(needs, by=command.by, priority=priority, rerun_of=command.run)
         case ParametersSource() | GraphSource() | WorkflowSource():
+            await owned_still(before.inputs, command.by, needs)
             if command.changes:
                 raise Invalid(NO_PARAMETERS, FieldError("parameters", "There are none to change."))
             again = replace(

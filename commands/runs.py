@@ -4,12 +4,14 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
+from commands.inputs import with_inputs
 from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context, Source
 from domain import run, workflow
-from domain.ids import AccountId, Position, RunId, WorkflowId
+from domain.ids import AccountId, Digest, Position, RunId, WorkflowId
 from domain.run import RUN, Failure, Output, Run, RunEvent, RunSubmitted
-from domain.workflow import WORKFLOW, Workflow
+from domain.workflow import WORKFLOW, Content, Workflow
+from workflows.inputs import LOADERS
 
 
 class SubmitRun(Command, frozen=True, kw_only=True):
@@ -53,27 +55,48 @@ class Submitted(Struct, frozen=True):
 async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Submitted:
     """Queue a run of one's own or a published workflow. Raises NotFound, Invalid, KeyReused."""
 
+    ready: dict[Digest, tuple[Content, tuple[Digest, ...]]] = {}
+
     def decide(state: Run, source: Workflow) -> list[RunEvent]:
         number, version = workflow.runnable(source, by=command.by, number=command.version)
+        graph, inputs = version.graph, tuple[Digest, ...]()
+        if LOADERS.keys() & set(version.requirements.node_classes):
+            if graph.digest not in ready:
+                raise _InputsNeeded(graph)
+            graph, inputs = ready[graph.digest]
         submitted = RunSubmitted(
             owner=command.by,
             workflow=command.workflow,
             workflow_version=number,
-            graph=version.graph,
+            graph=graph,
             requirements=version.requirements,
             priority=command.priority,
             timeout_s=needs.limits.run_timeout_s,
+            inputs=inputs,
         )
         return run.submit(state, submitted=submitted)
 
     id = RunId(needs.new_id())
     change = Change(RUN, id, decide, given=(Source(WORKFLOW, command.workflow),), new=True)
-    accepted = await needs.streams.transact(context, change)
+    while True:
+        try:
+            accepted = await needs.streams.transact(context, change)
+            break
+        except _InputsNeeded as needed:  # few graphs load pictures: the others are not looked into
+            ready[needed.graph.digest] = await with_inputs(needed.graph, command.by, needs)
     if accepted.repeated:
         recorded = await needs.streams.log.at(accepted.first)
         assert recorded is not None
         id = RunId(recorded.stream)
     return Submitted(id, accepted.position)
+
+
+class _InputsNeeded(Exception):
+    """Which pictures the graph loads has to be known before it can be submitted."""
+
+    def __init__(self, graph: Content) -> None:
+        super().__init__(graph.digest)
+        self.graph = graph
 
 
 async def cancel_run(command: CancelRun, context: Context, needs: Needs) -> Accepted:

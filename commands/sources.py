@@ -6,15 +6,18 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from commands.inputs import UNKNOWN, resolve
 from commands.needs import Needs
 from commands.ports import ObjectTooLarge
-from domain.ids import AccountId, RunId
+from domain.ids import AccountId, Digest, RunId
+from domain.refusals import FieldError, Invalid
 from domain.run import InBatch, RunSubmitted
 from domain.source import GraphSource, ParametersSource
 from domain.workflow import Content, Requirements
 from workflows.builder import build
 from workflows.graph import ReadGraph, read_graph
-from workflows.parameters import Parameters, seeded
+from workflows.inputs import LOADERS, named
+from workflows.parameters import NOT_POSSIBLE, Parameters, seeded
 
 
 class Prepared(Struct, frozen=True, kw_only=True):
@@ -24,6 +27,7 @@ class Prepared(Struct, frozen=True, kw_only=True):
     requirements: Requirements
     source: ParametersSource | GraphSource
     seed: int | None = None
+    inputs: tuple[Digest, ...] = ()
 
     def submitted(
         self,
@@ -44,21 +48,25 @@ class Prepared(Struct, frozen=True, kw_only=True):
             seed=self.seed,
             batch=batch,
             rerun_of=rerun_of,
+            inputs=self.inputs,
         )
 
 
-async def of_graph(graph: Any, needs: Needs) -> Prepared:
+async def of_graph(graph: Any, by: AccountId, needs: Needs) -> Prepared:
     """Raises Invalid, ObjectTooLarge."""
     read = read_graph(graph)
     _fits(read, needs)
+    with_inputs, inputs = await resolve(graph, by, needs)
+    read = read_graph(with_inputs) if inputs else read
     stored = Content(await needs.contents.put(read.body), len(read.body))
-    return Prepared(graph=stored, requirements=read.requirements, source=GraphSource())
+    return Prepared(graph=stored, requirements=read.requirements, source=GraphSource(), inputs=inputs)
 
 
-async def of_parameters(wanted: Sequence[Parameters], needs: Needs) -> list[Prepared]:
+async def of_parameters(wanted: Sequence[Parameters], by: AccountId, needs: Needs) -> list[Prepared]:
     """One for each, in order; seeds are drawn where they have to be. Raises Invalid, ObjectTooLarge."""
     drawn = [seeded(each, needs.new_seed()) for each in wanted]
-    graphs = [read_graph(build(each)) for each in drawn]
+    built = [await _with_inputs(each, by, needs) for each in drawn]
+    graphs = [read_graph(graph) for graph, _ in built]
     for graph in graphs:
         _fits(graph, needs)
     values = [msgspec.json.encode(each) for each in drawn]
@@ -69,11 +77,26 @@ async def of_parameters(wanted: Sequence[Parameters], needs: Needs) -> list[Prep
             requirements=graph.requirements,
             source=ParametersSource(Content(values_digest, len(body))),
             seed=each.seed,
+            inputs=inputs,
         )
-        for each, graph, body, graph_digest, values_digest in zip(
-            drawn, graphs, values, digests[: len(graphs)], digests[len(graphs) :], strict=True
+        for each, (_, inputs), graph, body, graph_digest, values_digest in zip(
+            drawn, built, graphs, values, digests[: len(graphs)], digests[len(graphs) :], strict=True
         )
     ]
+
+
+async def _with_inputs(
+    parameters: Parameters, by: AccountId, needs: Needs
+) -> tuple[dict[str, Any], tuple[Digest, ...]]:
+    """Its graph and the inputs that this loads. Raises Invalid: here nobody knows how a backend calls its files."""
+    graph = build(parameters)
+    if parameters.image is None:
+        return graph, ()
+    with_inputs, inputs = await resolve(graph, by, needs, at="image")
+    loaders = sum(node["class_type"] in LOADERS for node in graph.values())
+    if len(named(graph)) < loaders:
+        raise Invalid(NOT_POSSIBLE, FieldError("image", UNKNOWN))
+    return with_inputs, inputs
 
 
 def _fits(graph: ReadGraph, needs: Needs) -> None:

@@ -10,6 +10,7 @@ from domain.api_key import API_KEY, ApiKeyEvent
 from domain.backend import BACKEND, BackendEvent
 from domain.batch import BATCH, BatchEvent
 from domain.event import AnyDecider, Event, topic
+from domain.input import INPUT, InputEvent
 from domain.personal import PersonalTextError, personal_fields
 from domain.projection import PROJECTION, ProjectionEvent
 from domain.reservation import RESERVATION, ReservationEvent
@@ -63,6 +64,7 @@ UNIONS = (
     WorkflowEvent,
     RunEvent,
     BatchEvent,
+    InputEvent,
     BackendEvent,
     ApiKeyEvent,
     WebhookEvent,
@@ -70,7 +72,7 @@ UNIONS = (
 )
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
-    for decider in (ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, BACKEND, API_KEY, WEBHOOK, PROJECTION)
+    for decider in (ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT, BACKEND, API_KEY, WEBHOOK, PROJECTION)
 }
 
 

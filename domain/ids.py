@@ -8,6 +8,7 @@ AccountId = NewType("AccountId", UUID)
 WorkflowId = NewType("WorkflowId", UUID)
 RunId = NewType("RunId", UUID)
 BatchId = NewType("BatchId", UUID)
+InputId = NewType("InputId", UUID)
 BackendId = NewType("BackendId", UUID)
 SessionId = NewType("SessionId", UUID)
 AttemptId = NewType("AttemptId", UUID)
@@ -22,6 +23,8 @@ Position = NewType("Position", int)
 Digest = NewType("Digest", str)
 """SHA-256 of some bytes, 64 lower-case hexadecimal digits."""
 
+_INPUTS = UUID("0b7a6b0e-6a0b-5c39-8f5c-0d6a1f5b3c77")
+
 _BACKENDS = UUID("6f0d8a52-0f6c-5a57-9b0b-6b9a5a8c1c0e")
 
 _PROJECTIONS = UUID("2b1d7c1e-4b7c-5f0e-9a53-7d0f6c1f9a11")
@@ -30,6 +33,11 @@ _PROJECTIONS = UUID("2b1d7c1e-4b7c-5f0e-9a53-7d0f6c1f9a11")
 def backend_id(name: str) -> BackendId:
     """A backend is known by its name, so that a restarted executor continues the same stream."""
     return BackendId(uuid5(_BACKENDS, name))
+
+
+def input_id(account: AccountId, digest: Digest) -> InputId:
+    """An account's input is known by its content: uploaded again it is the same one."""
+    return InputId(uuid5(_INPUTS, f"{account} {digest}"))
 
 
 def attempt_id(run: RunId, epoch: int) -> AttemptId:

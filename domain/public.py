@@ -23,6 +23,7 @@ from domain.backend import BackendLost, BackendSeen
 from domain.batch import BatchEvent
 from domain.event import AnyRecorded, Event
 from domain.ids import StreamId
+from domain.input import InputEvent
 from domain.projection import ProjectionEvent
 from domain.reservation import NameReleased, NameReserved
 from domain.webhook import WebhookEvent
@@ -217,6 +218,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *(run.RunClaimed, run.RunAttemptLost, run.RunDeleted),
         *(BackendSeen, BackendLost),
         *get_args(BatchEvent),
+        *get_args(InputEvent),
         *get_args(WebhookEvent),
         *get_args(ProjectionEvent),
     }

@@ -76,7 +76,8 @@ class InBatch(Struct, frozen=True):
 class RunSubmitted(Event, frozen=True, kw_only=True, tag="run.submitted.v1"):
     """`workflow` and its version, or another `source`: see `source_of`.
 
-    `seed`: what the seeds of the graph were set to; None: they are as the source has them.
+    `seed`: what the seeds of the graph were set to; None: they are as the source has them. `inputs`: the digests of
+    the owner's pictures that the graph loads.
     """
 
     owner: AccountId
@@ -90,6 +91,7 @@ class RunSubmitted(Event, frozen=True, kw_only=True, tag="run.submitted.v1"):
     seed: int | None = None
     batch: InBatch | None = None
     rerun_of: RunId | None = None
+    inputs: tuple[Digest, ...] = ()
 
 
 class RunClaimed(Event, frozen=True, kw_only=True, tag="run.claimed.v1"):

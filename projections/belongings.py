@@ -9,20 +9,23 @@ from psycopg import AsyncConnection
 from domain.account import AccountErased
 from domain.catalogue import CATALOGUE
 from domain.event import topic
-from domain.ids import AccountId, Digest, Position, RunId, WorkflowId
+from domain.ids import AccountId, Digest, InputId, Position, RunId, WorkflowId
+from domain.input import InputStored
 from domain.run import OutputStored, Status
 from projections.pages import Connect
 
 PAGE = 2_000  # runs at once; what others need is looked up once for each page, through all outputs there are
 
 _REACHED = b"""
-SELECT count(*) = 2 FROM work.projections
-WHERE name IN ('run_status', 'workflow_shelf') AND state = 'live' AND position >= %s
+SELECT count(*) = 3 FROM work.projections
+WHERE name IN ('run_status', 'workflow_shelf', 'inputs') AND state = 'live' AND position >= %s
 """
 _UNFINISHED = (
     b"SELECT id FROM read.runs WHERE owner = %s AND status = ANY (%s) ORDER BY submitted_at LIMIT 10000"
 )
 _WORKFLOWS = b"SELECT id FROM read.workflows WHERE owner = %s AND (NOT public OR %s) ORDER BY id LIMIT 10000"
+_INPUTS = b"SELECT id FROM read.inputs WHERE owner = %s ORDER BY id LIMIT 10000"
+_UPLOADED = b"SELECT state FROM log.events WHERE owner = %s AND topic = %s"
 _RUNS = b"SELECT id FROM read.runs WHERE owner = %s AND id > %s ORDER BY id LIMIT %s"
 _STORED = b"SELECT topic, state FROM log.events WHERE originator_id = ANY (%s) AND topic = %s"
 # One whose account was erased as well needs nothing any more.
@@ -34,6 +37,8 @@ FROM (
     SELECT small.digest, stored.owner FROM read.outputs AS stored
     CROSS JOIN LATERAL jsonb_to_recordset(stored.thumbnails) AS small (digest text)
     WHERE small.digest = ANY (%(digests)s)
+    UNION ALL
+    SELECT digest, owner FROM read.inputs WHERE digest = ANY (%(digests)s)
 ) AS needed
 WHERE needed.owner <> %(account)s AND NOT EXISTS (
     SELECT FROM log.events AS e WHERE e.originator_id = needed.owner AND e.topic = %(erased)s
@@ -67,14 +72,26 @@ class AccountBelongings:
     async def workflows(self, account: AccountId, *, published: bool) -> list[WorkflowId]:
         return [WorkflowId(id) for (id,) in await self._fetch(_WORKFLOWS, (account, published))]
 
+    async def inputs(self, account: AccountId) -> list[InputId]:
+        return [InputId(id) for (id,) in await self._fetch(_INPUTS, (account,))]
+
     async def objects(self, account: AccountId) -> AsyncIterator[Sequence[Digest]]:
-        """Pages of digests of everything stored in the account's runs that no other account needs."""
+        """Pages of digests of everything it has uploaded or its runs have stored, that no other account needs."""
         after = UUID(int=0)
         while runs := [id for (id,) in await self._fetch(_RUNS, (account, after, PAGE))]:
             after = runs[-1]
-            digests = await self._stored(runs)
-            asked = {"digests": sorted(digests), "account": account, "erased": topic(AccountErased)}
-            yield sorted(digests - {needed for (needed,) in await self._fetch(_NEEDED, asked)})
+            yield await self._unneeded(await self._stored(runs), account)
+        yield await self._unneeded(await self._uploaded(account), account)
+
+    async def _unneeded(self, digests: set[Digest], account: AccountId) -> list[Digest]:
+        asked = {"digests": sorted(digests), "account": account, "erased": topic(AccountErased)}
+        return sorted(digests - {needed for (needed,) in await self._fetch(_NEEDED, asked)})
+
+    async def _uploaded(self, account: AccountId) -> set[Digest]:
+        """From the log: the read model forgets what was deleted."""
+        name = topic(InputStored)
+        events = [CATALOGUE.decode(name, state) for (state,) in await self._fetch(_UPLOADED, (account, name))]
+        return {event.digest for event in events if isinstance(event, InputStored)}
 
     async def _stored(self, runs: Sequence[UUID]) -> set[Digest]:
         """From the log: the read model forgets what a lost attempt has stored."""

@@ -14,6 +14,7 @@ from uuid import UUID
 
 from commands.dispatcher import Dispatcher
 from commands.erasure import FinishErasure
+from commands.inputs import DeleteInput
 from commands.needs import Command
 from commands.ports import Clock, Erasures, LogUnavailableError, ObjectsAwayError, OutcomeUnknownError
 from commands.runs import CancelRun
@@ -125,10 +126,14 @@ class Erasing:
         workflows = await self._belongings.workflows(account, published=erased.with_published)
         for workflow in workflows:
             await self._wish(DeleteWorkflow(by=account, workflow=workflow))
+        inputs = await self._belongings.inputs(account)
+        for input in inputs:
+            await self._wish(DeleteInput(by=account, input=input))
         left = await self._remove_objects(account)
         settled = erased.at + self._settle
-        if runs or workflows or left or begun < settled:
-            return self._now() if runs or workflows else max(settled, self._now() + self._settle / 4)
+        found = bool(runs or workflows or inputs)
+        if found or left or begun < settled:
+            return self._now() if found else max(settled, self._now() + self._settle / 4)
         await self._ledger.finished(account)
         logger.info("erasure finished", extra={"account": str(account)})
         return self._now()

@@ -86,6 +86,9 @@ class ComfyUIBackend:
             self._socket.expect_nothing()  # perhaps it is not queued: silence proves nothing then
             raise
 
+    async def upload(self, name: str, body: bytes, media_type: str) -> str:
+        return await self._client.upload(name, body, media_type)
+
     def follow(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
         """Its end is learnt from the history: what was told before is not known."""
         self._traces[str(attempt)] = Trace(_classes(graph), None)

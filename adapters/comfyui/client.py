@@ -5,6 +5,7 @@ Source: ComfyUI server.py.
 """
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import TypeVar
 from urllib.parse import quote, urlencode
 
@@ -21,7 +22,7 @@ from services.ports.backend import (
 from workflows.protocol.history import HistoryResult, OutputFile, decode_results
 from workflows.protocol.prompt import PromptRequest, decode_accepted, decode_refused
 from workflows.protocol.queue import Interrupt, QueueChange, QueueIds, decode_queue_ids
-from workflows.protocol.server import NodeClass, SystemStats, decode_classes, decode_stats
+from workflows.protocol.server import NodeClass, SystemStats, decode_classes, decode_stats, decode_uploaded
 
 T = TypeVar("T")
 
@@ -118,6 +119,26 @@ class Client:
             raise OutputMissingError("The backend no longer has the file.")
         raise BackendUnavailableError(f"The backend answered {answer.status}.")
 
+    async def upload(self, name: str, body: bytes, media_type: str) -> str:
+        """POST /upload/image. Returns the name as LoadImage takes it. Source: server.py, image_upload."""
+        boundary = f"comfyplus-{sha256(body).hexdigest()}"
+        head = (
+            f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'
+            f"Content-Type: {media_type}\r\n\r\n"
+        )
+        form = b"".join((head.encode("ascii"), body, f"\r\n--{boundary}--\r\n".encode()))
+        kind = (b"content-type", f"multipart/form-data; boundary={boundary}".encode())
+        try:
+            answer = await self._ask("POST", "/upload/image", form, wait_s=FILE_S, more=(kind,))
+            if answer.status != 200:
+                raise BackendUnavailableError(f"The backend answered {answer.status}.")
+            uploaded = decode_uploaded(answer.body)
+        except httpx.TransportError as error:
+            raise BackendUnavailableError("The backend cannot be reached.") from error
+        except DecodeError as error:
+            raise BackendUnavailableError("The backend answered what makes no sense.") from error
+        return f"{uploaded.subfolder}/{uploaded.name}" if uploaded.subfolder else uploaded.name
+
     async def _get(self, target: str, decode: Callable[[bytes], T], wait_s: float = ANSWER_S) -> T:
         try:
             answer = await self._ask("GET", target, wait_s=wait_s)
@@ -147,11 +168,12 @@ class Client:
         *,
         limit_bytes: int = MAX_ANSWER,
         wait_s: float = ANSWER_S,
+        more: tuple[tuple[bytes, bytes], ...] = (),
     ) -> Answer:
         request = httpx.Request(
             method,
             self._base,
-            headers=self._headers,
+            headers=[*self._headers, *more] if more else self._headers,
             content=body,
             extensions={
                 "target": self._path

@@ -5,12 +5,15 @@ from typing import Any
 from litestar import Request, Response, Router, get, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath
+from litestar.response import Stream
 
 from adapters.http.answers import answers
 from adapters.http.parts import Parts
 from commands.ports import ObjectTooLarge
-from domain.ids import Digest
+from domain.event import Recorded
+from domain.ids import Digest, RunId
 from domain.refusals import NotAuthenticated, NotFound
+from domain.run import RunSubmitted
 
 HEX = set("0123456789abcdef")
 
@@ -18,13 +21,18 @@ HEX = set("0123456789abcdef")
 @get("/objects/{digest:str}", responses=answers(200, Any, 401, 404))
 async def fetch(
     digest: FromPath[str], request: Request[Any, Any, Any], parts: NamedDependency[Parts]
-) -> Response[bytes]:
-    """The graph of the claimed run. Any other digest is 404."""
+) -> Response[Any]:
+    """The graph of the claimed run, or an input that it loads. Any other digest is 404."""
     claim = _claim(request, parts)
-    body = await parts.commands.needs.contents.get(Digest(digest)) if digest == claim.graph else None
-    if body is None:
+    answer: Response[Any] | None = None
+    if digest == claim.graph:
+        body = await parts.commands.needs.contents.get(Digest(digest))
+        answer = None if body is None else Response(body, media_type="application/json")
+    elif digest in await _inputs(RunId(claim.run), parts) and await parts.objects.size(Digest(digest)):
+        answer = Stream(parts.objects.read(Digest(digest)), media_type="image/png")
+    if answer is None:
         raise NotFound("There is no such object for this claim.")
-    return Response(body, media_type="application/json")
+    return answer
 
 
 @put(
@@ -44,6 +52,16 @@ async def store(
         raise ObjectTooLarge(f"An object may have {parts.max_object_bytes} bytes at most.")
     await parts.objects.put(Digest(digest), request.stream(), parts.max_object_bytes)
     return Response(None, status_code=204)
+
+
+async def _inputs(run: RunId, parts: Parts) -> tuple[Digest, ...]:
+    """What the run was submitted with: the claim's token says which run it is for."""
+    happened = await parts.log.read(run)
+    match happened:
+        case [Recorded(event=RunSubmitted(inputs=inputs)), *_]:
+            return inputs
+        case _:
+            return ()
 
 
 def _claim(request: Request[Any, Any, Any], parts: Parts) -> Any:

@@ -15,6 +15,7 @@ from domain.ids import AccountId, Digest, RunId, SessionId
 from domain.seal import Link
 from services.ports.exporting import Archives, Exports
 from services.ports.integrating import Integration
+from services.ports.picturing import Pictures
 from services.ports.sealing import Finding
 from services.ports.telling import PublicLog
 from services.ports.watching import Live
@@ -72,6 +73,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     objects: Objects
     exports: Exports
     archives: Archives
+    pictures: Pictures
     live: Live
     audit: Audit
     told: PublicLog

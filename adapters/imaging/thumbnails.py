@@ -89,7 +89,7 @@ def _picture(image: Image.Image, max_pixels: int) -> Picture:
 def _thumbnails(image: Image.Image) -> Iterator[Thumbnail]:
     image.draft("RGB", (EDGES[0] * 2, EDGES[0] * 2))  # JPEG decodes at a fraction of its size
     image.load()
-    upright = ImageOps.exif_transpose(_plain(image))
+    upright = ImageOps.exif_transpose(plain(image))
     previous: tuple[int, int] | None = None
     for edge in EDGES:
         upright.thumbnail((edge, edge))
@@ -103,7 +103,7 @@ def _thumbnails(image: Image.Image) -> Iterator[Thumbnail]:
         )
 
 
-def _plain(image: Image.Image) -> Image.Image:
+def plain(image: Image.Image) -> Image.Image:
     """In a mode that WebP can hold."""
     if image.mode in ("RGB", "RGBA"):
         return image

@@ -15,6 +15,7 @@ from adapters.http.parts import Parts, Unwell
 from adapters.http.protocol import PatientProtocol
 from adapters.http.reads import Reads
 from adapters.identity.secrets import ServerSecrets
+from adapters.imaging.inputs import PillowPictures
 from adapters.nats.connection import Connection
 from adapters.nats.live import NatsLive
 from adapters.postgres.exports import PostgresExports
@@ -53,6 +54,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
     secrets = ServerSecrets(load_secret(settings))
     positions = Positions(connect(query_url))
     async with (
+        _pictures() as pictures,
         nats("api", settings.nats_url) as connection,
         pool(query_url) as queries,
         pool(app_url, size=2) as exporting,
@@ -77,6 +79,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             objects=stored,
             exports=PostgresExports(exporting),
             archives=DiskArchives(folder(settings)),
+            pictures=pictures,
             live=live,
             audit=audit,
             work=work,
@@ -114,6 +117,12 @@ async def _ending(tail: PostgresTail, settings: Settings) -> AsyncIterator[Ended
     await ended.begin()
     async with _beside(ended.run()):
         yield ended
+
+
+@asynccontextmanager
+async def _pictures() -> AsyncIterator[PillowPictures]:
+    with contextlib.closing(PillowPictures()) as pictures:
+        yield pictures
 
 
 @asynccontextmanager

@@ -30,6 +30,14 @@ FAULT = Failure(
 )
 
 
+def input_gone() -> Failure:
+    return Failure(
+        FailureKind.VALIDATION,
+        "A picture that the graph loads is not there any more.",
+        advice="Upload it again and submit a new run.",
+    )
+
+
 def too_long(timeout_s: int, node: str | None, node_class: str | None) -> Failure:
     return Failure(
         FailureKind.TIMEOUT,

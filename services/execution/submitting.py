@@ -9,6 +9,7 @@ import msgspec
 from services.execution.attempt import Attempt
 from services.execution.failures import NO_GRAPH, UNFETCHED, UNREACHABLE
 from services.execution.health import Health
+from services.execution.inputs import with_inputs
 from services.execution.needs import Needs
 from services.execution.pauses import pauses
 from services.execution.uniqueness import unique
@@ -53,6 +54,8 @@ async def _there(attempt: Attempt, link: BackendLink, health: Health, needs: Nee
 
 async def _submit(attempt: Attempt, link: BackendLink, health: Health, needs: Needs) -> None:
     graph = await _fetch(attempt, needs)
+    if graph is not None:
+        graph = await with_inputs(graph, attempt, link, health, needs)
     if graph is None or attempt.over:
         return
     assignment = attempt.assignment

@@ -129,6 +129,9 @@ class BackendLink(Protocol):
     async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
         """Queue a graph under the attempt's id. Raises GraphRefusedError, PromptUncertainError as well."""
 
+    async def upload(self, name: str, body: bytes, media_type: str) -> str:
+        """Put a picture where graphs load them from. Returns how the backend calls it: that may be another name."""
+
     def follow(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
         """An earlier process submitted it: pass on what is told of it from now on."""
 

@@ -6,7 +6,7 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from domain.ids import AccountId, Digest, Position, RunId, WorkflowId
+from domain.ids import AccountId, Digest, InputId, Position, RunId, WorkflowId
 
 
 class Erased(Struct, frozen=True):
@@ -43,10 +43,12 @@ class Belongings(Protocol):
     async def workflows(self, account: AccountId, *, published: bool) -> Sequence[WorkflowId]:
         """Private ones, and published ones where they are asked for."""
 
-    def objects(self, account: AccountId) -> AsyncIterator[Sequence[Digest]]:
-        """Everything its runs have stored, also in attempts that were lost, and that no other account needs.
+    async def inputs(self, account: AccountId) -> Sequence[InputId]: ...
 
-        Another account needs what an output of one of its own runs refers to.
+    def objects(self, account: AccountId) -> AsyncIterator[Sequence[Digest]]:
+        """Everything it has uploaded or its runs have stored, also in attempts that were lost, and nobody else needs.
+
+        Another account needs what an output of one of its own runs, or an input of its own, refers to.
         """
 
 

@@ -16,7 +16,8 @@ from domain.api_key import ApiKeyMade, ApiKeyRevoked, Scope
 from domain.backend import BackendLost, BackendSeen
 from domain.batch import BatchCancelled, BatchSubmitted
 from domain.event import Event, topic
-from domain.ids import BatchId, Position, RunId
+from domain.ids import BatchId, Digest, Position, RunId
+from domain.input import InputDeleted, InputStored
 from domain.personal import Personal
 from domain.projection import ProjectionEventSkipped, ProjectionSkipWithdrawn
 from domain.reservation import NameReleased, NameReserved
@@ -99,10 +100,21 @@ EXAMPLES: tuple[Event, ...] = (
         seed=2**64 - 1,
         batch=InBatch(BatchId(UUID(int=0xBA7)), 3),
         rerun_of=RUN_ID,
+        inputs=(Digest("a" * 64),),
     ),
     RunDeleted(),
     BatchSubmitted(owner=ANN, runs=(RUN_ID,), plan=content("e", 90), varied=("cfg", "loras")),
     BatchCancelled(by=ANN),
+    InputStored(
+        owner=ANN,
+        digest=Digest("a" * 64),
+        name="photo.jpg",
+        media_type="image/png",
+        size_bytes=1234,
+        width=640,
+        height=480,
+    ),
+    InputDeleted(digest=Digest("a" * 64)),
     RunClaimed(epoch=1, backend="gpu-1", executor="east"),
     RunStarted(epoch=1, backend="gpu-1"),
     OutputStored(epoch=1, output=output),

@@ -9,7 +9,10 @@ import httpx
 import pytest
 from PIL import Image
 
-from tests.execution.dispatch import MemoryDispatch
+from domain.ids import Digest
+from domain.run import Status
+from services.execution.inputs import name_of
+from tests.execution.dispatch import OWNER, MemoryDispatch
 from tests.execution.store import ObjectServer
 from tests.execution.workshop import SharedSandbox, executor
 from workflows.builder import build
@@ -95,3 +98,37 @@ async def test_a_mask_makes_another_picture(
     (masked,) = await made(dispatch, store, comfyui, tmp_path / "masked", image="photo.png", mask="mask.png")
     assert whole.size == masked.size
     assert whole.tobytes() != masked.tobytes()
+
+
+async def test_an_input_is_brought_to_the_backend_under_a_name_of_its_owners(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
+) -> None:
+    digest = Digest("5e" * 32)
+    store.objects[digest] = png(40, 24, 99)
+    graph = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": f"input:{digest}"}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+    }
+    await comfyui.misbehave()
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        for _ in range(2):
+            run = dispatch.submit(graph)
+            await dispatch.ends(run)
+            (event,) = dispatch.outputs(run)
+            with Image.open(io.BytesIO(store.objects[event.output.digest])) as image:
+                assert (image.size, image.getpixel((0, 0))) == ((40, 24), (99, 0, 0))
+    brought = [path.name for path in (comfyui.directory / "base" / "input").glob(f"*{digest}*")]
+    assert brought == [name_of(OWNER, digest)]
+
+
+async def test_an_input_that_is_gone_fails_the_run_in_plain_words(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
+) -> None:
+    graph = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": f"input:{'7f' * 32}"}},
+        "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "x"}},
+    }
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(graph)
+        await dispatch.ends(run, Status.FAILED)
+    assert "not there any more" in dispatch.failure(run).reason

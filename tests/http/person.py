@@ -1,5 +1,6 @@
 """Somebody with an HTTP client, logged in or not."""
 
+import io
 import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -7,6 +8,7 @@ from typing import Any
 from uuid import uuid4
 
 import httpx
+from PIL import Image
 
 PASSWORD = "correct horse battery"
 GRAPH: dict[str, Any] = {
@@ -15,6 +17,12 @@ GRAPH: dict[str, Any] = {
 }
 
 PARAMETERS: dict[str, Any] = {"checkpoint": "sandbox.safetensors", "prompt": "a fox in the snow"}
+
+
+def png(width: int = 48, height: int = 32, color: tuple[int, int, int] = (200, 30, 30)) -> bytes:
+    body = io.BytesIO()
+    Image.new("RGB", (width, height), color).save(body, "PNG")
+    return body.getvalue()
 
 
 class Person:
@@ -64,6 +72,10 @@ class Person:
         self.http.headers["Authorization"] = f"Bearer {tokens['access_token']}"
         self.refresh_token = tokens["refresh_token"]
         return self
+
+    async def upload(self, body: bytes, name: str = "photo.png") -> Any:
+        files = {"image": (name, body, "application/octet-stream")}
+        return _granted(await self.ask("POST", "/inputs", files=files)).json()
 
     async def workflow(self, name: str = "A blue square", **more: Any) -> str:
         return str((await self.post("/workflows", {"name": name, "graph": GRAPH} | more))["id"])

@@ -9,7 +9,7 @@ import pytest
 
 from tests.http.executor import by_hand
 from tests.http.log import head
-from tests.http.person import GRAPH, PARAMETERS, Person, joined
+from tests.http.person import GRAPH, PARAMETERS, Person, joined, png
 from tests.http.problems import refused
 from tests.http.routes import table
 from tests.http.test_workflows import OTHER
@@ -36,6 +36,7 @@ OWN = {
     ("GET", "/events"),
     ("GET", "/events/nats"),
     ("GET", "/gallery"),
+    ("GET", "/inputs"),
     ("GET", "/runs"),
     ("GET", "/webhooks"),
     ("GET", "/workflows"),
@@ -49,6 +50,7 @@ OWN = {
     ("POST", "/generate/batch"),
     ("POST", "/generate/grid"),
     ("POST", "/generate/sync"),
+    ("POST", "/inputs"),
     ("POST", "/runs"),
     ("POST", "/webhooks"),
     ("POST", "/workflows"),
@@ -77,7 +79,7 @@ class Things:
 
     def __init__(self, ann: Person, workflow: str, run: str, output: dict[str, Any], graph: str) -> None:
         self.ann, self.workflow, self.run, self.output, self.graph = ann, workflow, run, output, graph
-        self.webhook = self.delivery = self.export = self.key = self.batch = ""
+        self.webhook = self.delivery = self.export = self.key = self.batch = self.input = ""
 
     def path(self, route: str, **other: str) -> str:
         """The address of ann's thing, or of something else in its place."""
@@ -85,6 +87,7 @@ class Things:
             "{workflow:uuid}": other.get("workflow", self.workflow),
             "{run:uuid}": other.get("run", self.run),
             "{export:uuid}": self.export,
+            "{input:uuid}": other.get("workflow", self.input),
             "{batch:uuid}": other.get("workflow", self.batch),
             "{webhook:uuid}": other.get("workflow", self.webhook),
             "{key:uuid}": other.get("run", self.key),
@@ -118,6 +121,7 @@ async def things(served: Whole, ann: Person) -> AsyncIterator[Things]:
         things.delivery = (await ann.post(f"/webhooks/{things.webhook}/test"))["delivery"]
         things.key = (await ann.post("/api-keys", {"name": "ann's bot", "scopes": ["events"]}))["id"]
         things.batch = (await ann.post("/generate/batch", {"runs": [PARAMETERS]}))["id"]
+        things.input = (await ann.upload(png()))["id"]
         things.export = (await ann.post("/accounts/me/export"))["id"]
         yield things
         await hand.fail(claimed)
@@ -166,13 +170,14 @@ async def test_what_is_for_administrators_is_for_nobody_else(
 
 async def test_what_a_stranger_lists_holds_nothing_of_others(things: Things, bob: Person) -> None:
     bob.seen = things.ann.seen
-    for path in ("/workflows", "/runs", "/batches", "/gallery", "/auth/me", "/webhooks"):
+    for path in ("/workflows", "/runs", "/batches", "/inputs", "/gallery", "/auth/me", "/webhooks"):
         told = (await bob.ask("GET", path)).text
         for secret in (
             things.workflow,
             things.run,
             things.output["digest"],
             things.batch,
+            things.input,
             things.ann.id,
             things.ann.name,
         ):

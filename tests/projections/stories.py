@@ -6,7 +6,8 @@ from domain.account import AccountRegistered
 from domain.backend import BackendSeen
 from domain.batch import BatchCancelled, BatchSubmitted
 from domain.event import Event
-from domain.ids import AccountId, BatchId, Digest, RunId, WorkflowId, backend_id
+from domain.ids import AccountId, BatchId, Digest, RunId, WorkflowId, backend_id, input_id
+from domain.input import InputDeleted, InputStored
 from domain.personal import Personal
 from domain.run import (
     Failure,
@@ -94,6 +95,17 @@ def batch(owner: AccountId) -> list[Told]:
     return [*told, (second, owner, RunDeleted()), (id, owner, BatchCancelled(by=owner))]
 
 
+def inputs(owner: AccountId) -> list[Told]:
+    """Two pictures, one of them deleted."""
+    told: list[Told] = []
+    for digest in (Digest("12" * 32), Digest("34" * 32)):
+        stored = InputStored(
+            owner=owner, digest=digest, name="a.png", media_type="image/png", size_bytes=9, width=3, height=4
+        )
+        told.append((input_id(owner, digest), owner, stored))
+    return [*told, (told[0][0], owner, InputDeleted(digest=Digest("12" * 32)))]
+
+
 def backend(name: str) -> Told:
     return backend_id(name), None, BackendSeen(name=name, executor="one")
 
@@ -110,4 +122,5 @@ def everything() -> list[Told]:
         *run(ANN),
         *run(BOB),
         *batch(BOB),
+        *inputs(ANN),
     ]

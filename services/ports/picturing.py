@@ -1,0 +1,19 @@
+"""Pictures that people send us."""
+
+from typing import IO, Protocol
+
+from msgspec import Struct
+
+
+class Reencoded(Struct, frozen=True):
+    """Sizes in pixels."""
+
+    body: bytes
+    media_type: str
+    width: int
+    height: int
+
+
+class Pictures(Protocol):
+    async def reencode(self, file: IO[bytes]) -> Reencoded:
+        """The picture alone, upright. Raises Invalid for what is none, or is too large."""
