@@ -11,6 +11,7 @@ from domain.backend import BACKEND, BackendEvent
 from domain.batch import BATCH, BatchEvent
 from domain.event import AnyDecider, Event, topic
 from domain.input import INPUT, InputEvent
+from domain.lora import SHELF, LoraEvent
 from domain.personal import PersonalTextError, personal_fields
 from domain.projection import PROJECTION, ProjectionEvent
 from domain.reservation import RESERVATION, ReservationEvent
@@ -69,10 +70,14 @@ UNIONS = (
     ApiKeyEvent,
     WebhookEvent,
     ProjectionEvent,
+    LoraEvent,
 )
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
-    for decider in (ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT, BACKEND, API_KEY, WEBHOOK, PROJECTION)
+    for decider in (
+        *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT),
+        *(BACKEND, API_KEY, WEBHOOK, PROJECTION, SHELF),
+    )
 }
 
 

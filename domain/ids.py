@@ -13,6 +13,7 @@ BackendId = NewType("BackendId", UUID)
 SessionId = NewType("SessionId", UUID)
 AttemptId = NewType("AttemptId", UUID)
 ApiKeyId = NewType("ApiKeyId", UUID)
+LoraId = NewType("LoraId", UUID)
 
 Actor = NewType("Actor", str)
 """Who did it: an account's id, or a part of the system such as `dispatch` or `executor:gpu-1`."""
@@ -30,6 +31,9 @@ _BACKENDS = UUID("6f0d8a52-0f6c-5a57-9b0b-6b9a5a8c1c0e")
 _PROJECTIONS = UUID("2b1d7c1e-4b7c-5f0e-9a53-7d0f6c1f9a11")
 
 
+_SHELVES = UUID("c0a4d9a2-7d0b-5e5f-8a1e-54d7f6a0b9e3")
+
+
 def backend_id(name: str) -> BackendId:
     """A backend is known by its name, so that a restarted executor continues the same stream."""
     return BackendId(uuid5(_BACKENDS, name))
@@ -38,6 +42,11 @@ def backend_id(name: str) -> BackendId:
 def input_id(account: AccountId, digest: Digest) -> InputId:
     """An account's input is known by its content: uploaded again it is the same one."""
     return InputId(uuid5(_INPUTS, f"{account} {digest}"))
+
+
+def shelf_id(account: AccountId) -> StreamId:
+    """The stream of an account's LoRAs: all of them in one, so that names and quotas are decided without a race."""
+    return uuid5(_SHELVES, str(account))
 
 
 def attempt_id(run: RunId, epoch: int) -> AttemptId:

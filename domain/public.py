@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from domain import account, run, workflow
+from domain import account, lora, run, workflow
 from domain.account import (
     AccountLoggedIn,
     AccountLoggedOut,
@@ -140,6 +140,30 @@ class WorkflowDeleted(PublicEvent, frozen=True, kw_only=True, tag="workflow.dele
     workflow: UUID
 
 
+class LoraUploaded(PublicEvent, frozen=True, kw_only=True, tag="lora.uploaded.v1"):
+    """A LoRA is on the shelf. `base_model`: a family such as sdxl, empty where nothing tells it."""
+
+    lora: UUID
+    name: str
+    description: str
+    size_bytes: int
+    sha256: str
+    base_model: str
+    trigger_words: tuple[str, ...]
+
+
+class LoraChanged(PublicEvent, frozen=True, kw_only=True, omit_defaults=True, tag="lora.changed.v1"):
+    """Only what has changed is there."""
+
+    lora: UUID
+    name: str | None = None
+    description: str | None = None
+
+
+class LoraDeleted(PublicEvent, frozen=True, kw_only=True, tag="lora.deleted.v1"):
+    lora: UUID
+
+
 class AccountErased(PublicEvent, frozen=True, kw_only=True, tag="account.erased.v1"):
     """The account is gone for good. Whoever keeps a copy of what was its own must delete that, too."""
 
@@ -207,6 +231,18 @@ PUBLIC: dict[type[Event], Translation] = {
     workflow.WorkflowPublished: lambda event, id: WorkflowPublished(workflow=id),
     workflow.WorkflowWithdrawn: lambda event, id: WorkflowWithdrawn(workflow=id),
     workflow.WorkflowDeleted: lambda event, id: WorkflowDeleted(workflow=id),
+    lora.LoraUploaded: lambda event, id: LoraUploaded(
+        lora=event.lora,
+        name=event.name,
+        description=event.description,
+        size_bytes=event.content.size_bytes,
+        sha256=event.content.digest,
+        base_model=event.summary.base_model,
+        trigger_words=event.summary.trigger_words,
+    ),
+    lora.LoraRenamed: lambda event, id: LoraChanged(lora=event.lora, name=event.name),
+    lora.LoraDescribed: lambda event, id: LoraChanged(lora=event.lora, description=event.description),
+    lora.LoraDeleted: lambda event, id: LoraDeleted(lora=event.lora),
     account.AccountErased: lambda event, id: AccountErased(account=id),
 }
 
@@ -219,6 +255,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *(BackendSeen, BackendLost),
         *get_args(BatchEvent),
         *get_args(InputEvent),
+        *(lora.LoraShared, lora.LoraUnshared),
         *get_args(WebhookEvent),
         *get_args(ProjectionEvent),
     }

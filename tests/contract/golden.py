@@ -16,8 +16,17 @@ from domain.api_key import ApiKeyMade, ApiKeyRevoked, Scope
 from domain.backend import BackendLost, BackendSeen
 from domain.batch import BatchCancelled, BatchSubmitted
 from domain.event import Event, topic
-from domain.ids import BatchId, Digest, Position, RunId
+from domain.ids import BatchId, Digest, LoraId, Position, RunId
 from domain.input import InputDeleted, InputStored
+from domain.lora import (
+    LoraDeleted,
+    LoraDescribed,
+    LoraRenamed,
+    LoraShared,
+    LoraSummary,
+    LoraUnshared,
+    LoraUploaded,
+)
 from domain.personal import Personal
 from domain.projection import ProjectionEventSkipped, ProjectionSkipWithdrawn
 from domain.reservation import NameReleased, NameReserved
@@ -56,11 +65,12 @@ from domain.workflow import (
     WorkflowVersionSaved,
     WorkflowWithdrawn,
 )
-from tests.domain.facts import ANN, NOON, SESSION, WORKFLOW_ID, bad_node, content, output
+from tests.domain.facts import ANN, BOB, NOON, SESSION, WORKFLOW_ID, bad_node, content, output
 
 FOLDER = Path(__file__).parent / "golden"
 
 RUN_ID = RunId(UUID(int=0x2C))
+LORA = LoraId(UUID(int=0x10FA))
 REQUIREMENTS = Requirements(("KSampler", "SaveImage"), ("checkpoints/sd15.safetensors",))
 EXAMPLES: tuple[Event, ...] = (
     AccountRegistered(account=ANN, username=Personal(sealed="bm9uY2UgYW5kIGNpcGhlcnRleHQ=")),
@@ -146,6 +156,20 @@ EXAMPLES: tuple[Event, ...] = (
     WebhookResumed(),
     WebhookDisabled(reason=Reason.GONE),
     WebhookDeleted(),
+    LoraUploaded(
+        owner=ANN,
+        lora=LORA,
+        name="Soft light",
+        file=f"soft_light-{'e' * 64}.safetensors",
+        content=content("e", 150_000_000),
+        description="Light as on a cloudy day.",
+        summary=LoraSummary("sdxl", ("soft light", "cloudy"), 32, "F16", 2166),
+    ),
+    LoraRenamed(lora=LORA, name="Softer light"),
+    LoraDescribed(lora=LORA, description="Light as in fog."),
+    LoraShared(lora=LORA, public=True, accounts=(BOB,)),
+    LoraUnshared(lora=LORA),
+    LoraDeleted(lora=LORA),
 )
 
 
