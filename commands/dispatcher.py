@@ -10,6 +10,7 @@ from commands import (
     erasure,
     generating,
     inputs,
+    loras,
     projections,
     runs,
     webhooks,
@@ -58,6 +59,10 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     webhooks.TryWebhook: webhooks.try_webhook,
     webhooks.SendAgain: webhooks.send_again,
     webhooks.ReplayRange: webhooks.replay_range,
+    loras.UploadLora: loras.upload_lora,
+    loras.ChangeLora: loras.change_lora,
+    loras.DeleteLora: loras.delete_lora,
+    loras.ClearShelf: loras.clear_shelf,
 }
 
 

@@ -144,7 +144,9 @@ def upload(shelf: Shelf, *, uploaded: LoraUploaded, quota: Quota) -> list[LoraEv
         return []
     if shelf.holding(uploaded.content.digest):
         return []
-    wanted = replace(uploaded, name=plain_name(uploaded.name), description=_description(uploaded.description))
+    wanted = replace(
+        uploaded, name=plain_name(uploaded.name), description=plain_description(uploaded.description)
+    )
     fits(shelf, name=wanted.name, size_bytes=uploaded.content.size_bytes, quota=quota)
     return [wanted]
 
@@ -175,7 +177,7 @@ def rename(shelf: Shelf, *, by: AccountId, lora: LoraId, name: str) -> list[Lora
 
 def describe(shelf: Shelf, *, by: AccountId, lora: LoraId, description: str) -> list[LoraEvent]:
     """Say what it is for."""
-    found, new = owned(shelf, by=by, lora=lora), _description(description)
+    found, new = owned(shelf, by=by, lora=lora), plain_description(description)
     return [] if found.description == new else [LoraDescribed(lora=lora, description=new)]
 
 
@@ -297,7 +299,8 @@ def plain_name(text: str) -> str:
     return stripped
 
 
-def _description(description: str) -> str:
+def plain_description(description: str) -> str:
+    """What it is for, in words."""
     if len(description) > MAX_DESCRIPTION:
         raise Invalid(
             "The description is too long.",

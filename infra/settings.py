@@ -120,6 +120,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     """The largest graph taken."""
     max_object_bytes: Bytes = 1024 * MIB
     """The largest output taken."""
+    max_lora_bytes: Bytes = 10 * 1024 * MIB
+    """The largest LoRA taken."""
+    lora_quota_bytes: Bytes = 100 * 1024 * MIB
+    """How many bytes an account's LoRAs may have together."""
+    lora_quota: Annotated[int, Meta(ge=1, le=10_000)] = 500
+    """How many LoRAs an account may have."""
+    upload_kept_s: Seconds = 86_400
+    """For so long after its last bytes an upload may be gone on with."""
+    tidy_s: Seconds = 30
+    """How often is looked for uploads and files of LoRAs that nobody needs any more."""
     max_image_pixels: Annotated[int, Meta(ge=MIB)] = 256 * MIB
     """The largest picture that thumbnails are made of."""
 

@@ -15,6 +15,7 @@ from uuid import UUID
 from commands.dispatcher import Dispatcher
 from commands.erasure import FinishErasure
 from commands.inputs import DeleteInput
+from commands.loras import ClearShelf
 from commands.needs import Command
 from commands.ports import Clock, Erasures, LogUnavailableError, ObjectsAwayError, OutcomeUnknownError
 from commands.runs import CancelRun
@@ -120,6 +121,7 @@ class Erasing:
             if self._now() - begun > PATIENCE:
                 return self._now() + PATIENCE  # the read models stand still
             await asyncio.sleep(REST_S)
+        await self._wish(ClearShelf(account=account, with_published=erased.with_published))
         runs = await self._belongings.unfinished_runs(account)
         for run in runs:
             await self._wish(CancelRun(by=account, run=run))

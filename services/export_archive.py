@@ -12,7 +12,8 @@ from commands.needs import Needs
 from domain.account import ACCOUNT
 from domain.catalogue import CATALOGUE
 from domain.event import AnyRecorded, topic
-from domain.ids import Digest, Position
+from domain.ids import Digest, Position, shelf_id
+from domain.lora import SHELF
 from domain.webhook import WEBHOOK
 from services.ports.exporting import Archive, Export, Exports, OwnLog, Row, StoredObjects, Things
 
@@ -29,6 +30,8 @@ workflows.json  its workflows; versions.json: all their versions
 workflows/      the documents of each version: <workflow>/<number>.json, and .editor.json as the editor has it
 runs.json       its runs with their outputs
 outputs/        the files of those outputs
+loras.json      its LoRAs
+loras/          their files
 history.json    every event of it and of its things, the oldest first
 """
 
@@ -72,6 +75,7 @@ class Building:
         await self._add_documents(archive)
         await archive.add("runs.json", _array(self._counted(self._runs())))
         await self._add_outputs(archive)
+        await self._add_loras(archive)
         await archive.add("history.json", _array(self._history(head)))
 
     async def _described(self) -> dict[str, Any]:
@@ -124,6 +128,22 @@ class Building:
                     await archive.add(
                         _output_name(run, output), self._material.objects.read(digest), packed=True
                     )
+
+    async def _add_loras(self, archive: Archive) -> None:
+        """From the shelf itself: it is one stream, and small."""
+        shelf, _ = await self._needs.streams.load(SHELF, shelf_id(self._account))
+        await archive.add("loras.json", _one(_pretty(shelf.loras)))
+        for lora in shelf.loras:
+            if await self._material.objects.size(lora.content.digest) is not None:
+                pieces = self._material.objects.read(lora.content.digest)
+                await archive.add(f"loras/{lora.file}", self._told_of(pieces), packed=True)
+
+    async def _told_of(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        """A file of gigabytes takes long: whoever waits is told that it goes on, and we whether they still wait."""
+        async for piece in pieces:
+            yield piece
+            if time.monotonic() - self._told_at > TOLD_EVERY_S:
+                await self._tell()
 
     async def _history(self, head: Position) -> AsyncIterator[dict[str, Any]]:
         for start in range(0, head + 1, WINDOW):

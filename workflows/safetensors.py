@@ -71,7 +71,7 @@ def header_end(head: bytes) -> int:
     """Where the header ends, from the first bytes of a file (sixteen, or all there are). Raises Invalid."""
     if len(head) < LENGTH_BYTES + 2:
         _refuse("It is too short to hold anything.")
-    (length,) = struct.unpack_from("<Q", head)
+    length: int = struct.unpack_from("<Q", head)[0]
     looks_right = length <= MAX_HEADER_BYTES and head[LENGTH_BYTES : LENGTH_BYTES + 1] == b"{"
     if not looks_right:
         for magic, what in OTHERS:

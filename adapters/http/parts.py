@@ -18,6 +18,7 @@ from services.ports.integrating import Integration
 from services.ports.picturing import Pictures
 from services.ports.sealing import Finding
 from services.ports.telling import PublicLog
+from services.ports.uploading import Uploading
 from services.ports.watching import Live
 
 
@@ -74,6 +75,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     exports: Exports
     archives: Archives
     pictures: Pictures
+    uploading: Uploading
     live: Live
     audit: Audit
     told: PublicLog

@@ -25,6 +25,7 @@ from domain.refusals import (
     NotFound,
     TooMany,
 )
+from services.ports.uploading import ChecksumMismatch, NoRoom
 
 logger = logging.getLogger(__name__)
 
@@ -65,6 +66,8 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     Outdated: (412, "Outdated"),
     Conflict: (409, "Conflict"),
     TooMany: (429, "Too many"),
+    ChecksumMismatch: (460, "Checksum mismatch"),  # tus's own
+    NoRoom: (507, "No room"),
     NotYet: (503, "Not yet"),
     LogUnavailableError: (503, "Temporarily unavailable"),
     ObjectsAwayError: (503, "Temporarily unavailable"),

@@ -94,12 +94,16 @@ class DiskObjects:
         """Its time is looked at again once it is taken away: somebody may be storing it again just now."""
         path, taken = self._path(digest), self._incoming / f"{digest[:16]}.{secrets.token_hex(8)}"
         try:
-            if path.stat().st_mtime >= settled_before.timestamp():
+            about = path.stat()
+            if about.st_nlink > 1:
+                return True  # a LoRA has these bytes: they are its owner's now
+            if about.st_mtime >= settled_before.timestamp():
                 return False
             path.rename(taken)
         except FileNotFoundError:
             return True
-        if taken.stat().st_mtime >= settled_before.timestamp():
+        about = taken.stat()
+        if about.st_nlink > 1 or about.st_mtime >= settled_before.timestamp():
             taken.replace(path)
             return False
         taken.unlink()

@@ -26,6 +26,7 @@ from commands.dispatcher import Dispatcher
 from infra import auditing, objects
 from infra.exporting import folder
 from infra.integrating import integration, keeping
+from infra.loras import uploading
 from infra.settings import Settings, load_secret
 from infra.wiring import connect, nats, needed, needs, new_id, now, pool
 from projections.consistency import Positions
@@ -63,15 +64,16 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
         _beside(positions.run()),
         _ending(tail, settings) as ended,
         auditing.shown(settings, app_url) as audit,
-        pool(app_url, size=2) as work,
+        pool(app_url, size=4) as work,
         pool(app_url, size=4) as public,
         _beside(keeping(settings, wants, secrets)),
         objects.opened(settings) as stored,
     ):
         live = NatsLive(connection, secrets.holds)
         await live.open()
+        dispatcher = Dispatcher(wants)
         yield Parts(
-            commands=Dispatcher(wants),
+            commands=dispatcher,
             log=wants.streams.log,
             reads=Reads(Reader(queries), positions),
             signatures=secrets,
@@ -80,6 +82,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             exports=PostgresExports(exporting),
             archives=DiskArchives(folder(settings)),
             pictures=pictures,
+            uploading=uploading(settings, dispatcher, work),
             live=live,
             audit=audit,
             work=work,

@@ -7,6 +7,7 @@ from infra.auditing import auditing
 from infra.erasing import erasing
 from infra.exporting import exporting
 from infra.integrating import publishing
+from infra.loras import tidying
 from infra.rebuilding import rebuilding
 from infra.settings import Settings
 from infra.webhooks import webhooks
@@ -28,6 +29,7 @@ def errands(settings: Settings) -> Sequence[Errand]:
         lambda: exporting(settings),
         lambda: publishing(settings),
         lambda: rebuilding(settings),
+        lambda: tidying(settings),
     )
 
 

@@ -16,6 +16,7 @@ from tests.http.errands import drawn, errand, eventually, value
 from tests.http.person import GRAPH, Person, client, joined
 from tests.http.problems import refused
 from tests.http.test_erasure import erased
+from tests.http.test_uploads import fresh, sent
 from tests.http.whole import Whole, beside
 
 
@@ -55,6 +56,9 @@ async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whol
         await ann.run(shown)
         run = await drawn(own, ann, b"one picture", b"another")
         await drawn(own, bob, b"not hers")
+        lora = fresh()
+        await ann.ask("POST", "/loras", **sent(lora, name="Mine.safetensors"))
+        await bob.ask("POST", "/loras", **sent(fresh(), name="His.safetensors"))
         asked = await ann.post("/accounts/me/export")
         assert (asked["state"], asked["url"]) == ("waiting", None)
         assert (await ann.post("/accounts/me/export"))["id"] == asked["id"]
@@ -74,6 +78,9 @@ async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whol
         assert read[f"workflows/{workflow}/1.editor.json"] == {"nodes": []}
         assert read[f"workflows/{workflow}/2.json"] == other
         assert len(read["runs.json"]) == 2
+        (kept,) = read["loras.json"]
+        assert kept["name"] == "Mine"
+        assert files[f"loras/{kept['file']}"] == lora
         (told,) = [each for each in read["runs.json"] if each["id"] == run]
         assert [files[output["file"]] for output in told["outputs"]] == [b"one picture", b"another"]
         history = read["history.json"]

@@ -12,6 +12,7 @@ from tests.http.log import head
 from tests.http.person import GRAPH, PARAMETERS, Person, joined, png
 from tests.http.problems import refused
 from tests.http.routes import table
+from tests.http.test_uploads import begun, fresh, sent
 from tests.http.test_workflows import OTHER
 from tests.http.whole import Whole, another_api
 
@@ -24,6 +25,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/runs/{run:uuid}/rerun"): {},
     ("PATCH", "/webhooks/{webhook:uuid}"): {"url": "https://example.org/mine"},
     ("POST", "/webhooks/{webhook:uuid}/replay"): {"after": 0},
+    ("PATCH", "/loras/{lora:uuid}"): {"name": "mine now"},
 }
 BY_TOKEN = {("GET", "/objects/{digest:str}"), ("PUT", "/objects/{digest:str}")}
 """Opened by a claim's token only: an account's is none."""
@@ -37,6 +39,7 @@ OWN = {
     ("GET", "/events/nats"),
     ("GET", "/gallery"),
     ("GET", "/inputs"),
+    ("GET", "/loras"),
     ("GET", "/runs"),
     ("GET", "/webhooks"),
     ("GET", "/workflows"),
@@ -52,6 +55,8 @@ OWN = {
     ("POST", "/generate/sync"),
     ("POST", "/inputs"),
     ("POST", "/runs"),
+    ("POST", "/loras"),
+    ("POST", "/uploads"),
     ("POST", "/webhooks"),
     ("POST", "/workflows"),
 }
@@ -59,6 +64,7 @@ OWN = {
 OPEN = {
     ("GET", "/exports/{export:uuid}"),
     ("GET", "/gallery"),
+    ("GET", "/loras/{lora:uuid}"),
     ("GET", "/outputs/{run:uuid}/{digest:str}/{name:str}"),
     ("GET", "/workflows/{workflow:uuid}"),
     ("GET", "/workflows/{workflow:uuid}/versions"),
@@ -80,6 +86,7 @@ class Things:
     def __init__(self, ann: Person, workflow: str, run: str, output: dict[str, Any], graph: str) -> None:
         self.ann, self.workflow, self.run, self.output, self.graph = ann, workflow, run, output, graph
         self.webhook = self.delivery = self.export = self.key = self.batch = self.input = ""
+        self.lora = self.upload = ""
 
     def path(self, route: str, **other: str) -> str:
         """The address of ann's thing, or of something else in its place."""
@@ -92,6 +99,8 @@ class Things:
             "{webhook:uuid}": other.get("workflow", self.webhook),
             "{key:uuid}": other.get("run", self.key),
             "{delivery:uuid}": other.get("run", self.delivery),
+            "{lora:uuid}": other.get("workflow", self.lora),
+            "{upload:uuid}": other.get("run", self.upload),
             "{number:int}": "1",
             "{other:int}": "1",
             "{position:int}": "1",
@@ -122,6 +131,8 @@ async def things(served: Whole, ann: Person) -> AsyncIterator[Things]:
         things.key = (await ann.post("/api-keys", {"name": "ann's bot", "scopes": ["events"]}))["id"]
         things.batch = (await ann.post("/generate/batch", {"runs": [PARAMETERS]}))["id"]
         things.input = (await ann.upload(png()))["id"]
+        things.lora = (await ann.ask("POST", "/loras", **sent(fresh()))).json()["id"]
+        things.upload = (await begun(ann, 5_000, name="another")).rpartition("/")[2]
         things.export = (await ann.post("/accounts/me/export"))["id"]
         yield things
         await hand.fail(claimed)
@@ -170,7 +181,7 @@ async def test_what_is_for_administrators_is_for_nobody_else(
 
 async def test_what_a_stranger_lists_holds_nothing_of_others(things: Things, bob: Person) -> None:
     bob.seen = things.ann.seen
-    for path in ("/workflows", "/runs", "/batches", "/inputs", "/gallery", "/auth/me", "/webhooks"):
+    for path in ("/workflows", "/runs", "/batches", "/inputs", "/gallery", "/auth/me", "/webhooks", "/loras"):
         told = (await bob.ask("GET", path)).text
         for secret in (
             things.workflow,
@@ -178,6 +189,7 @@ async def test_what_a_stranger_lists_holds_nothing_of_others(things: Things, bob
             things.output["digest"],
             things.batch,
             things.input,
+            things.lora,
             things.ann.id,
             things.ann.name,
         ):

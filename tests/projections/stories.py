@@ -6,8 +6,17 @@ from domain.account import AccountRegistered
 from domain.backend import BackendSeen
 from domain.batch import BatchCancelled, BatchSubmitted
 from domain.event import Event
-from domain.ids import AccountId, BatchId, Digest, RunId, WorkflowId, backend_id, input_id
+from domain.ids import AccountId, BatchId, Digest, LoraId, RunId, WorkflowId, backend_id, input_id, shelf_id
 from domain.input import InputDeleted, InputStored
+from domain.lora import (
+    LoraDeleted,
+    LoraDescribed,
+    LoraRenamed,
+    LoraShared,
+    LoraSummary,
+    LoraUploaded,
+    file_name,
+)
 from domain.personal import Personal
 from domain.run import (
     Failure,
@@ -106,6 +115,32 @@ def inputs(owner: AccountId) -> list[Told]:
     return [*told, (told[0][0], owner, InputDeleted(digest=Digest("12" * 32)))]
 
 
+def loras(owner: AccountId) -> list[Told]:
+    """One that stays, shared with somebody, and one that goes."""
+    shelf, kept, gone = shelf_id(owner), LoraId(uuid4()), LoraId(uuid4())
+    events: list[Event] = [
+        _uploaded(owner, kept, "light"),
+        _uploaded(owner, gone, "fog"),
+        LoraRenamed(lora=kept, name='soft "light"'),
+        LoraDescribed(lora=kept, description="Größe \\ 2"),
+        LoraShared(lora=kept, public=False, accounts=(BOB,)),
+        LoraDeleted(lora=gone),
+    ]
+    return [(shelf, owner, event) for event in events]
+
+
+def _uploaded(owner: AccountId, lora: LoraId, name: str) -> LoraUploaded:
+    digest = Digest(lora.hex * 2)
+    return LoraUploaded(
+        owner=owner,
+        lora=lora,
+        name=name,
+        file=file_name(f"{name}.safetensors", digest),
+        content=Content(digest, 1234),
+        summary=LoraSummary("sdxl", ("soft", 'quo"ted'), 16, "F16", 12),
+    )
+
+
 def backend(name: str) -> Told:
     return backend_id(name), None, BackendSeen(name=name, executor="one")
 
@@ -123,4 +158,6 @@ def everything() -> list[Told]:
         *run(BOB),
         *batch(BOB),
         *inputs(ANN),
+        *loras(ANN),
+        *loras(BOB),
     ]

@@ -1,0 +1,167 @@
+"""The LoRA shelf: an account's own LoRAs, those that others share with it, and those that are public."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import Any, get_args
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from domain.event import AnyRecorded
+from domain.ids import AccountId, LoraId
+from domain.lora import (
+    LoraDeleted,
+    LoraDescribed,
+    LoraEvent,
+    LoraRenamed,
+    LoraShared,
+    LoraUnshared,
+    LoraUploaded,
+    graph_path,
+)
+from domain.refusals import FieldError, Invalid
+from projections.paging import TIMED, bounded, page, timed
+from projections.projection import Buffer, Projection, Table
+from projections.reading import Cursor, one
+
+
+class LoraRow(Struct, gc=False):
+    """`revision`: the version of the shelf's stream at the last event about this LoRA."""
+
+    id: UUID
+    owner: AccountId
+    name: str
+    description: str
+    file: str
+    digest: str
+    size_bytes: int
+    base_model: str
+    trigger_words: tuple[str, ...]
+    rank: int
+    dtype: str
+    tensors: int
+    public: bool
+    shared_with: tuple[AccountId, ...]
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+
+
+def _lora(recorded: AnyRecorded) -> Iterable[UUID]:
+    return (recorded.event.lora,)
+
+
+LORAS = Table("loras", LoraRow, ("id",), _lora)
+
+
+def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
+    loras, at, revision = buffer["loras"], recorded.at, recorded.version
+    match recorded.event:
+        case LoraUploaded() as uploaded:
+            loras.put(_row(uploaded, at, revision))
+        case LoraRenamed(lora=id, name=name):
+            loras.change(id, name=name, revision=revision, updated_at=at)
+        case LoraDescribed(lora=id, description=description):
+            loras.change(id, description=description, revision=revision, updated_at=at)
+        case LoraShared(lora=id, public=public, accounts=accounts):
+            loras.change(id, public=public, shared_with=accounts, revision=revision, updated_at=at)
+        case LoraUnshared(lora=id):
+            loras.change(id, public=False, shared_with=(), revision=revision, updated_at=at)
+        case LoraDeleted(lora=id):
+            loras.remove(id)
+        case _:
+            pass
+
+
+def _row(uploaded: LoraUploaded, at: datetime, revision: int) -> LoraRow:
+    summary = uploaded.summary
+    return LoraRow(
+        id=uploaded.lora,
+        owner=uploaded.owner,
+        name=uploaded.name,
+        description=uploaded.description,
+        file=uploaded.file,
+        digest=uploaded.content.digest,
+        size_bytes=uploaded.content.size_bytes,
+        base_model=summary.base_model,
+        trigger_words=summary.trigger_words,
+        rank=summary.rank,
+        dtype=summary.dtype,
+        tensors=summary.tensors,
+        public=False,
+        shared_with=(),
+        revision=revision,
+        created_at=at,
+        updated_at=at,
+    )
+
+
+LORA_SHELF = Projection(
+    name="lora_shelf",
+    version=1,
+    sql=Path(__file__).with_suffix(".sql"),
+    tables=(LORAS,),
+    fold=fold,
+    events=get_args(LoraEvent),
+    reads=frozenset({"at", "version"}),
+)
+
+# Whom else it is shared with is its owner's business.
+_LORA = """json_build_object('id', id, 'owner', owner, 'name', name, 'description', description, 'file', file,
+    'graph_name', 'user-' || owner || '/' || file, 'sha256', digest, 'size_bytes', size_bytes,
+    'base_model', base_model, 'trigger_words', trigger_words, 'rank', rank, 'dtype', dtype, 'tensors', tensors,
+    'public', public,
+    'shared_with', CASE WHEN owner = (SELECT read.viewer()) THEN shared_with ELSE '[]'::jsonb END,
+    'revision', revision, 'created_at', created_at, 'updated_at', updated_at)"""
+
+
+def shown(lora: LoraRow, viewer: AccountId | None) -> dict[str, Any]:
+    """A row that is not in Postgres, as _LORA writes those that are."""
+    fields = msgspec.structs.asdict(lora)
+    fields["sha256"] = fields.pop("digest")
+    fields["graph_name"] = graph_path(lora.owner, lora.file)
+    return fields if viewer == lora.owner else fields | {"shared_with": ()}
+
+
+def _listed(where: str) -> bytes:
+    return page(
+        f"""SELECT {_LORA} AS item, updated_at AS at, id FROM read.loras
+        WHERE {where} AND (%(base_model)s = '' OR base_model = %(base_model)s)
+            AND (updated_at, id) < (%(at)s, %(after)s)
+        ORDER BY updated_at DESC, id DESC LIMIT %(limit)s::int + 1""",
+        TIMED,
+    )
+
+
+_ONE = f"SELECT convert_to({_LORA}::text, 'UTF8') FROM read.loras WHERE id = %(id)s".encode()
+_SHELVES = {
+    "own": _listed("owner = %(account)s"),
+    "shared": _listed("shared_with @> to_jsonb(%(account)s::uuid::text) AND owner <> %(account)s"),
+    "public": _listed("public"),
+}
+
+
+async def lora(cursor: Cursor, id: LoraId) -> bytes | None:
+    """One's own, one that is shared with one, or a public one."""
+    return await one(cursor, _ONE, {"id": id})
+
+
+async def loras(
+    cursor: Cursor,
+    account: AccountId,
+    *,
+    shelf: str = "own",
+    base_model: str = "",
+    limit: int = 20,
+    after: str | None = None,
+) -> bytes:
+    """The last changed first. Raises Invalid."""
+    if shelf not in _SHELVES:
+        raise Invalid("There is no such shelf.", FieldError("shelf", "It is own, shared or public."))
+    at, id = timed(after)
+    values = {"account": account, "base_model": base_model, "at": at, "after": id, "limit": bounded(limit)}
+    found = await one(cursor, _SHELVES[shelf], values)
+    assert found is not None
+    return found
