@@ -1,8 +1,9 @@
 """claim_p50_ms: a claim while 100 000 runs of 1 000 accounts wait.
 
-The runs are submitted events in the log; dispatch's own folding makes the queue of them. Then one executor claims
-one run after the other through `PostgresQueue.claim`, the transaction that picks a run, leases it and appends
-`run.claimed`, as the role of dispatch and with its pool.
+The runs are submitted events in the log, of all priorities and a dozen models, of accounts with different weights;
+dispatch's own folding makes the queue of them. Then one executor claims for eight backends in turn, one run after the
+other, through `PostgresQueue.claim`, the transaction that picks a run, leases it and appends `run.claimed`, as the role
+of dispatch and with its pool.
 """
 
 import time
@@ -26,6 +27,7 @@ from services.ports.messages import ClaimRequest
 QUEUED = 100_000
 CLAIMS = 1_000
 PAGE = 500
+BACKENDS = tuple(f"gpu-{number}" for number in range(8))
 LEASE = timedelta(seconds=45)
 
 
@@ -48,10 +50,12 @@ async def _claims(server: Database, claims: int) -> list[float]:
         queue = PostgresQueue(pool)
         await _fold(tail, queue)
         with psycopg.connect(server.url, autocommit=True) as owner:
-            owner.execute("VACUUM ANALYZE work.queue")
-        request = ClaimRequest(executor="local", backend="local")
+            owner.execute("VACUUM ANALYZE work.queue, work.shares, work.limits")
+        for backend in BACKENDS:
+            await queue.see_backend(backend, "local", True, datetime.now(UTC) + LEASE)
         took = []
         for number in range(claims + 20):
+            request = ClaimRequest(executor="local", backend=BACKENDS[number % len(BACKENDS)])
             begun = time.perf_counter()
             claimed = await queue.claim(request, datetime.now(UTC) + LEASE)
             if number >= 20:  # the first prepare their statements

@@ -12,13 +12,16 @@ import psycopg
 from bench import stories
 from domain.catalogue import CATALOGUE
 from domain.event import Event, topic
-from domain.ids import AccountId
+from domain.ids import AccountId, limits_id
+from domain.limits import LimitsSet
+from domain.workflow import Requirements
 from infra.wiring import new_id
 
 COPY = """
 COPY log.events (originator_id, originator_version, topic, state, notification_id, recorded_at, owner, actor,
     correlation, causation) FROM STDIN (FORMAT binary)
 """
+MODELS = 12
 TYPES = ("uuid", "int8", "text", "bytea", "int8", "timestamptz", "uuid", "text", "uuid", "int8")
 BEGUN = datetime(2026, 11, 21, tzinfo=UTC)
 
@@ -69,10 +72,17 @@ def runs_of_a_pool(events: int, waiting: int, executing: int) -> Iterator[Told]:
 
 
 def waiting_runs(count: int) -> Iterator[Told]:
-    """Submitted runs, their owners in turn."""
+    """Submitted runs of any priority and of a few models each. Their owners' weights differ, and some have far more."""
+    chance = Random(1)
+    for owner in stories.OWNERS[::2]:
+        weight = chance.choice((0.5, 2.0, 4.0))
+        yield limits_id(owner), 1, owner, LimitsSet(account=owner, weight=weight, reason="As agreed.")
     for number in range(count):
-        owner = stories.OWNERS[number % len(stories.OWNERS)]
-        yield new_id(), 1, owner, stories.submitted(owner)
+        owner = stories.OWNERS[min(number % len(stories.OWNERS), chance.randrange(len(stories.OWNERS)))]
+        needed = Requirements(
+            stories.NEEDED.node_classes, (f"checkpoints/{chance.randrange(MODELS)}.safetensors",)
+        )
+        yield new_id(), 1, owner, stories.submitted(owner, needed, chance.randint(1, 10))
 
 
 def _pool(waiting: int, executing: int) -> Iterator[Told]:

@@ -25,8 +25,15 @@ NEEDED = Requirements(
 )
 
 
-def submitted(owner: AccountId) -> RunSubmitted:
-    return RunSubmitted(owner=owner, workflow=WORKFLOW, workflow_version=3, graph=GRAPH, requirements=NEEDED)
+def submitted(owner: AccountId, needed: Requirements = NEEDED, priority: int = 5) -> RunSubmitted:
+    return RunSubmitted(
+        owner=owner,
+        workflow=WORKFLOW,
+        workflow_version=3,
+        graph=GRAPH,
+        requirements=needed,
+        priority=priority,
+    )
 
 
 def output() -> Output:

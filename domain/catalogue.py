@@ -11,9 +11,11 @@ from domain.backend import BACKEND, BackendEvent
 from domain.batch import BATCH, BatchEvent
 from domain.event import AnyDecider, Event, topic
 from domain.input import INPUT, InputEvent
+from domain.limits import LIMITS, LimitsEvent
 from domain.lora import SHELF, LoraEvent
 from domain.personal import PersonalTextError, personal_fields
 from domain.projection import PROJECTION, ProjectionEvent
+from domain.queue import QUEUE, QueueEvent
 from domain.reservation import RESERVATION, ReservationEvent
 from domain.run import RUN, RunEvent
 from domain.webhook import WEBHOOK, WebhookEvent
@@ -59,7 +61,7 @@ class Catalogue:
         return msgspec.convert(fields, self.events[topic_name])
 
 
-UNIONS = (
+UNIONS: tuple[Any, ...] = (
     AccountEvent,
     ReservationEvent,
     WorkflowEvent,
@@ -71,14 +73,22 @@ UNIONS = (
     WebhookEvent,
     ProjectionEvent,
     LoraEvent,
+    QueueEvent,
+    LimitsEvent,
 )
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
     for decider in (
         *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT),
         *(BACKEND, API_KEY, WEBHOOK, PROJECTION, SHELF),
+        *(QUEUE, LIMITS),
     )
 }
+
+
+def members(union: Any) -> tuple[type[Event], ...]:
+    """The classes of a union, which may be one class alone."""
+    return get_args(union) or (union,)
 
 
 def _once_in_the_clear(fields: dict[str, Any]) -> dict[str, Any]:
@@ -86,4 +96,4 @@ def _once_in_the_clear(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 UPCASTS: dict[str, Upcast] = {"account.registered.v1": ("account.registered.v2", _once_in_the_clear)}
-CATALOGUE = Catalogue((event for union in UNIONS for event in get_args(union)), UPCASTS)
+CATALOGUE = Catalogue((event for union in UNIONS for event in members(union)), UPCASTS)

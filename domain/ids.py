@@ -28,6 +28,8 @@ _INPUTS = UUID("0b7a6b0e-6a0b-5c39-8f5c-0d6a1f5b3c77")
 
 _BACKENDS = UUID("6f0d8a52-0f6c-5a57-9b0b-6b9a5a8c1c0e")
 
+_QUEUE = UUID("0d5b1a0e-6a53-5c0f-8d2e-94b7f4a1c6d3")
+
 _PROJECTIONS = UUID("2b1d7c1e-4b7c-5f0e-9a53-7d0f6c1f9a11")
 
 
@@ -57,6 +59,16 @@ def attempt_id(run: RunId, epoch: int) -> AttemptId:
 def projection_id(name: str) -> UUID:
     """The stream of what is decided about a read model."""
     return uuid5(_PROJECTIONS, name)
+
+
+def queue_id() -> UUID:
+    """The stream of what administrators decide about the queue: there is one."""
+    return _QUEUE
+
+
+def limits_id(account: AccountId) -> UUID:
+    """The stream of the limits an account was given."""
+    return uuid5(account, "limits")
 
 
 def account_actor(account: AccountId) -> Actor:

@@ -24,7 +24,9 @@ from domain.batch import BatchEvent
 from domain.event import AnyRecorded, Event
 from domain.ids import StreamId
 from domain.input import InputEvent
+from domain.limits import LimitsSet
 from domain.projection import ProjectionEvent
+from domain.queue import QueueEvent
 from domain.reservation import NameReleased, NameReserved
 from domain.webhook import WebhookEvent
 
@@ -77,7 +79,7 @@ class RunSucceeded(PublicEvent, frozen=True, kw_only=True, tag="run.succeeded.v1
 
 
 class RunRequeued(PublicEvent, frozen=True, kw_only=True, tag="run.requeued.v1"):
-    """An attempt was lost; the run waits again."""
+    """An attempt was lost, or an administrator has put the run back after it had failed; it waits again."""
 
     run: UUID
     not_before: datetime
@@ -215,6 +217,7 @@ PUBLIC: dict[type[Event], Translation] = {
         advice=event.failure.advice,
     ),
     run.RunCancelled: lambda event, id: RunCancelled(run=id),
+    run.RunRevived: lambda event, id: RunRequeued(run=id, not_before=event.not_before),
     workflow.WorkflowCreated: lambda event, id: WorkflowCreated(
         workflow=id, name=event.name, description=event.description, tags=event.tags
     ),
@@ -258,6 +261,8 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *(lora.LoraShared, lora.LoraUnshared),
         *get_args(WebhookEvent),
         *get_args(ProjectionEvent),
+        *get_args(QueueEvent),
+        LimitsSet,
     }
 )
 """Nobody outside is told of these. A new domain event stands in PUBLIC or here."""

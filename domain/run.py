@@ -6,6 +6,7 @@ Outputs belong to their attempt: those of a lost attempt do not count.
 
 from datetime import datetime, timedelta
 from enum import StrEnum
+from hashlib import sha256
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -13,9 +14,13 @@ from msgspec.structs import replace
 
 from domain.event import Decider, Event
 from domain.ids import AccountId, BatchId, Digest, RunId, WorkflowId
+from domain.reasons import stated
 from domain.refusals import Conflict, FieldError, Invalid, NotFound
 from domain.source import GraphSource, ParametersSource, Source, WorkflowSource
 from domain.workflow import Content, Requirements
+
+SHARED = "shared"
+"""The pool that everybody's runs may use."""
 
 
 class Image(Struct, frozen=True):
@@ -73,6 +78,19 @@ class InBatch(Struct, frozen=True):
     place: int
 
 
+class Charge(Struct, frozen=True, kw_only=True):
+    """What a claim adds to its account's virtual time, in microseconds; put right by what the attempt really takes.
+
+    `clock_us`: how far service had come in the pool. `skipped_us`: what the account had not been waiting for, to come
+    there. `run_us`: what a run of its takes, over its `weight`.
+    """
+
+    clock_us: int
+    skipped_us: int
+    run_us: int
+    weight: float
+
+
 class RunSubmitted(Event, frozen=True, kw_only=True, tag="run.submitted.v1"):
     """`workflow` and its version, or another `source`: see `source_of`.
 
@@ -92,12 +110,16 @@ class RunSubmitted(Event, frozen=True, kw_only=True, tag="run.submitted.v1"):
     batch: InBatch | None = None
     rerun_of: RunId | None = None
     inputs: tuple[Digest, ...] = ()
+    pool: str = SHARED
 
 
 class RunClaimed(Event, frozen=True, kw_only=True, tag="run.claimed.v1"):
+    """`charge`: None before accounts had shares."""
+
     epoch: int
     backend: str
     executor: str
+    charge: Charge | None = None
 
 
 class RunStarted(Event, frozen=True, kw_only=True, tag="run.started.v1"):
@@ -137,6 +159,13 @@ class RunDeleted(Event, frozen=True, kw_only=True, tag="run.deleted.v1"):
     """Its owner wants to see it no more. Its outputs go where nothing else needs them; its history stays."""
 
 
+class RunRevived(Event, frozen=True, kw_only=True, tag="run.revived.v1"):
+    """It had failed, not by its own fault; an administrator has put it back into the queue."""
+
+    not_before: datetime
+    reason: str
+
+
 RunEvent: TypeAlias = (
     RunSubmitted
     | RunClaimed
@@ -148,6 +177,7 @@ RunEvent: TypeAlias = (
     | RunFailed
     | RunCancelled
     | RunDeleted
+    | RunRevived
 )
 
 
@@ -186,6 +216,7 @@ class Run(Struct, frozen=True):
     outputs: tuple[tuple[str, int], ...] = ()
     graph: Content | None = None
     timeout_s: int = 0
+    failure: FailureKind | None = None
 
 
 def evolve(run: Run, event: RunEvent) -> Run:
@@ -207,15 +238,24 @@ def evolve(run: Run, event: RunEvent) -> Run:
             return replace(run, lost_attempts=run.lost_attempts + 1, out_of_memory=out_of_memory, outputs=())
         case RunRequeued():
             return replace(run, status=Status.QUEUED, executor="", backend="")
-        case RunFailed():
-            return replace(run, status=Status.FAILED)
+        case RunFailed(failure=failure):
+            return replace(run, status=Status.FAILED, failure=failure.kind)
         case RunCancelled():
             return replace(run, status=Status.CANCELLED)
         case RunDeleted():
             return Run(owner=run.owner, status=Status.DELETED, epoch=run.epoch)
+        case RunRevived():
+            waiting = replace(run, status=Status.QUEUED, executor="", backend="", failure=None)
+            return replace(waiting, lost_attempts=0, out_of_memory=0, outputs=())
 
 
-RUN: Decider[Run, RunEvent] = Decider("run", Run(), evolve, lambda run: run.owner)
+RUN: Decider[Run, RunEvent] = Decider("run", Run(), evolve, lambda run: run.owner, shape=2)
+
+
+def warmth(requirements: Requirements) -> str:
+    """A word for the models a run needs: the same for runs with the same ones, empty for one that needs none."""
+    models = "\n".join(sorted(requirements.models))
+    return sha256(models.encode()).hexdigest()[:16] if models else ""
 
 
 def source_of(submitted: RunSubmitted) -> Source:
@@ -313,6 +353,18 @@ def owned(run: Run, *, by: AccountId) -> None:
     """Raises NotFound: a stranger must not learn which ids exist."""
     if run.owner != by or run.status in (Status.UNKNOWN, Status.DELETED):
         raise NotFound("There is no such run.")
+
+
+def revive(run: Run, *, now: datetime, reason: str) -> list[RunEvent]:
+    """Put a run back that failed for want of a machine. It goes on with a new attempt, and may be retried again."""
+    given = stated(reason)
+    if run.status in (Status.UNKNOWN, Status.DELETED):
+        raise NotFound("There is no such run.")
+    if run.status is not Status.FAILED:
+        raise Conflict("The run has not failed.")
+    if run.failure not in RETRIED:
+        raise Conflict("The run would fail the same way again.")
+    return [RunRevived(not_before=now, reason=given)]
 
 
 def held_by(run: Run, *, executor: str) -> None:

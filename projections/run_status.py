@@ -25,6 +25,7 @@ from domain.run import (
     RunEvent,
     RunFailed,
     RunRequeued,
+    RunRevived,
     RunStarted,
     RunSubmitted,
     RunSucceeded,
@@ -236,6 +237,11 @@ def _cancelled(run: RunRow, event: RunCancelled, at: datetime, outputs: Outputs)
     run.status, run.ended_at = Status.CANCELLED, at
 
 
+def _revived(run: RunRow, event: RunRevived, at: datetime, outputs: Outputs) -> None:
+    run.status, run.ended_at, run.failure = Status.QUEUED, None, None
+    run.not_before, run.backend, run.started_at = event.not_before, None, None
+
+
 # found by type: a class pattern that does not fit costs an event 0.1 us, and there are millions
 CHANGES: dict[type[Event], Callable[[RunRow, Any, datetime, Outputs], None]] = {
     RunClaimed: _claimed,
@@ -246,6 +252,7 @@ CHANGES: dict[type[Event], Callable[[RunRow, Any, datetime, Outputs], None]] = {
     RunRequeued: _requeued,
     RunFailed: _failed,
     RunCancelled: _cancelled,
+    RunRevived: _revived,
 }
 """What an event changes of its run, whose position is already set."""
 

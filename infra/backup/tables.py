@@ -10,6 +10,10 @@ NOT_KEPT = frozenset(
     {
         "log.snapshots",  # a cache of the log
         "work.queue",  # folded anew from the log; leases of before hold nothing now
+        "work.shares",  # folded with it, as are the next three
+        "work.pools",
+        "work.limits",
+        "work.usage",
         "work.backends",  # executors say who they are
         "work.projections",  # read models are built anew
         "work.rebuilds",  # of builds that are not kept

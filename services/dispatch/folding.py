@@ -7,14 +7,18 @@ from contextlib import suppress
 from commands.streams import Streams
 from domain.event import topic
 from domain.ids import Position
+from domain.limits import LimitsSet
+from domain.queue import PoolSet, QueuePaused, QueueResumed
 from domain.run import (
     RUN,
     OutputStored,
     RunAttemptLost,
     RunCancelled,
     RunClaimed,
+    RunDeleted,
     RunFailed,
     RunRequeued,
+    RunRevived,
     RunStarted,
     RunSubmitted,
     RunSucceeded,
@@ -23,6 +27,9 @@ from services.ports.dispatching import DispatchServer, RunLog, RunQueue
 
 logger = logging.getLogger(__name__)
 
+STEERING = (QueuePaused, QueueResumed, PoolSet, LimitsSet)
+CLAIMABLE = (RunSubmitted, RunRequeued, RunRevived, QueueResumed, PoolSet, LimitsSet)
+"""After these there may be something to claim that was not there before."""
 TOPICS = frozenset(
     topic(event)
     for event in (
@@ -35,6 +42,9 @@ TOPICS = frozenset(
         RunRequeued,
         RunFailed,
         RunCancelled,
+        RunDeleted,
+        RunRevived,
+        *STEERING,
     )
 )
 PAGE = 500  # events
@@ -89,10 +99,11 @@ class Folding:
             return False
         revoked = await self._queue.apply(page.events, page.upto)
         for recorded in page.events:  # somebody will report on most of them
-            self._streams.learn(RUN, recorded.stream, recorded.version, recorded.event)
+            if not isinstance(recorded.event, STEERING):
+                self._streams.learn(RUN, recorded.stream, recorded.version, recorded.event)
         for each in revoked or ():
             await self._server.cancel(each.executor, each.attempt)
-        claimable = any(isinstance(each.event, RunSubmitted | RunRequeued) for each in page.events)
+        claimable = any(isinstance(each.event, CLAIMABLE) for each in page.events)
         if self._wanted.is_set() and (claimable or revoked is None):
             await self._server.wake()
         return revoked is None or len(page.events) == PAGE

@@ -9,14 +9,19 @@ from msgspec import Struct
 
 from domain.backend import BackendSeen
 from domain.ids import AccountId, AttemptId, Digest, RunId
-from domain.run import Failure, Output
+from domain.run import SHARED, Failure, Output
 
 
 class ClaimRequest(Struct, frozen=True, kw_only=True):
-    """`runs.claim.<executor>`: give me something for this backend. Answered with an Assignment or null."""
+    """`runs.claim.<executor>`: give me something for this backend. Answered with an Assignment or null.
+
+    `pools`, and `only` whose runs, it serves: dispatch says so, whatever the executor has written there.
+    """
 
     executor: str
     backend: str
+    pools: tuple[str, ...] = (SHARED,)
+    only: AccountId | None = None
 
 
 class Assignment(Struct, frozen=True, kw_only=True):

@@ -18,6 +18,7 @@ from domain.batch import BatchCancelled, BatchSubmitted
 from domain.event import Event, topic
 from domain.ids import BatchId, Digest, LoraId, Position, RunId
 from domain.input import InputDeleted, InputStored
+from domain.limits import Allowance, LimitsSet
 from domain.lora import (
     LoraDeleted,
     LoraDescribed,
@@ -29,8 +30,10 @@ from domain.lora import (
 )
 from domain.personal import Personal
 from domain.projection import ProjectionEventSkipped, ProjectionSkipWithdrawn
+from domain.queue import PoolSet, PoolSettings, QueuePaused, QueueResumed
 from domain.reservation import NameReleased, NameReserved
 from domain.run import (
+    Charge,
     InBatch,
     OutputStored,
     RunAttemptLost,
@@ -39,6 +42,7 @@ from domain.run import (
     RunDeleted,
     RunFailed,
     RunRequeued,
+    RunRevived,
     RunStarted,
     RunSubmitted,
     RunSucceeded,
@@ -111,6 +115,7 @@ EXAMPLES: tuple[Event, ...] = (
         batch=InBatch(BatchId(UUID(int=0xBA7)), 3),
         rerun_of=RUN_ID,
         inputs=(Digest("a" * 64),),
+        pool="studio",
     ),
     RunDeleted(),
     BatchSubmitted(owner=ANN, runs=(RUN_ID,), plan=content("e", 90), varied=("cfg", "loras")),
@@ -125,7 +130,12 @@ EXAMPLES: tuple[Event, ...] = (
         height=480,
     ),
     InputDeleted(digest=Digest("a" * 64)),
-    RunClaimed(epoch=1, backend="gpu-1", executor="east"),
+    RunClaimed(
+        epoch=1,
+        backend="gpu-1",
+        executor="east",
+        charge=Charge(clock_us=40_000_000, skipped_us=1_500_000, run_us=9_000_000, weight=0.5),
+    ),
     RunStarted(epoch=1, backend="gpu-1"),
     OutputStored(epoch=1, output=output),
     RunSucceeded(epoch=1, execution_s=1.5, outputs=1),
@@ -133,12 +143,26 @@ EXAMPLES: tuple[Event, ...] = (
     RunRequeued(not_before=NOON),
     RunFailed(failure=bad_node),
     RunCancelled(by=ANN),
+    RunRevived(not_before=NOON, reason="The machine has been repaired."),
     BackendSeen(name="gpu-1", executor="east", comfyui_version="0.9", device="RTX 4090"),
     BackendLost(name="gpu-1", reason="It does not answer."),
     ProjectionEventSkipped(
         projection="gallery", position=Position(7), reason="A test's leftover.", fault="KeyError: 'name'"
     ),
     ProjectionSkipWithdrawn(projection="gallery", position=Position(7), reason="The fold is mended."),
+    QueuePaused(pool="studio", reason="New cards are built in."),
+    QueueResumed(pool="studio", reason="They are in."),
+    PoolSet(
+        pool="studio",
+        settings=PoolSettings(rank=2, running=8, queued=500),
+        reason="The studio has paid for them.",
+    ),
+    LimitsSet(
+        account=ANN,
+        limits=Allowance(running=2, queued=100, runs_per_day=1_000, run_s_per_day=36_000),
+        weight=2.0,
+        reason="A class of thirty uses it.",
+    ),
     WebhookCreated(
         owner=ANN,
         address=UUID(int=1),

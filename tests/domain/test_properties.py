@@ -8,6 +8,7 @@ from hypothesis import strategies as some
 from domain.refusals import DomainError
 from domain.run import (
     OVER,
+    RETRIED,
     RUN,
     Failure,
     FailureKind,
@@ -18,6 +19,7 @@ from domain.run import (
     claim,
     delete,
     lose_attempt,
+    revive,
     start,
     store_output,
     submit,
@@ -88,6 +90,21 @@ def test_a_run_ends_once_and_its_epochs_only_grow(wishes: list[tuple[Any, dict[s
         )
         assert state.owner == ANN
     assert ends == (state.status in OVER)
+
+
+@given(some.lists(run_wishes | some.just((revive, {"now": NOON, "reason": "Mended."})), max_size=60))
+def test_only_what_failed_for_want_of_a_machine_ever_goes_on(
+    wishes: list[tuple[Any, dict[str, Any]]],
+) -> None:
+    state = Run()
+    for decide, wish in [(submit, {"submitted": submitted}), *wishes]:
+        before = state
+        state, events = decided(RUN, state, decide, wish)
+        if before.status in OVER and events and decide is not delete:
+            assert (decide, before.status) == (revive, Status.FAILED)
+            assert before.failure in RETRIED
+            assert state.status is Status.QUEUED
+        assert state.epoch >= before.epoch
 
 
 @given(some.lists(run_wishes, max_size=40))

@@ -18,19 +18,24 @@ from domain.run import (
     RunEvent,
     RunFailed,
     RunRequeued,
+    RunRevived,
     RunSucceeded,
+    Status,
     cancel,
     claim,
     delete,
     held_by,
     lose_attempt,
+    revive,
     source_of,
     start,
     store_output,
     submit,
     succeed,
+    warmth,
 )
 from domain.source import GraphSource, WorkflowSource
+from domain.workflow import Requirements
 from tests.domain.facts import (
     ANN,
     BOB,
@@ -242,3 +247,50 @@ def test_what_a_run_executes_is_told_whichever_way_it_was_stored() -> None:
     assert source_of(submitted) == WorkflowSource(WORKFLOW_ID, 1)
     graph = replace(submitted, workflow=None, workflow_version=None, source=GraphSource())
     assert source_of(graph) == GraphSource()
+
+
+REVIVED = RunRevived(not_before=NOON, reason="Mended.")
+lost_for_good = run.given(submitted, claimed, attempt_lost, RunFailed(failure=lost_connection))
+
+
+def test_a_run_that_failed_for_want_of_a_machine_is_put_back_once() -> None:
+    wish = {"now": NOON, "reason": " Mended. "}
+    lost_for_good.when(revive, **wish).then(REVIVED).and_again_refused(Conflict)
+
+
+def test_a_run_put_back_goes_on_with_the_next_epoch_and_all_its_retries() -> None:
+    again = lost_for_good.given(REVIVED)
+    again.when(claim, backend="gpu-2", executor="west").then(claimed_again)
+    wish = {"epoch": 2, "failure": lost_connection, "now": NOON, "retries": Retries(limit=1)}
+    (_, requeued) = again.given(claimed_again).when(lose_attempt, **wish).events
+    assert isinstance(requeued, RunRequeued)
+
+
+def test_a_run_that_would_fail_the_same_way_is_not_put_back() -> None:
+    bad = run.given(submitted, claimed, RunAttemptLost(epoch=1, failure=bad_node), failed)
+    bad.when(revive, now=NOON, reason="Mended.").then_refused(Conflict, "same way")
+
+
+@pytest.mark.parametrize("story", [(), (claimed, started), (cancelled,), (claimed, started, succeeded)])
+def test_only_a_run_that_failed_is_put_back(story: tuple[RunEvent, ...]) -> None:
+    run.given(submitted, *story).when(revive, now=NOON, reason="Mended.").then_refused(Conflict, "not failed")
+
+
+def test_what_is_no_run_is_not_put_back() -> None:
+    run.given().when(revive, now=NOON, reason="Mended.").then_refused(NotFound)
+
+
+def test_why_a_run_is_put_back_is_said() -> None:
+    lost_for_good.when(revive, now=NOON, reason="").then_invalid("reason")
+
+
+def test_a_run_put_back_waits_like_a_new_one() -> None:
+    state = lost_for_good.given(REVIVED).state
+    assert (state.status, state.executor, state.outputs) == (Status.QUEUED, "", ())
+
+
+def test_runs_with_the_same_models_are_known_by_one_word() -> None:
+    one = warmth(Requirements(models=("checkpoints/a", "loras/b")))
+    assert one == warmth(Requirements(("KSampler",), ("loras/b", "checkpoints/a")))
+    assert one != warmth(Requirements(models=("checkpoints/a",)))
+    assert warmth(Requirements(("KSampler",))) == ""

@@ -23,6 +23,7 @@ from domain.run import (
     RunEvent,
     RunFailed,
     RunRequeued,
+    RunRevived,
     RunStarted,
     RunSubmitted,
     RunSucceeded,
@@ -159,6 +160,12 @@ def test_a_run_that_waits_for_another_attempt_says_until_when() -> None:
 def test_a_cancelled_run_has_ended() -> None:
     row = run_row(submitted(ANN), RunCancelled(by=ANN))
     assert (row.status, row.ended_at) == (Status.CANCELLED, NOON.replace(second=2))
+
+
+def test_a_run_that_was_put_back_waits_again() -> None:
+    story = (RunAttemptLost(epoch=1, failure=lost), RunFailed(failure=lost))
+    row = run_row(submitted(ANN), claimed, started, *story, RunRevived(not_before=NOON, reason="Mended."))
+    assert (row.status, row.failure, row.ended_at, row.not_before) == (Status.QUEUED, None, None, NOON)
 
 
 def test_outputs_of_a_lost_attempt_are_gone() -> None:

@@ -1,0 +1,106 @@
+"""The queue, as administrators steer it: paused and resumed, pools with a class and limits, old runs cleaned away."""
+
+from typing import TypeAlias
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.event import Decider, Event
+from domain.reasons import stated
+from domain.refusals import FieldError, Invalid
+
+EVERYTHING = ""
+"""In place of a pool: all of them."""
+
+
+class PoolSettings(Struct, frozen=True, kw_only=True):
+    """`rank`: pools with a higher one are served first. `running`, `queued`: so many runs at most; None: any number."""
+
+    rank: int = 0
+    running: int | None = None
+    queued: int | None = None
+
+
+class QueuePaused(Event, frozen=True, kw_only=True, tag="queue.paused.v1"):
+    """Nothing is claimed any more, from one pool or from all. Runs are still taken in."""
+
+    pool: str = EVERYTHING
+    reason: str
+
+
+class QueueResumed(Event, frozen=True, kw_only=True, tag="queue.resumed.v1"):
+    pool: str = EVERYTHING
+    reason: str
+
+
+class PoolSet(Event, frozen=True, kw_only=True, tag="queue.pool_set.v1"):
+    pool: str
+    settings: PoolSettings
+    reason: str
+
+
+QueueEvent: TypeAlias = QueuePaused | QueueResumed | PoolSet
+
+MAX_RANK = 1_000
+MAX_RUNS = 10_000_000
+MAX_NAME = 64
+MAX_POOLS = 1_000
+LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+class Queue(Struct, frozen=True):
+    paused: tuple[str, ...] = ()
+    pools: dict[str, PoolSettings] = {}
+
+
+def evolve(queue: Queue, event: QueueEvent) -> Queue:
+    match event:
+        case QueuePaused(pool=pool):
+            return replace(queue, paused=(*queue.paused, pool))
+        case QueueResumed(pool=pool):
+            return replace(queue, paused=tuple(each for each in queue.paused if each != pool))
+        case PoolSet(pool=pool, settings=settings):
+            return replace(queue, pools={**queue.pools, pool: settings})
+
+
+QUEUE: Decider[Queue, QueueEvent] = Decider("queue", Queue(), evolve, lambda queue: None)
+
+
+def pause(queue: Queue, *, pool: str, reason: str) -> list[QueueEvent]:
+    """Let nothing more be claimed. What is under way goes on; what is submitted waits."""
+    given = stated(reason)
+    if pool != EVERYTHING:
+        _named(queue, pool)
+    return [] if pool in queue.paused else [QueuePaused(pool=pool, reason=given)]
+
+
+def resume(queue: Queue, *, pool: str, reason: str) -> list[QueueEvent]:
+    """Go on. A pool that is paused by itself stays so when all are resumed."""
+    given = stated(reason)
+    return [QueueResumed(pool=pool, reason=given)] if pool in queue.paused else []
+
+
+def set_pool(queue: Queue, *, pool: str, settings: PoolSettings, reason: str) -> list[QueueEvent]:
+    """Say how a pool is served."""
+    given = stated(reason)
+    _named(queue, pool)
+    if not -MAX_RANK <= settings.rank <= MAX_RANK:
+        raise Invalid(
+            "The rank is out of range.", FieldError("rank", f"It must be {-MAX_RANK} to {MAX_RANK}.")
+        )
+    for field, number in (("running", settings.running), ("queued", settings.queued)):
+        if number is not None and not 0 <= number <= MAX_RUNS:
+            raise Invalid("The limit is out of range.", FieldError(field, f"It must be 0 to {MAX_RUNS}."))
+    if queue.pools.get(pool, PoolSettings()) == settings:
+        return []
+    return [PoolSet(pool=pool, settings=settings, reason=given)]
+
+
+def _named(queue: Queue, pool: str) -> None:
+    if not 1 <= len(pool) <= MAX_NAME or not LETTERS.issuperset(pool):
+        raise Invalid(
+            "There can be no such pool.",
+            FieldError("pool", f"1 to {MAX_NAME} letters, digits, underscores and dashes."),
+        )
+    if len({*queue.paused, *queue.pools, pool}) > MAX_POOLS:
+        raise Invalid("There are too many pools.", FieldError("pool", f"{MAX_POOLS} at most."))

@@ -1,0 +1,140 @@
+"""What administrators decide about the queue, its pools, and what an account may have."""
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as some
+from msgspec.structs import replace
+
+from domain.limits import LIMITS, Allowance, LimitsSet, give
+from domain.queue import (
+    EVERYTHING,
+    QUEUE,
+    PoolSet,
+    PoolSettings,
+    Queue,
+    QueuePaused,
+    QueueResumed,
+    pause,
+    resume,
+    set_pool,
+)
+from domain.refusals import DomainError, Invalid
+from tests.domain.facts import ANN
+from tests.domain.scenario import Scenario
+
+queue, limits = Scenario(QUEUE), Scenario(LIMITS)
+paused = QueuePaused(reason="New cards.")
+studio_paused = QueuePaused(pool="studio", reason="New cards.")
+studio = PoolSettings(rank=2, running=8, queued=100)
+set_up = PoolSet(pool="studio", settings=studio, reason="Paid for.")
+given_two = LimitsSet(account=ANN, limits=Allowance(running=2), weight=2.0, reason="Agreed.")
+
+
+def test_the_queue_is_paused_once() -> None:
+    queue.given().when(pause, pool=EVERYTHING, reason=" New cards. ").then(paused).and_again_nothing()
+
+
+def test_it_goes_on_when_told() -> None:
+    resumed = QueueResumed(reason="They are in.")
+    queue.given(paused).when(resume, pool=EVERYTHING, reason="They are in.").then(resumed).and_again_nothing()
+
+
+def test_resuming_what_runs_changes_nothing() -> None:
+    queue.given().when(resume, pool="studio", reason="So that it runs.").then_nothing()
+
+
+def test_a_pool_stays_paused_when_all_are_resumed() -> None:
+    resumed = QueueResumed(reason="They are in.")
+    queue.given(studio_paused, paused, resumed).when(pause, pool="studio", reason="Again.").then_nothing()
+
+
+@pytest.mark.parametrize("decide", [pause, resume])
+def test_a_reason_is_asked_for(decide: Any) -> None:
+    queue.given().when(decide, pool=EVERYTHING, reason=" ").then_invalid("reason")
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a/b", "ü", "x" * 65])
+def test_a_pool_has_a_name_of_plain_letters(name: str) -> None:
+    queue.given().when(set_pool, pool=name, settings=studio, reason="Paid for.").then_invalid("pool")
+
+
+def test_a_pool_is_set_up_once() -> None:
+    wish = {"pool": "studio", "settings": studio, "reason": "Paid for."}
+    queue.given().when(set_pool, **wish).then(set_up).and_again_nothing()
+
+
+def test_a_pool_as_it_was_is_no_change() -> None:
+    queue.given().when(set_pool, pool="studio", settings=PoolSettings(), reason="Why not.").then_nothing()
+
+
+@pytest.mark.parametrize(
+    ("field", "number"), [("rank", 1_001), ("rank", -1_001), ("running", -1), ("queued", 10_000_001)]
+)
+def test_a_pools_settings_have_bounds(field: str, number: int) -> None:
+    settings = replace(PoolSettings(), **{field: number})
+    queue.given().when(set_pool, pool="studio", settings=settings, reason="Paid for.").then_invalid(field)
+
+
+def test_there_are_not_endlessly_many_pools() -> None:
+    pools = {f"p{number}": PoolSettings() for number in range(1_000)}
+    full = Scenario(QUEUE, Queue(pools=pools))
+    full.when(set_pool, pool="one-more", settings=studio, reason="Paid for.").then_refused(
+        Invalid, "too many"
+    )
+
+
+def test_an_account_is_given_its_own_limits_once() -> None:
+    wish = {"account": ANN, "limits": Allowance(running=2), "weight": 2.0, "reason": "Agreed."}
+    limits.given().when(give, **wish).then(given_two).and_again_nothing()
+
+
+def test_limits_as_all_have_them_are_no_change_for_whom_has_no_others() -> None:
+    wish = {"account": ANN, "limits": Allowance(), "weight": 1.0, "reason": "Agreed."}
+    limits.given().when(give, **wish).then_nothing()
+    back = LimitsSet(account=ANN, reason="Agreed.")
+    limits.given(given_two).when(give, **wish).then(back).and_again_nothing()
+
+
+@pytest.mark.parametrize("weight", [0.0, -1.0, 100.5, float("nan"), float("inf")])
+def test_a_weight_has_bounds(weight: float) -> None:
+    wish = {"account": ANN, "limits": Allowance(), "weight": weight, "reason": "Agreed."}
+    limits.given().when(give, **wish).then_invalid("weight")
+
+
+@pytest.mark.parametrize("field", Allowance.__struct_fields__)
+def test_a_limit_has_bounds(field: str) -> None:
+    for number in (-1, 10_000_001):
+        wish = {"account": ANN, "limits": Allowance(**{field: number}), "weight": 1.0, "reason": "Agreed."}
+        limits.given().when(give, **wish).then_invalid(field)
+
+
+wishes = some.one_of(
+    some.tuples(
+        some.sampled_from([pause, resume]),
+        some.fixed_dictionaries({"pool": some.sampled_from(["", "a", "b", "!"]), "reason": some.just("So.")}),
+    ),
+    some.tuples(
+        some.just(set_pool),
+        some.fixed_dictionaries(
+            {
+                "pool": some.sampled_from(["a", "b"]),
+                "settings": some.builds(PoolSettings, rank=some.integers(-1, 1), running=some.none()),
+                "reason": some.just("So."),
+            }
+        ),
+    ),
+)
+
+
+@given(some.lists(wishes, max_size=30))
+def test_whatever_is_decided_of_the_queue_is_decided_once(asked: list[tuple[Any, dict[str, Any]]]) -> None:
+    state = Queue()
+    for decide, wish in asked:
+        try:
+            state = QUEUE.fold(state, decide(state, **wish))
+            assert decide(state, **wish) == []
+        except DomainError:
+            assert wish["pool"] == "!"
+    assert len(set(state.paused)) == len(state.paused)
