@@ -143,11 +143,10 @@ class Listed(Struct, frozen=True):
 
 
 class Download(Struct, frozen=True):
-    """How whoever follows a link is given an object: under which name, as what, to be shown or kept."""
+    """How whoever follows a link is given an object: `disposition` says under which name, to be shown or kept."""
 
-    name: str
     media_type: str
-    shown: bool
+    disposition: str
 
 
 class Objects(Protocol):

@@ -2,17 +2,72 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Iterable, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from pathlib import Path
+
+from msgspec import Struct
 
 from adapters.storage.disk import DiskObjects
+from adapters.storage.places import Places
 from commands.ports import Objects
 from domain.ids import Digest
 from infra.settings import Settings
+from infra.wiring import now
+
+
+class Stores(Struct, frozen=True):
+    """`new` takes what is new. `old`: another one that may still have some; None: there is none."""
+
+    new: Objects
+    old: Objects | None = None
+
+    @property
+    def as_one(self) -> Objects:
+        return self.new if self.old is None else Places(self.new, self.old)
 
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Objects]:
-    yield DiskObjects(settings.data / "objects")
+    async with stores(settings) as found:
+        yield found.as_one
+
+
+@asynccontextmanager
+async def stores(settings: Settings) -> AsyncIterator[Stores]:
+    """The folder is looked into also where there is a bucket: what came before is there, and LoRAs always are."""
+    folder = disk_folder(settings)
+    async with AsyncExitStack() as stack:
+        if settings.s3_bucket is None:
+            yield Stores(DiskObjects(folder))
+            return
+        bucket: Objects = await stack.enter_async_context(_bucket(settings, settings.s3_bucket))
+        if settings.objects == "disk":
+            yield Stores(DiskObjects(folder), bucket)
+        else:
+            yield Stores(bucket, DiskObjects(folder))
+
+
+def disk_folder(settings: Settings) -> Path:
+    return settings.data / "objects"
+
+
+@asynccontextmanager
+async def _bucket(settings: Settings, name: str) -> AsyncIterator[Objects]:
+    from adapters.storage import s3  # its client takes longer to import than all the rest
+
+    bucket = s3.Bucket(
+        name=name,
+        endpoint=settings.s3_endpoint,
+        public_endpoint=settings.s3_public_endpoint,
+        region=settings.s3_region,
+        access_key=settings.s3_access_key,
+        secret_key=settings.s3_secret_key,
+        prefix=settings.s3_prefix,
+        path_style=settings.s3_path_style,
+        link_s=settings.s3_link_s if settings.s3_downloads == "redirect" else None,
+    )
+    async with s3.opened(bucket, now) as objects:
+        yield objects
 
 
 class Store:

@@ -133,6 +133,29 @@ class Settings(Struct, frozen=True, kw_only=True):
     max_image_pixels: Annotated[int, Meta(ge=MIB)] = 256 * MIB
     """The largest picture that thumbnails are made of."""
 
+    objects: Literal["disk", "s3"] | None = None
+    """Where new files go: disk is <data>/objects; unset: s3 where a bucket is named, else disk."""
+    s3_bucket: Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]$")] | None = None
+    """The bucket that keeps files; while it is named, files on disk are found as well."""
+    s3_endpoint: HttpUrl | None = None
+    """How we reach S3; unset: Amazon's, by the region."""
+    s3_public_endpoint: HttpUrl | None = None
+    """How people's browsers reach S3; unset: as we do."""
+    s3_region: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "us-east-1"
+    """The bucket's region."""
+    s3_access_key: Annotated[str, Meta(min_length=1)] | None = None
+    """The id of the key to the bucket; unset: what the machine itself may do, as boto3 finds it."""
+    s3_secret_key: Annotated[str, Meta(min_length=1)] | None = None
+    """The key to the bucket."""
+    s3_prefix: Annotated[str, Meta(pattern=r"^([A-Za-z0-9!_.*'()-]+/)*$")] = ""
+    """What the names of our files in the bucket begin with: nothing, or folders, each with a slash behind it."""
+    s3_path_style: bool = False
+    """Whether the bucket's name stands in the path and not in the host's name."""
+    s3_downloads: Literal["redirect", "stream"] = "redirect"
+    """Whether people fetch files from S3 themselves, by links that expire, or through us."""
+    s3_link_s: Annotated[int, Meta(ge=10, le=7 * 86_400)] = 300
+    """How long such a link is good for."""
+
     keep_replaced_s: Seconds = 3600
     """How long the build that a read model's newer one has replaced is kept, to roll back to."""
 
@@ -160,6 +183,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         settings = cls(**values)  # type: ignore[arg-type]  # each value was converted to its field's type
         if settings.beat_s * 2 > settings.lease_s:
             problems.append("COMFYPLUS_BEAT_S must be at most half of COMFYPLUS_LEASE_S.")
+        if settings.objects == "s3" and settings.s3_bucket is None:
+            problems.append("COMFYPLUS_S3_BUCKET must name the bucket where COMFYPLUS_OBJECTS is s3.")
+        if (settings.s3_access_key is None) != (settings.s3_secret_key is None):
+            problems.append("COMFYPLUS_S3_ACCESS_KEY and COMFYPLUS_S3_SECRET_KEY belong together.")
         if problems:
             raise SettingsError("\n".join(problems))
         return settings

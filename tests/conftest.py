@@ -4,9 +4,10 @@ from typing import Any
 
 import pytest
 
+from tests.s3 import s3_server
 from tests.servers import database, database_template, fresh_nats, nats_server, postgres_url
 
-__all__ = ["database", "database_template", "fresh_nats", "nats_server", "postgres_url"]
+__all__ = ["database", "database_template", "fresh_nats", "nats_server", "postgres_url", "s3_server"]
 
 
 @pytest.hookimpl(optionalhook=True)

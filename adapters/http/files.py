@@ -30,13 +30,13 @@ async def sent(
     headers = GUARDED | {"Cache-Control": CACHED, "ETag": etag, "Accept-Ranges": "bytes"}
     if etag in request.headers.get("if-none-match", ""):
         return Response(None, status_code=HTTPStatus.NOT_MODIFIED, headers=headers)
-    if (url := await objects.link(digest, download)) is not None:
-        there = GUARDED | {"Location": url, "Cache-Control": LINK_CACHED}
-        return Response(None, status_code=HTTPStatus.TEMPORARY_REDIRECT, headers=there)
     size = await objects.size(digest)
     if size is None:
         return None
-    headers["Content-Disposition"] = disposition(download)
+    if (url := await objects.link(digest, download)) is not None:
+        there = GUARDED | {"Location": url, "Cache-Control": LINK_CACHED}
+        return Response(None, status_code=HTTPStatus.TEMPORARY_REDIRECT, headers=there)
+    headers["Content-Disposition"] = download.disposition
     part = asked_for(request, size, etag)
     start, end = part or (0, size)
     status = HTTPStatus.OK
@@ -54,11 +54,11 @@ async def sent(
     return Stream(_closing(body), status_code=status, headers=headers, media_type=download.media_type)
 
 
-def disposition(download: Download) -> str:
+def disposition(name: str, *, shown: bool) -> str:
     """`Content-Disposition`, with the name in a form that no character of it can leave."""
-    quoted = quote(download.name, safe="")
-    named = f'filename="{quoted}"' if quoted == download.name else f"filename*=utf-8''{quoted}"
-    return f"{'inline' if download.shown else 'attachment'}; {named}"
+    quoted = quote(name, safe="")
+    named = f'filename="{quoted}"' if quoted == name else f"filename*=utf-8''{quoted}"
+    return f"{'inline' if shown else 'attachment'}; {named}"
 
 
 def asked_for(request: Request[Any, Any, Any], size: int, etag: str) -> tuple[int, int] | None:

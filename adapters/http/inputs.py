@@ -16,7 +16,7 @@ from litestar.params import FromPath, FromQuery
 from adapters.http.answers import InputAnswer, InputPage, StoredInputAnswer, answers
 from adapters.http.auth import Moved
 from adapters.http.callers import Caller
-from adapters.http.files import sent
+from adapters.http.files import disposition, sent
 from adapters.http.parts import Parts
 from adapters.http.problems import Malformed, TooLarge, WrongMediaType
 from adapters.http.reads import Reader, json_response
@@ -142,7 +142,8 @@ async def show_image(
 ) -> Response[Any]:
     """The picture itself."""
     digest = await _digest(InputId(input), caller.account, parts)
-    answer = await sent(parts.objects, digest, Download(f"{input}.png", "image/png", True), request)
+    shown = Download("image/png", disposition(f"{input}.png", shown=True))
+    answer = await sent(parts.objects, digest, shown, request)
     if answer is None:
         raise NotFound(NO_INPUT)
     return answer

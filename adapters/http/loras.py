@@ -15,7 +15,7 @@ from adapters.http.answers import ANYBODY, Cursor, Digest, Revision, answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller, IdempotencyKey
-from adapters.http.files import sent
+from adapters.http.files import disposition, sent
 from adapters.http.forms import Field, form
 from adapters.http.parts import Parts
 from adapters.http.past import AsOf
@@ -151,7 +151,7 @@ async def download(
     """The file itself, or a part of it (`Range`), for its owner alone: what is shared is shared for use."""
     shelf, _ = await parts.commands.needs.streams.load(SHELF, shelf_id(caller.account))
     found = owned(shelf, by=caller.account, lora=LoraId(lora))
-    named = Download(found.file, "application/octet-stream", shown=False)
+    named = Download("application/octet-stream", disposition(found.file, shown=False))
     answer = await sent(parts.objects, found.content.digest, named, request)
     if answer is None:
         raise NotFound(NO_LORA)

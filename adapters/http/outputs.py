@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 
 from adapters.http.answers import ANYBODY, answers
-from adapters.http.files import sent
+from adapters.http.files import disposition, sent
 from adapters.http.parts import Parts
 from commands.ports import Download
 from domain.ids import Digest, RunId
@@ -45,7 +45,7 @@ async def output(
     if parts.signatures.check_object_signature(RunId(run), named, expires, signature, parts.now()):
         shown = media_type in INLINE
         kind = media_type if shown else "application/octet-stream"
-        answer = await sent(parts.objects, named, Download(name, kind, shown), request)
+        answer = await sent(parts.objects, named, Download(kind, disposition(name, shown=shown)), request)
     if answer is None:
         raise NotFound(NO_OUTPUT)
     return answer

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import hashlib
 import os
 import secrets
 import time
@@ -11,7 +10,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
 
-from commands.ports import Download, Listed, ObjectMissingError, ObjectTooLarge, WrongDigest
+from adapters.storage.checked import checked
+from commands.ports import Download, Listed, ObjectMissingError
 from domain.ids import Digest
 
 ABANDONED_S = 86_400  # no upload takes that long: whoever wrote it was killed
@@ -35,19 +35,14 @@ class DiskObjects:
     async def put(self, digest: Digest, chunks: AsyncIterator[bytes], limit_bytes: int) -> int:
         """Returns the size in bytes. Raises WrongDigest, ObjectTooLarge, OSError; then nothing is kept."""
         temporary = self._incoming / f"{digest[:16]}.{secrets.token_hex(8)}"  # others may write the same
-        sha, size, held = hashlib.sha256(), 0, bytearray()
+        size, held = 0, bytearray()
         try:
-            async for chunk in chunks:
+            async for chunk in checked(chunks, digest, limit_bytes):
                 size += len(chunk)
-                if size > limit_bytes:
-                    raise ObjectTooLarge(f"An object may have {limit_bytes} bytes at most.")
-                sha.update(chunk)
                 held += chunk
                 if len(held) >= HELD_BYTES:
                     _append(temporary, held)
                     held.clear()
-            if sha.hexdigest() != digest:
-                raise WrongDigest("The bytes are not those that the digest names.")
             await asyncio.to_thread(self._keep, temporary, held, digest)
         except BaseException:
             temporary.unlink(missing_ok=True)

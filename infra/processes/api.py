@@ -23,6 +23,8 @@ from adapters.postgres.public_log import PostgresPublicLog
 from adapters.postgres.tail import PostgresTail
 from adapters.storage.archives import DiskArchives
 from commands.dispatcher import Dispatcher
+from commands.ports import Objects
+from domain.ids import Digest
 from infra import auditing, objects
 from infra.exporting import folder
 from infra.integrating import integration, keeping
@@ -36,6 +38,8 @@ from services.ended import EndedSessions
 
 BODY_SLACK_BYTES = 1024 * 1024  # one graph of the largest size and its form fit into a request, two do not
 GRACE_S = 3  # for requests under way when the process is told to stop
+
+NO_OBJECT = Digest("0" * 64)  # looked up to see whether the store answers
 
 Check: TypeAlias = Callable[[], Awaitable[str]]
 
@@ -90,7 +94,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             integration=integration(settings, secrets),
             now=now,
             new_id=new_id,
-            checks=_checks(connection, tail, query_url, audit),
+            checks=_checks(connection, tail, query_url, audit, stored),
             public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
             max_body_bytes=settings.max_graph_bytes + BODY_SLACK_BYTES,
             max_object_bytes=settings.max_object_bytes,
@@ -139,7 +143,9 @@ async def _beside(work: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
             await task
 
 
-def _checks(connection: Connection, tail: PostgresTail, query_url: str, audit: Shown) -> Mapping[str, Check]:
+def _checks(
+    connection: Connection, tail: PostgresTail, query_url: str, audit: Shown, stored: Objects
+) -> Mapping[str, Check]:
     async def log() -> str:
         return f"at position {await tail.head()}"
 
@@ -167,4 +173,14 @@ def _checks(connection: Connection, tail: PostgresTail, query_url: str, audit: S
             f"sound up to position {told.link.position} at {told.at:%FT%TZ}" if told else "not looked at yet"
         )
 
-    return {"log": log, "nats": nats_connected, "read models": read_models, "audit": chain}
+    async def files() -> str:
+        await stored.size(NO_OBJECT)
+        return "answering"
+
+    return {
+        "log": log,
+        "nats": nats_connected,
+        "read models": read_models,
+        "audit": chain,
+        "object store": files,
+    }

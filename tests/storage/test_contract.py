@@ -10,14 +10,19 @@ import pytest
 
 from adapters.storage.disk import DiskObjects
 from commands.ports import ObjectMissingError, Objects, ObjectTooLarge, WrongDigest
+from tests.s3 import fresh
 from tests.storage.objects import BODY, DIGEST, all_in, breaking_off, chunks, digest_of, endless, got
 
 SLACK = timedelta(seconds=5)  # between our clock and the store's
 
 
-@pytest.fixture(params=["disk"])
-async def objects(request: pytest.FixtureRequest, tmp_path: Path) -> Objects:
-    return DiskObjects(tmp_path)
+@pytest.fixture(params=["disk", "s3"])
+async def objects(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Objects]:
+    if request.param == "disk":
+        yield DiskObjects(tmp_path)
+    else:
+        async with fresh(request.getfixturevalue("s3_server")) as opened:
+            yield opened
 
 
 async def test_what_is_put_is_there_under_its_digest(objects: Objects) -> None:

@@ -1,0 +1,266 @@
+"""Objects in a bucket of any S3: `<prefix>objects/<digest>`. Imported only where S3 is set: its client is large.
+
+What is being removed has a mark, `<prefix>removing/<digest>/...`: S3 cannot remove on the condition that nobody has
+stored the object again since, and whoever stores it again looks for the mark afterwards.
+"""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime, timedelta
+from typing import Any
+
+import aioboto3
+from aiohttp import ClientError as ConnectionFault
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
+
+from adapters.storage.checked import checked
+from adapters.storage.s3_upload import Upload
+from commands.ports import Clock, Download, Listed, ObjectMissingError, ObjectsAwayError
+from domain.ids import Digest
+
+PIECE_BYTES = 256 * 1024
+COPIED_BYTES = 5 << 30  # S3 copies no more than that at once
+READ_ATTEMPTS = 4  # in a row without a byte
+READ_PAUSE_S = 0.2  # doubled with each
+REMOVING_S = 60.0  # a mark that is older is of somebody who was killed
+ABANDONED = timedelta(days=1)  # no upload takes that long
+ABSENT = {"404", "NoSuchKey", "NotFound"}
+NO_SUCH_PART = {"416", "InvalidRange"}
+
+
+class Bucket(Struct, frozen=True, kw_only=True):
+    """`public_endpoint`: how people reach it. `link_s`: how long a link is good for; None: there are no links."""
+
+    name: str
+    endpoint: str | None
+    public_endpoint: str | None
+    region: str
+    access_key: str | None
+    secret_key: str | None
+    prefix: str = ""
+    path_style: bool = False
+    link_s: int | None = None
+
+    def __repr__(self) -> str:
+        return f"Bucket({self.name!r})"  # the key must not reach a log
+
+
+@asynccontextmanager
+async def opened(bucket: Bucket, now: Clock) -> AsyncIterator["S3Objects"]:
+    """It need not be there yet."""
+    session = aioboto3.Session(
+        aws_access_key_id=bucket.access_key,
+        aws_secret_access_key=bucket.secret_key,
+        region_name=bucket.region,
+    )
+    config = Config(
+        signature_version="s3v4",
+        s3={"addressing_style": "path" if bucket.path_style else "auto"},
+        connect_timeout=5,
+        read_timeout=60,
+        retries={"mode": "standard", "total_max_attempts": 3},
+        max_pool_connections=64,
+        request_checksum_calculation="when_required",  # not every S3 knows the newer ones
+        response_checksum_validation="when_required",
+    )
+    public = bucket.public_endpoint or bucket.endpoint
+    async with (
+        session.client("s3", endpoint_url=bucket.endpoint, config=config) as client,
+        session.client("s3", endpoint_url=public, config=config) as signer,
+    ):
+        yield S3Objects(client, signer, bucket, now)
+
+
+class S3Objects:
+    """The Objects port. `client` and `signer` are made by botocore at run time, hence Any."""
+
+    def __init__(self, client: Any, signer: Any, bucket: Bucket, now: Clock) -> None:
+        self._client = client
+        self._signer = signer
+        self._bucket = bucket
+        self._now = now
+
+    async def put(self, digest: Digest, chunks: AsyncIterator[bytes], limit_bytes: int) -> int:
+        """Returns the size in bytes. Raises WrongDigest, ObjectTooLarge, ObjectsAwayError; then nothing is kept."""
+        there = await self._found(digest)
+        size = 0
+        if there is not None and there.size_bytes <= COPIED_BYTES:
+            async for chunk in checked(chunks, digest, limit_bytes):
+                size += len(chunk)
+            await self._renew(digest)
+            return size
+        async with Upload(self._client, self._bucket.name, self._key(digest)) as upload:
+            async for chunk in checked(chunks, digest, limit_bytes):
+                size += len(chunk)
+                with _told():
+                    await upload.add(chunk)
+            try:
+                with _told():
+                    await upload.finish()
+            except ObjectsAwayError:
+                if await self.size(digest) != size:  # what was answered may have been lost on the way
+                    raise
+        return size
+
+    async def size(self, digest: Digest) -> int | None:
+        """In bytes; None: there is none."""
+        found = await self._found(digest)
+        return None if found is None else found.size_bytes
+
+    async def read(self, digest: Digest, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
+        """Asks for the rest where the connection is lost. Raises ObjectMissingError before the first piece."""
+        if end is not None and start >= end:
+            if await self.size(digest) is None:
+                raise ObjectMissingError("There is no such object.")
+            return
+        failures = 0
+        while end is None or start < end:
+            try:
+                answer = await self._get(digest, start, end)
+                if answer is None:
+                    return
+                end = start + answer["ContentLength"]
+                async with answer["Body"] as body:
+                    while piece := await body.content.read(PIECE_BYTES):
+                        yield piece
+                        start += len(piece)
+                        failures = 0
+                if start >= end:
+                    return
+            except (BotoCoreError, ConnectionFault, TimeoutError, OSError, ObjectsAwayError) as error:
+                failures += 1
+                if failures >= READ_ATTEMPTS:
+                    raise ObjectsAwayError("The object store does not answer to the end.") from error
+                await asyncio.sleep(READ_PAUSE_S * 2**failures)
+
+    async def link(self, digest: Digest, download: Download) -> str | None:
+        """Signed here: nobody is asked."""
+        if self._bucket.link_s is None:
+            return None
+        params = {
+            "Bucket": self._bucket.name,
+            "Key": self._key(digest),
+            "ResponseContentType": download.media_type,
+            "ResponseContentDisposition": download.disposition,
+        }
+        with _told():
+            url = await self._signer.generate_presigned_url(
+                "get_object", Params=params, ExpiresIn=self._bucket.link_s
+            )
+        return str(url)
+
+    async def remove(self, digest: Digest, settled_before: datetime) -> bool:
+        """Whether it is gone: one that was stored since then stays."""
+        found = await self._found(digest)
+        if found is None or found.stored_at >= settled_before:
+            return found is None
+        mark, begun = f"{self._marks(digest)}{secrets.token_hex(8)}", time.monotonic()
+        with _told():
+            await self._client.put_object(Bucket=self._bucket.name, Key=mark, Body=b"")
+            try:
+                found = await self._found(digest)  # whoever stores it from here on sees the mark
+                if found is None or found.stored_at >= settled_before:
+                    return found is None
+                if time.monotonic() - begun > REMOVING_S / 4:
+                    raise ObjectsAwayError("The object store is too slow.")
+                await self._client.delete_object(Bucket=self._bucket.name, Key=self._key(digest))
+                return True
+            finally:
+                await self._client.delete_object(Bucket=self._bucket.name, Key=mark)
+
+    async def listed(self) -> AsyncIterator[Listed]:
+        start = self._key(Digest(""))
+        async for each in self._under(start):
+            yield Listed(Digest(each["Key"].removeprefix(start)), each["Size"], each["LastModified"])
+
+    async def collect(self) -> int:
+        """Take back uploads that somebody who was killed has left. Returns how many."""
+        oldest, taken = self._now() - ABANDONED, 0
+        with _told():
+            pages = self._client.get_paginator("list_multipart_uploads")
+            async for page in pages.paginate(Bucket=self._bucket.name, Prefix=self._key(Digest(""))):
+                for each in page.get("Uploads", ()):
+                    if each["Initiated"] < oldest:
+                        await self._client.abort_multipart_upload(
+                            Bucket=self._bucket.name, Key=each["Key"], UploadId=each["UploadId"]
+                        )
+                        taken += 1
+        return taken
+
+    async def _found(self, digest: Digest) -> Listed | None:
+        try:
+            with _told():
+                about = await self._client.head_object(Bucket=self._bucket.name, Key=self._key(digest))
+        except ObjectMissingError:
+            return None
+        return Listed(digest, about["ContentLength"], about["LastModified"])
+
+    async def _get(self, digest: Digest, start: int, end: int | None) -> Any:
+        """S3's answer; None: nothing stands there. Raises ObjectMissingError."""
+        part = (
+            {} if start == 0 and end is None else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
+        )
+        try:
+            with _told():
+                return await self._client.get_object(Bucket=self._bucket.name, Key=self._key(digest), **part)
+        except _NoSuchPart:
+            return None
+
+    async def _renew(self, digest: Digest) -> None:
+        """As if it were stored now. Raises ObjectsAwayError where it may be gone any moment."""
+        where = {"Bucket": self._bucket.name, "Key": self._key(digest)}
+        try:
+            with _told():
+                await self._client.copy_object(
+                    **where,
+                    CopySource=where,
+                    MetadataDirective="REPLACE",
+                    Metadata={"mtime": str(time.time())},  # rclone tells this as LastModified
+                )
+        except ObjectMissingError as error:
+            raise ObjectsAwayError("The object is just being removed.") from error
+        async for mark in self._under(self._marks(digest)):
+            if self._now() - mark["LastModified"] < timedelta(seconds=REMOVING_S):
+                raise ObjectsAwayError("The object is just being removed.")
+            with _told():
+                await self._client.delete_object(Bucket=self._bucket.name, Key=mark["Key"])
+        if await self._found(digest) is None:
+            raise ObjectsAwayError("The object was just removed.")
+
+    async def _under(self, start: str) -> AsyncIterator[Any]:
+        with _told():
+            pages = self._client.get_paginator("list_objects_v2")
+            async for page in pages.paginate(Bucket=self._bucket.name, Prefix=start):
+                for each in page.get("Contents", ()):
+                    yield each
+
+    def _key(self, digest: Digest) -> str:
+        return f"{self._bucket.prefix}objects/{digest}"
+
+    def _marks(self, digest: Digest) -> str:
+        return f"{self._bucket.prefix}removing/{digest}/"
+
+
+class _NoSuchPart(Exception):
+    """The object ends before that."""
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """S3's faults in our words. Its own tell addresses and keys."""
+    try:
+        yield
+    except ClientError as error:
+        code = str(error.response.get("Error", {}).get("Code", ""))
+        if code in ABSENT:
+            raise ObjectMissingError("There is no such object.") from error
+        if code in NO_SUCH_PART:
+            raise _NoSuchPart from error
+        raise ObjectsAwayError(f"The object store answered {code[:50]}.") from error
+    except (BotoCoreError, ConnectionFault, TimeoutError, OSError) as error:
+        raise ObjectsAwayError(f"The object store cannot be reached: {type(error).__name__}.") from error
