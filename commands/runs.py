@@ -9,7 +9,7 @@ from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context, Source
 from domain import run, workflow
 from domain.ids import AccountId, Digest, Position, RunId, WorkflowId
-from domain.run import RUN, Failure, Output, Run, RunEvent, RunSubmitted
+from domain.run import RUN, Failure, NodeTime, Output, Run, RunEvent, RunSubmitted
 from domain.workflow import WORKFLOW, Content, Workflow
 from workflows.inputs import LOADERS
 
@@ -154,11 +154,25 @@ def stored(epoch: int, output: Output) -> Callable[[Run], Sequence[RunEvent]]:
     return lambda state: run.store_output(state, epoch=epoch, output=output)
 
 
-def succeeded(epoch: int, execution_s: float) -> Callable[[Run], Sequence[RunEvent]]:
-    return lambda state: run.succeed(state, epoch=epoch, execution_s=execution_s)
+def succeeded(
+    epoch: int, execution_s: float, nodes: tuple[NodeTime, ...] = ()
+) -> Callable[[Run], Sequence[RunEvent]]:
+    return lambda state: run.succeed(state, epoch=epoch, execution_s=execution_s, nodes=nodes)
 
 
-def lost(epoch: int, failure: Failure, needs: Needs) -> Callable[[Run], Sequence[RunEvent]]:
+def lost(
+    epoch: int,
+    failure: Failure,
+    needs: Needs,
+    execution_s: float = 0.0,
+    nodes: tuple[NodeTime, ...] = (),
+) -> Callable[[Run], Sequence[RunEvent]]:
     return lambda state: run.lose_attempt(
-        state, epoch=epoch, failure=failure, now=needs.now(), retries=needs.limits.retries
+        state,
+        epoch=epoch,
+        failure=failure,
+        now=needs.now(),
+        retries=needs.limits.retries,
+        execution_s=execution_s,
+        nodes=nodes,
     )

@@ -71,6 +71,13 @@ class Failure(Struct, frozen=True):
     advice: str = ""
 
 
+class NodeTime(Struct, frozen=True):
+    """How long one node of the graph took."""
+
+    node: str
+    seconds: float
+
+
 class InBatch(Struct, frozen=True):
     """Its batch, and its place there: 0, 1, 2 ..."""
 
@@ -133,14 +140,23 @@ class OutputStored(Event, frozen=True, kw_only=True, tag="run.output_stored.v1")
 
 
 class RunSucceeded(Event, frozen=True, kw_only=True, tag="run.succeeded.v1"):
+    """`nodes`: of those that took longest, where their times were heard."""
+
     epoch: int
     execution_s: float
     outputs: int
+    backend: str = ""
+    nodes: tuple[NodeTime, ...] = ()
 
 
 class RunAttemptLost(Event, frozen=True, kw_only=True, tag="run.attempt_lost.v1"):
+    """`execution_s`: for how long it kept the backend busy, where somebody knows."""
+
     epoch: int
     failure: Failure
+    execution_s: float = 0.0
+    backend: str = ""
+    nodes: tuple[NodeTime, ...] = ()
 
 
 class RunRequeued(Event, frozen=True, kw_only=True, tag="run.requeued.v1"):
@@ -148,7 +164,12 @@ class RunRequeued(Event, frozen=True, kw_only=True, tag="run.requeued.v1"):
 
 
 class RunFailed(Event, frozen=True, kw_only=True, tag="run.failed.v1"):
+    """The rest is of the last attempt."""
+
     failure: Failure
+    execution_s: float = 0.0
+    backend: str = ""
+    nodes: tuple[NodeTime, ...] = ()
 
 
 class RunCancelled(Event, frozen=True, kw_only=True, tag="run.cancelled.v1"):
@@ -195,6 +216,7 @@ class Status(StrEnum):
 OVER = {Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.DELETED}
 MIN_PRIORITY, MAX_PRIORITY = 1, 10
 MAX_TIMEOUT_S = 24 * 3600
+MAX_TIMED_NODES = 50  # an event is small: the others took less
 MAX_OUTPUTS = 1_000  # of one attempt: a batch of pictures, not a film cut into frames
 
 
@@ -306,25 +328,44 @@ def store_output(run: Run, *, epoch: int, output: Output) -> list[RunEvent]:
     return [OutputStored(epoch=epoch, output=output)]
 
 
-def succeed(run: Run, *, epoch: int, execution_s: float) -> list[RunEvent]:
+def succeed(run: Run, *, epoch: int, execution_s: float, nodes: tuple[NodeTime, ...] = ()) -> list[RunEvent]:
     """Everything is executed and every output is stored."""
     if run.status is Status.SUCCEEDED and run.epoch == epoch:
         return []
     _held(run, epoch)
-    return [RunSucceeded(epoch=epoch, execution_s=execution_s, outputs=len(run.outputs))]
+    return [
+        RunSucceeded(
+            epoch=epoch,
+            execution_s=execution_s,
+            outputs=len(run.outputs),
+            backend=run.backend,
+            nodes=_slowest(nodes),
+        )
+    ]
 
 
 def lose_attempt(
-    run: Run, *, epoch: int, failure: Failure, now: datetime, retries: Retries = Retries()
+    run: Run,
+    *,
+    epoch: int,
+    failure: Failure,
+    now: datetime,
+    retries: Retries = Retries(),
+    execution_s: float = 0.0,
+    nodes: tuple[NodeTime, ...] = (),
 ) -> list[RunEvent]:
     """An attempt came to nothing. It is repeated after a pause where that can help, else the run has failed."""
     if run.status is Status.FAILED and run.epoch == epoch:
         return []
     _held(run, epoch)
-    lost = RunAttemptLost(epoch=epoch, failure=failure)
+    timed = _slowest(nodes)
+    lost = RunAttemptLost(
+        epoch=epoch, failure=failure, execution_s=execution_s, backend=run.backend, nodes=timed
+    )
     hopeless = failure.kind not in RETRIED or run.lost_attempts >= retries.limit
     if hopeless or (failure.kind is FailureKind.OUT_OF_MEMORY and run.out_of_memory >= 1):
-        return [lost, RunFailed(failure=failure)]
+        failed = RunFailed(failure=failure, execution_s=execution_s, backend=run.backend, nodes=timed)
+        return [lost, failed]
     pause: timedelta = retries.first_pause * 2**run.lost_attempts
     return [lost, RunRequeued(not_before=now + pause)]
 
@@ -371,6 +412,14 @@ def held_by(run: Run, *, executor: str) -> None:
     """An executor speaks for its own attempts only."""
     if run.executor != executor:
         raise Conflict("This attempt no longer holds the run.")
+
+
+def _slowest(nodes: tuple[NodeTime, ...]) -> tuple[NodeTime, ...]:
+    """In the order they came."""
+    if len(nodes) <= MAX_TIMED_NODES:
+        return nodes
+    kept = sorted(range(len(nodes)), key=lambda place: nodes[place].seconds)[-MAX_TIMED_NODES:]
+    return tuple(nodes[place] for place in sorted(kept))
 
 
 def _held(run: Run, epoch: int) -> None:

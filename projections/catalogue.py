@@ -6,9 +6,10 @@ from projections.inputs import INPUT_SHELF
 from projections.lora_shelf import LORA_SHELF
 from projections.projection import Projection
 from projections.run_status import RUN_STATUS
+from projections.usage import USAGE
 from projections.workflow_shelf import WORKFLOW_SHELF
 
 PROJECTIONS: dict[str, Projection] = {
     projection.name: projection
-    for projection in (WORKFLOW_SHELF, GALLERY, RUN_STATUS, INPUT_SHELF, AUDIT_TRAIL, LORA_SHELF)
+    for projection in (WORKFLOW_SHELF, GALLERY, RUN_STATUS, INPUT_SHELF, USAGE, AUDIT_TRAIL, LORA_SHELF)
 }

@@ -17,6 +17,7 @@ from domain.refusals import FieldError, Invalid
 from domain.run import (
     Failure,
     Image,
+    NodeTime,
     OutputStored,
     RunAttemptLost,
     RunCancelled,
@@ -74,6 +75,7 @@ class RunRow(Struct, gc=False):
     batch: UUID | None = None
     place: int | None = None
     rerun_of: UUID | None = None
+    nodes: tuple[NodeTime, ...] | None = None
 
 
 class BatchRow(Struct, gc=False):
@@ -215,7 +217,7 @@ def _output_stored(run: RunRow, event: OutputStored, at: datetime, outputs: Outp
 
 def _succeeded(run: RunRow, event: RunSucceeded, at: datetime, outputs: Outputs) -> None:
     run.status, run.ended_at, run.failure = Status.SUCCEEDED, at, None
-    run.execution_s = event.execution_s
+    run.execution_s, run.nodes = event.execution_s, event.nodes or None
 
 
 def _attempt_lost(run: RunRow, event: RunAttemptLost, at: datetime, outputs: Outputs) -> None:
@@ -231,6 +233,7 @@ def _requeued(run: RunRow, event: RunRequeued, at: datetime, outputs: Outputs) -
 
 def _failed(run: RunRow, event: RunFailed, at: datetime, outputs: Outputs) -> None:
     run.status, run.ended_at, run.failure = Status.FAILED, at, event.failure
+    run.execution_s, run.nodes = event.execution_s or None, event.nodes or None
 
 
 def _cancelled(run: RunRow, event: RunCancelled, at: datetime, outputs: Outputs) -> None:
@@ -258,7 +261,7 @@ CHANGES: dict[type[Event], Callable[[RunRow, Any, datetime, Outputs], None]] = {
 
 RUN_STATUS = Projection(
     name="run_status",
-    version=2,
+    version=3,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(RUNS, OUTPUTS, BATCHES, BACKENDS),
     fold=fold,
@@ -292,7 +295,7 @@ def shown(run: RunRow, outputs: Iterable[OutputRow]) -> dict[str, Any]:
 
 _UNSHOWN = {"run", "owner", "epoch", "at"}
 _ONE = f"""
-SELECT convert_to(json_build_object({_RUN}, 'values', run.source -> 'values', 'outputs', coalesce((
+SELECT convert_to(json_build_object({_RUN}, 'values', run.source -> 'values', 'nodes', run.nodes, 'outputs', coalesce((
     SELECT json_agg(json_build_object({_OUTPUT}) ORDER BY output.node, output.index)
     FROM read.outputs AS output WHERE output.run = run.id
 ), '[]'))::text, 'UTF8')

@@ -18,7 +18,8 @@ CREATE TABLE runs (
     source jsonb,
     batch uuid,
     place bigint,
-    rerun_of uuid
+    rerun_of uuid,
+    nodes jsonb
 ) WITH (fillfactor = 80);
 
 CREATE TABLE outputs (

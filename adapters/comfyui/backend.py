@@ -110,7 +110,9 @@ class ComfyUIBackend:
                 places.append(Place.WAITING)
             else:
                 result = await self._client.history(attempt)
-                places.append(Place.NOWHERE if result is None else ended(result))
+                trace = self._traces.get(attempt)
+                spent = trace.spent() if trace else ()
+                places.append(Place.NOWHERE if result is None else ended(result, spent))
         return places
 
     async def stop(self, attempt: AttemptId) -> None:
@@ -161,7 +163,7 @@ class ComfyUIBackend:
             case told.ExecutionSuccess(body=body):
                 self._succeeded(body)
             case told.ExecutionError(body=body):
-                self._end(body.prompt_id, Broken(failure=node_failure(body)))
+                self._broken(body)
             case told.ExecutionInterrupted(body=body):
                 self._end(body.prompt_id, Interrupted())
             case told.ProgressState(body=body):
@@ -176,17 +178,23 @@ class ComfyUIBackend:
         if body.node is None:
             self._hear(Unsettled())  # over, and its end was not understood: the history has it from here on
         else:
-            trace.node = body.display_node or body.node
+            trace.enter(body.display_node or body.node, asyncio.get_running_loop().time())
 
     def _succeeded(self, body: told.PromptBody) -> None:
         """Heard from the first message to this one, nothing is left to ask the history for."""
         trace = self._traces.get(body.prompt_id)
         if trace is None:
             return
+        trace.enter(None, asyncio.get_running_loop().time())
         if trace.line is not None and trace.line is self._socket.line and trace.began_ms is not None:
             self._end(body.prompt_id, trace.finished(body.timestamp))
         else:
             self._hear(Unsettled())
+
+    def _broken(self, body: told.ErrorBody) -> None:
+        if trace := self._traces.get(body.prompt_id):
+            trace.enter(None, asyncio.get_running_loop().time())
+            self._end(body.prompt_id, Broken(failure=node_failure(body), nodes=trace.spent()))
 
     def _end(self, prompt_id: str, ending: Ending) -> None:
         if self._traces.pop(prompt_id, None) is not None:

@@ -7,6 +7,7 @@ from typing import Any
 from msgspec import Struct, ValidationError, convert
 
 from adapters.comfyui.translate import node_failure
+from domain.run import NodeTime
 from services.ports.backend import BackendFile, Broken, Ending, Finished, Interrupted
 from workflows.protocol.history import HistoryResult, NodeOutput, ending, output_files
 from workflows.protocol.messages import ErrorBody, NodeState
@@ -24,15 +25,29 @@ class Trace:
         self.began_ms: int | None = None
         self.cached: frozenset[str] = frozenset()
         self.node: str | None = None
+        self._entered_at: float | None = None
+        self._spent: dict[str, float] = {}
         self.states: Mapping[str, NodeState] = {}
         self._outputs: dict[str, tuple[str, NodeOutput]] = {}
+
+    def enter(self, node: str | None, now: float) -> None:
+        """From now on that node is executed; None: none is. Nodes come one after the other."""
+        if self.node is not None and self._entered_at is not None:
+            spent = now - self._entered_at
+            self._spent[self.node] = self._spent.get(self.node, 0.0) + spent
+        self._entered_at = None if node is None else now
+        self.node = node or self.node
+
+    def spent(self) -> tuple[NodeTime, ...]:
+        """By node, in the order they began."""
+        return tuple(NodeTime(node, round(seconds, 3)) for node, seconds in self._spent.items())
 
     def executed(self, node: str, display_node: str | None, output: NodeOutput) -> None:
         self._outputs[node] = (display_node or node, output)
 
     def finished(self, at_ms: int) -> Finished:
         execution_s = max(0, at_ms - self.began_ms) / 1000 if self.began_ms is not None else 0.0
-        return Finished(files=files(self._outputs), execution_s=execution_s)
+        return Finished(files=files(self._outputs), execution_s=execution_s, nodes=self.spent())
 
     def percent(self) -> float:
         """Over all nodes of the graph; a running node counts by its own progress."""
@@ -59,18 +74,21 @@ def files(outputs: Mapping[str, tuple[str, NodeOutput]]) -> tuple[BackendFile, .
     )
 
 
-def ended(result: HistoryResult) -> Ending:
-    """A history entry's verdict. `error` includes interrupted: only the last message tells them apart."""
+def ended(result: HistoryResult, nodes: tuple[NodeTime, ...] = ()) -> Ending:
+    """A history entry's verdict. `error` includes interrupted: only the last message tells them apart.
+
+    `nodes`: what was heard of their times; the history does not tell.
+    """
     if result.status is None:
-        return Finished(files=_history_files(result), execution_s=0.0)
+        return Finished(files=_history_files(result), execution_s=0.0, nodes=nodes)
     last, details = ending(result.status)
     if result.status.status_str == "success":
         times = [_timestamp(message) for _, message in result.status.messages]
         execution_s = max(0, times[-1] - times[0]) / 1000 if times else 0.0
-        return Finished(files=_history_files(result), execution_s=execution_s)
+        return Finished(files=_history_files(result), execution_s=execution_s, nodes=nodes)
     if last == "execution_interrupted":
         return Interrupted()
-    return Broken(failure=node_failure(_error(details)))
+    return Broken(failure=node_failure(_error(details)), nodes=nodes)
 
 
 class Names(Struct, frozen=True):

@@ -171,8 +171,17 @@ class RunSummary(Struct):
     position: int
 
 
+class NodeTimeAnswer(Struct):
+    node: NodeId
+    seconds: float
+
+
 class RunAnswer(RunSummary):
     outputs: list[OutputAnswer]
+    nodes: Annotated[
+        list[NodeTimeAnswer] | None,
+        Meta(description="How long nodes took, the slowest 50; null where it was not heard."),
+    ]
     waiting_for: Annotated[str, Meta(description="Why it does not start.")] | UnsetType = UNSET
 
 
@@ -223,6 +232,22 @@ class BatchAnswer(BatchSummary):
 
 class BatchPage(Struct):
     items: list[BatchSummary]
+    next_cursor: Cursor
+
+
+class UsageDay(Struct):
+    """`run_seconds`: for how long machines were busy, also with attempts that came to nothing."""
+
+    day: Annotated[str, Meta(examples=["2026-11-30"])]
+    submitted: int
+    succeeded: int
+    failed: int
+    cancelled: int
+    run_seconds: float
+
+
+class UsagePage(Struct):
+    items: list[UsageDay]
     next_cursor: Cursor
 
 

@@ -167,10 +167,10 @@ class Answering:
                 return started(epoch)
             case Stored(output=output):
                 return stored(epoch, output)
-            case Succeeded(execution_s=execution_s):
-                return succeeded(epoch, execution_s)
-            case Lost(failure=failure):
-                return lost(epoch, failure, self._dispatcher.needs)
+            case Succeeded(execution_s=execution_s, nodes=nodes):
+                return succeeded(epoch, execution_s, nodes)
+            case Lost(failure=failure, execution_s=execution_s, nodes=nodes):
+                return lost(epoch, failure, self._dispatcher.needs, execution_s, nodes)
 
     def _lease_until(self) -> datetime:
         return self._now() + self._leases.lease

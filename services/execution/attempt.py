@@ -44,6 +44,7 @@ class Attempt:
         self.must_stop = False
         self.absences = 0
         self.began_at: float | None = None
+        self.ended_at: float | None = None
         self.heard_at: float | None = None
         self.hears_all = True
         self.node: str | None = None
@@ -57,7 +58,15 @@ class Attempt:
     def settle(self, verdict: Verdict) -> None:
         """The first verdict counts."""
         if not self.verdict.done():
+            self.ended_at = asyncio.get_running_loop().time()
             self.verdict.set_result(verdict)
+
+    @property
+    def busy_s(self) -> float:
+        """For how long it kept the backend busy, as far as we have heard."""
+        if self.began_at is None or self.ended_at is None:
+            return 0.0
+        return round(self.ended_at - self.began_at, 3)
 
     @property
     def over(self) -> bool:

@@ -84,13 +84,15 @@ class Finisher:
 
     async def _facts(self, attempt: Attempt, link: BackendLink, ending: Ending) -> tuple[Fact, ...]:
         match ending:
-            case Finished(files=files, execution_s=execution_s):
+            case Finished(files=files, execution_s=execution_s, nodes=nodes):
                 try:
                     stored = await self._copier.copy(attempt, link, files)
                 except OutputsLostError as lost:
-                    return (Started(), Lost(failure=lost.failure))
-                return (Started(), *stored, Succeeded(execution_s=execution_s))
-            case Broken(failure=failure):
-                return (Started(), Lost(failure=failure)) if attempt.began_at else (Lost(failure=failure),)
+                    failed = Lost(failure=lost.failure, execution_s=execution_s, nodes=nodes)
+                    return (Started(), failed)
+                return (Started(), *stored, Succeeded(execution_s=execution_s, nodes=nodes))
+            case Broken(failure=failure, nodes=nodes):
+                broken = Lost(failure=failure, execution_s=attempt.busy_s, nodes=nodes)
+                return (Started(), broken) if attempt.began_at else (broken,)
             case Interrupted():
-                return (Lost(failure=INTERRUPTED),)
+                return (Lost(failure=INTERRUPTED, execution_s=attempt.busy_s),)

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 from msgspec import Struct
 
 from domain.ids import AttemptId
-from domain.run import Failure
+from domain.run import Failure, NodeTime
 
 
 class BackendUnavailableError(Exception):
@@ -45,10 +45,12 @@ class Finished(Struct, frozen=True, kw_only=True, tag="finished"):
 
     files: tuple[BackendFile, ...]
     execution_s: float
+    nodes: tuple[NodeTime, ...] = ()
 
 
 class Broken(Struct, frozen=True, kw_only=True, tag="broken"):
     failure: Failure
+    nodes: tuple[NodeTime, ...] = ()
 
 
 class Interrupted(Struct, frozen=True, kw_only=True, tag="interrupted"):

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from domain.backend import BackendSeen
 from domain.ids import AccountId, AttemptId, Digest, RunId
-from domain.run import SHARED, Failure, Output
+from domain.run import SHARED, Failure, NodeTime, Output
 
 
 class ClaimRequest(Struct, frozen=True, kw_only=True):
@@ -87,12 +87,15 @@ class Stored(Struct, frozen=True, kw_only=True, tag="stored"):
 
 class Succeeded(Struct, frozen=True, kw_only=True, tag="succeeded"):
     execution_s: float
+    nodes: tuple[NodeTime, ...] = ()
 
 
 class Lost(Struct, frozen=True, kw_only=True, tag="lost"):
     """The attempt came to nothing; whether it is repeated is decided by the domain from the failure's kind."""
 
     failure: Failure
+    execution_s: float = 0.0
+    nodes: tuple[NodeTime, ...] = ()
 
 
 Fact: TypeAlias = Started | Stored | Succeeded | Lost

@@ -52,13 +52,13 @@ output = Output(
     (Image(Digest("d" * 64), 90, "image/webp", 64, 64),),
 )
 output_stored = OutputStored(epoch=1, output=output)
-succeeded = RunSucceeded(epoch=1, execution_s=1.5, outputs=1)
+succeeded = RunSucceeded(epoch=1, execution_s=1.5, outputs=1, backend="gpu-1")
 lost_connection = Failure(FailureKind.TRANSPORT, "The backend did not answer.")
 no_memory = Failure(FailureKind.OUT_OF_MEMORY, "The GPU ran out of memory.", node="3", node_class="KSampler")
 bad_node = Failure(
     FailureKind.NODE, "The sampler failed.", node="3", node_class="KSampler", advice="Try fewer steps."
 )
-attempt_lost = RunAttemptLost(epoch=1, failure=lost_connection)
+attempt_lost = RunAttemptLost(epoch=1, failure=lost_connection, backend="gpu-1")
 requeued = RunRequeued(not_before=NOON)
-failed = RunFailed(failure=bad_node)
+failed = RunFailed(failure=bad_node, backend="gpu-1")
 cancelled = RunCancelled(by=ANN)

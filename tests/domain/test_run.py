@@ -8,9 +8,11 @@ from msgspec.structs import replace
 from domain.refusals import Conflict, NotFound
 from domain.run import (
     MAX_OUTPUTS,
+    MAX_TIMED_NODES,
     RUN,
     Failure,
     FailureKind,
+    NodeTime,
     OutputStored,
     Retries,
     RunAttemptLost,
@@ -65,7 +67,7 @@ held = run.given(submitted, claimed)
 running = run.given(submitted, claimed, started)
 ENDS: list[tuple[RunEvent, ...]] = [
     (claimed, started, succeeded),
-    (claimed, RunAttemptLost(epoch=1, failure=bad_node), failed),
+    (claimed, RunAttemptLost(epoch=1, failure=bad_node, backend="gpu-1"), failed),
     (cancelled,),
 ]
 
@@ -125,7 +127,9 @@ def test_success_counts_the_outputs_and_is_reported_once() -> None:
 
 def test_outputs_of_a_lost_attempt_do_not_count() -> None:
     second = running.given(output_stored, attempt_lost, requeued, claimed_again, started_again)
-    second.when(succeed, epoch=2, execution_s=1.0).then(RunSucceeded(epoch=2, execution_s=1.0, outputs=0))
+    second.when(succeed, epoch=2, execution_s=1.0).then(
+        RunSucceeded(epoch=2, execution_s=1.0, outputs=0, backend="gpu-2")
+    )
     second.when(store_output, epoch=2, output=output).then(OutputStored(epoch=2, output=output))
 
 
@@ -144,14 +148,14 @@ def test_a_lost_attempt_is_repeated_after_a_growing_pause() -> None:
     state = run.given(submitted)
     for epoch, pause_s in enumerate((5, 10, 20), 1):
         state = state.given(replace(claimed, epoch=epoch))
-        lost = RunAttemptLost(epoch=epoch, failure=lost_connection)
+        lost = RunAttemptLost(epoch=epoch, failure=lost_connection, backend="gpu-1")
         back = RunRequeued(not_before=NOON + timedelta(seconds=pause_s))
         state.when(lose_attempt, epoch=epoch, failure=lost_connection, now=NOON).then(lost, back)
         state = state.given(lost, back)
     state = state.given(replace(claimed, epoch=4))
-    last = RunAttemptLost(epoch=4, failure=lost_connection)
+    last = RunAttemptLost(epoch=4, failure=lost_connection, backend="gpu-1")
     state.when(lose_attempt, epoch=4, failure=lost_connection, now=NOON).then(
-        last, RunFailed(failure=lost_connection)
+        last, RunFailed(failure=lost_connection, backend="gpu-1")
     )
 
 
@@ -160,19 +164,20 @@ def test_a_lost_attempt_is_repeated_after_a_growing_pause() -> None:
 )
 def test_what_would_fail_again_is_not_repeated(kind: FailureKind) -> None:
     failure = Failure(kind, "No.")
-    lost = RunAttemptLost(epoch=1, failure=failure)
+    lost = RunAttemptLost(epoch=1, failure=failure, backend="gpu-1")
     ended = running.when(lose_attempt, epoch=1, failure=failure, now=NOON)
-    ended.then(lost, RunFailed(failure=failure)).and_again_nothing()
+    ended.then(lost, RunFailed(failure=failure, backend="gpu-1")).and_again_nothing()
 
 
 def test_out_of_memory_is_tried_once_more() -> None:
-    lost = RunAttemptLost(epoch=1, failure=no_memory)
+    lost = RunAttemptLost(epoch=1, failure=no_memory, backend="gpu-1")
     running.when(lose_attempt, epoch=1, failure=no_memory, now=NOON).then(
         lost, RunRequeued(not_before=NOON + timedelta(seconds=5))
     )
     again = running.given(lost, requeued, claimed_again)
     again.when(lose_attempt, epoch=2, failure=no_memory, now=NOON).then(
-        RunAttemptLost(epoch=2, failure=no_memory), RunFailed(failure=no_memory)
+        RunAttemptLost(epoch=2, failure=no_memory, backend="gpu-2"),
+        RunFailed(failure=no_memory, backend="gpu-2"),
     )
 
 
@@ -294,3 +299,12 @@ def test_runs_with_the_same_models_are_known_by_one_word() -> None:
     assert one == warmth(Requirements(("KSampler",), ("loras/b", "checkpoints/a")))
     assert one != warmth(Requirements(models=("checkpoints/a",)))
     assert warmth(Requirements(("KSampler",))) == ""
+
+
+def test_the_slowest_nodes_are_remembered_in_their_order() -> None:
+    nodes = tuple(NodeTime(str(number), float(number % 7)) for number in range(3 * MAX_TIMED_NODES))
+    (event,) = succeed(waiting.given(claimed, started).state, epoch=1, execution_s=9.0, nodes=nodes)
+    assert isinstance(event, RunSucceeded)
+    assert len(event.nodes) == MAX_TIMED_NODES
+    assert min(each.seconds for each in event.nodes) >= 4
+    assert list(event.nodes) == [each for each in nodes if each in event.nodes]

@@ -194,10 +194,18 @@ class MemoryDispatch:
                 return start(run, epoch=epoch)
             case Stored(output=output):
                 return store_output(run, epoch=epoch, output=output)
-            case Succeeded(execution_s=execution_s):
-                return succeed(run, epoch=epoch, execution_s=execution_s)
-            case Lost(failure=failure):
-                return lose_attempt(run, epoch=epoch, failure=failure, now=_now(), retries=self.retries)
+            case Succeeded(execution_s=execution_s, nodes=nodes):
+                return succeed(run, epoch=epoch, execution_s=execution_s, nodes=nodes)
+            case Lost(failure=failure, execution_s=execution_s, nodes=nodes):
+                return lose_attempt(
+                    run,
+                    epoch=epoch,
+                    failure=failure,
+                    now=_now(),
+                    retries=self.retries,
+                    execution_s=execution_s,
+                    nodes=nodes,
+                )
 
     def _append(self, run: RunId, events: Sequence[RunEvent]) -> None:
         self.events[run] += events

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from domain.ids import attempt_id
-from domain.run import FailureKind, RunClaimed, Status
+from domain.run import FailureKind, RunClaimed, RunFailed, RunSucceeded, Status
 from services.ports.messages import Started, Stored, Succeeded
 from tests.execution.dispatch import MemoryDispatch
 from tests.execution.store import ObjectServer
@@ -273,3 +273,26 @@ def sampling(steps: int) -> dict[str, object]:
         "5": node("VAEDecode", samples=["4", 0], vae=["1", 2]),
         "6": node("SaveImage", images=["5", 0], filename_prefix="cat"),
     }
+
+
+async def test_the_end_of_a_run_tells_how_long_its_nodes_took(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
+) -> None:
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(sleeping(0.3))
+        await dispatch.ends(run)
+        late = failing() | {"4": sleeping(0.1)["3"]}
+        late["3"]["inputs"]["image"] = ["4", 0]
+        broken = dispatch.submit(late)
+        await dispatch.ends(broken, Status.FAILED)
+    succeeded = dispatch.events[run][-1]
+    assert isinstance(succeeded, RunSucceeded)
+    spent = {each.node: each.seconds for each in succeeded.nodes}
+    assert list(spent) == ["1", "3", "2"]
+    assert 0.25 < spent["3"] <= succeeded.execution_s + 0.05
+    assert succeeded.backend == "backend-0"
+    failed = dispatch.events[broken][-1]
+    assert isinstance(failed, RunFailed)
+    assert [each.node for each in failed.nodes] == ["1", "4", "3"]
+    assert failed.backend == "backend-0"
+    assert failed.execution_s > 0.05

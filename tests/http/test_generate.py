@@ -6,6 +6,8 @@ from uuid import uuid4
 
 import pytest
 
+from domain.run import Failure, FailureKind, NodeTime
+from services.ports.messages import Lost, Started, Succeeded
 from tests.http.executor import ByHand, by_hand
 from tests.http.log import contents, head
 from tests.http.person import GRAPH, PARAMETERS, Person
@@ -211,3 +213,26 @@ async def test_a_deleted_run_is_out_of_sight_and_its_history_stays(served: Whole
     before = await ann.get(f"/runs/{run}", params={"as_of": "v4"})
     assert before["outputs"]
     refused(await ann.ask("GET", f"/runs/{run}", params={"as_of": f"v{len(topics)}"}), 404)
+
+
+async def test_a_day_tells_what_was_used(served: Whole, ann: Person, bob: Person) -> None:
+    first = (await ann.post("/generate", PARAMETERS))["id"]
+    second = (await ann.post("/generate", PARAMETERS))["id"]
+    async with by_hand(served) as hand:
+        claimed = await hand.claim(first)
+        timed = (NodeTime("4", 0.2), NodeTime("5", 0.05))
+        await hand.report(claimed, Started(), Succeeded(execution_s=0.25, nodes=timed))
+        claimed = await hand.claim(second)
+        failure = Failure(FailureKind.NODE, "It was told to fail.")
+        await hand.report(claimed, Started(), Lost(failure=failure, execution_s=1.5))
+        async with asyncio.timeout(20):
+            while not (await ann.get("/usage"))["items"][0]["failed"]:
+                await asyncio.sleep(0.02)
+    (day,) = (await ann.get("/usage"))["items"]
+    assert day.pop("day")
+    assert day == {"submitted": 2, "succeeded": 1, "failed": 1, "cancelled": 0, "run_seconds": 1.75}
+    shown = await ann.get(f"/runs/{first}")
+    assert shown["nodes"] == [{"node": "4", "seconds": 0.2}, {"node": "5", "seconds": 0.05}]
+    assert (shown["execution_s"], shown["backend"]) == (0.25, "gpu-1")
+    bob.seen = ann.seen
+    assert (await bob.get("/usage"))["items"] == []

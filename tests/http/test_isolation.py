@@ -41,6 +41,7 @@ OWN = {
     ("GET", "/inputs"),
     ("GET", "/loras"),
     ("GET", "/runs"),
+    ("GET", "/usage"),
     ("GET", "/webhooks"),
     ("GET", "/workflows"),
     ("POST", "/accounts/me/export"),

@@ -157,6 +157,7 @@ def everything() -> list[Told]:
         *run(ANN),
         *run(BOB),
         *batch(BOB),
+        *run(ANN)[:3],
         *inputs(ANN),
         *loras(ANN),
         *loras(BOB),

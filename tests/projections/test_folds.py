@@ -44,8 +44,10 @@ from projections.audit_trail import AUDIT_TRAIL
 from projections.gallery import GALLERY, AuthorRow
 from projections.rows import NotLoadedError, Rows
 from projections.run_status import CHANGES, RUN_STATUS, RunRow, SourceRow
+from projections.usage import USAGE, DayRow
 from projections.workflow_shelf import WORKFLOW_SHELF, WORKFLOWS
-from tests.projections.ground import NOON, folded
+from projections.writer import empty
+from tests.projections.ground import NOON, folded, recorded
 from tests.projections.stories import ANN, GRAPH, joined, output, submitted
 
 ID = uuid4()
@@ -226,3 +228,27 @@ def test_a_batch_is_cancelled_once_its_runs_are() -> None:
     (row,) = folded(RUN_STATUS, (ID, told), (ID, BatchCancelled(by=ANN)))["batches"]
     assert (row.runs, row.varied, row.plan) == (1, ("cfg",), GRAPH.digest)
     assert row.cancelled_at > row.submitted_at
+
+
+def test_usage_counts_runs_and_the_seconds_they_kept_machines_busy() -> None:
+    other, third = uuid4(), uuid4()
+    lost_after = RunAttemptLost(epoch=1, failure=lost, execution_s=2.0)
+    buffer = empty(USAGE, whole=True)
+    story: list[tuple[UUID, Event]] = [
+        (ID, submitted(ANN)),
+        (ID, started),
+        (ID, lost_after),
+        (ID, RunRequeued(not_before=NOON)),
+        (ID, RunStarted(epoch=2, backend="gpu-1")),
+        (ID, RunSucceeded(epoch=2, execution_s=1.5, outputs=0)),
+        (other, submitted(ANN)),
+        (other, started),
+        (third, submitted(ANN)),
+        (third, RunCancelled(by=ANN)),
+        (other, RunCancelled(by=ANN)),  # three positions, and seconds, after it was started
+    ]
+    for position, (stream, event) in enumerate(story, 1):
+        USAGE.fold(recorded(position, stream, event, owner=ANN), buffer)
+    (day,) = buffer["usage_days"].everything()
+    assert day == DayRow(ANN, "2026-11-21", submitted=3, succeeded=1, cancelled=2, run_seconds=6.5)
+    assert buffer["usage_running"].everything() == []
