@@ -118,7 +118,6 @@ class BackendRow(Struct, gc=False):
 
 
 def _run(recorded: AnyRecorded) -> Iterable[UUID]:
-    """A run that is submitted is not there yet."""
     event = type(recorded.event)
     return (recorded.stream,) if event in CHANGES or event is RunDeleted else ()
 
@@ -136,7 +135,7 @@ def _backend(recorded: AnyRecorded) -> Iterable[str]:
     return (event.name,) if type(event) in BACKEND_EVENTS else ()
 
 
-RUNS = Table("runs", RunRow, ("id",), _run)
+RUNS = Table("runs", RunRow, ("id",), _run, begins=frozenset({RunSubmitted}))
 OUTPUTS = Table("outputs", OutputRow, ("run", "node", "index"), _lost_outputs)
 BATCHES = Table("batches", BatchRow, ("id",), _batch)
 BACKENDS = Table("backends", BackendRow, ("name",), _backend)

@@ -10,13 +10,22 @@ from psycopg import AsyncConnection
 
 from projections.projection import Table
 from projections.rows import Key
-from projections.wire import COPY_END, COPY_HEAD, Packed, PackedDumper, array, column_type, copy_rows
+from projections.wire import (
+    COPY_END,
+    COPY_HEAD,
+    Elements,
+    Packed,
+    PackedDumper,
+    array,
+    column_type,
+    copy_rows,
+)
 
 R = TypeVar("R", bound=Struct)
 Statement: TypeAlias = tuple[bytes, list[Packed]]
 """SQL and its parameters."""
 
-COPIED_AT_ONCE = 5_000  # rows; a few MB in flight
+AT_ONCE = 250  # rows encoded: they fit the processor's cache, and a socket, so that Postgres works meanwhile
 
 
 class StoredTable(Generic[R]):
@@ -52,32 +61,36 @@ class StoredTable(Generic[R]):
     async def load(self, connection: AsyncConnection[Any], groups: Sequence[Any]) -> list[R]:
         """All rows whose key begins with one of the values."""
         cursor = connection.cursor(binary=True)
-        await cursor.execute(self._load, (array(self._key_types[0], groups),))
+        kind = self._key_types[0]
+        await cursor.execute(self._load, (array(kind, kind.encode(groups)),))
         ((found,),) = await cursor.fetchall()
         return self._decode(found)
 
     def upserting(self, rows: Sequence[R]) -> Statement:
         """Insert or replace."""
-        columns = zip(self._types, zip(*map(astuple, rows), strict=True), strict=True)
-        return self._upsert, [array(kind, values) for kind, values in columns]
+        columns: list[Elements] = [[] for _ in self._types]
+        for start in range(0, len(rows), AT_ONCE):
+            for column, elements in zip(columns, self._encoded(rows[start : start + AT_ONCE]), strict=True):
+                column += elements
+        return self._upsert, [array(kind, column) for kind, column in zip(self._types, columns, strict=True)]
 
     def deleting(self, keys: Sequence[Key]) -> Statement:
         columns = list(zip(*keys, strict=True)) if len(self._key_types) > 1 else [keys]
         return self._delete, [
-            array(kind, values) for kind, values in zip(self._key_types, columns, strict=True)
+            array(kind, kind.encode(values)) for kind, values in zip(self._key_types, columns, strict=True)
         ]
 
     async def copy(self, connection: AsyncConnection[Any], rows: Sequence[R]) -> None:
         """Add rows that are not there yet, fast."""
         async with connection.cursor().copy(self._copy) as copy:
             await copy.write(COPY_HEAD)
-            for start in range(0, len(rows), COPIED_AT_ONCE):
-                await copy.write(self._packed(rows[start : start + COPIED_AT_ONCE]))
+            for start in range(0, len(rows), AT_ONCE):
+                await copy.write(copy_rows(self._encoded(rows[start : start + AT_ONCE])))
             await copy.write(COPY_END)
 
-    def _packed(self, rows: Sequence[R]) -> bytes:
+    def _encoded(self, rows: Sequence[R]) -> list[Elements]:
         columns = zip(self._types, zip(*map(astuple, rows), strict=True), strict=True)
-        return copy_rows([kind.encode(values) for kind, values in columns])
+        return [kind.encode(values) for kind, values in columns]
 
 
 async def prepare(connection: AsyncConnection[Any]) -> None:

@@ -134,8 +134,7 @@ class PackedDumper(Dumper):
         return obj
 
 
-def array(column: Type, values: Sequence[Any]) -> Packed:
-    elements = column.encode(values)
+def array(column: Type, elements: Elements) -> Packed:
     if not elements:
         return Packed(struct.pack("!iiI", 0, 0, column.oid))
     return Packed(_header(1, int(NULL in elements), column.oid, len(elements), 1) + b"".join(elements))

@@ -11,6 +11,7 @@ from domain.event import AnyRecorded
 from domain.ids import Position
 from projections import generations
 from projections.generations import Generation
+from projections.pages import uncollected
 from projections.projection import Projection, Undecodable
 from projections.rows import Rows
 from projections.tables import Statement, StoredTable
@@ -101,24 +102,28 @@ class Writer:
     async def _apply(self, events: Sequence[AnyRecorded], upto: Position) -> None:
         events = await self.projection.opened(events)
         await self._load(events)
-        fold, rows = self.projection.fold, self._rows
-        for recorded in events:
-            if type(recorded.event) is Undecodable:
-                raise ValueError(recorded.event.reason)
-            fold(recorded, rows)
-        await self._store(upto)
+        with uncollected():
+            fold, rows = self.projection.fold, self._rows
+            for recorded in events:
+                if type(recorded.event) is Undecodable:
+                    raise ValueError(recorded.event.reason)
+                fold(recorded, rows)
+            statements = list(self._statements())
+        await self._store(statements, upto)
         if sum(map(len, self._rows.values())) > CACHED_ROWS:
             self._rows = empty(self.projection)
 
     async def _load(self, events: Sequence[AnyRecorded]) -> None:
         for name, stored in self._stored.items():
-            touched, rows = stored.table.touched, self._rows[name]
-            groups = rows.unknown(chain.from_iterable(map(touched, events)))
+            table, rows = stored.table, self._rows[name]
+            if table.begins:
+                begun = [each.stream for each in events if type(each.event) in table.begins]
+                rows.load(rows.unknown(begun), ())
+            groups = rows.unknown(chain.from_iterable(map(table.touched, events)))
             if groups:
                 rows.load(groups, await stored.load(self.connection, groups))
 
-    async def _store(self, upto: Position) -> None:
-        statements = list(self._statements())
+    async def _store(self, statements: Sequence[Statement], upto: Position) -> None:
         size = sum(len(parameter) for _, parameters in statements for parameter in parameters)
         # a pipeline without BEGIN is one transaction up to its end, and one round trip
         together = self.connection.pipeline() if size <= PIPELINED_BYTES else self.connection.transaction()
