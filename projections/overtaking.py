@@ -58,22 +58,33 @@ class Meter:
 
 async def overtake(writer: Writer, pages: LogPages, meter: Meter) -> float:
     """Returns how long the swap took, in seconds. Raises SwapFailedError, and what `Writer.apply` raises."""
+    try:
+        return await _overtake(writer, pages, meter)
+    finally:
+        await writer.abandon()
+
+
+async def _overtake(writer: Writer, pages: LogPages, meter: Meter) -> float:
     name, topics, deadline = writer.projection.name, writer.projection.topics, None
     fetching: asyncio.Task[Page] | None = None
+    reached = writer.position
     while True:
-        before = writer.position
-        page = await (fetching or pages.after(before, BATCH, topics))
-        far = page.upto == before + BATCH
+        page = await (fetching or pages.after(reached, BATCH, topics))
+        far = page.upto == reached + BATCH
         fetching = asyncio.create_task(pages.after(page.upto, BATCH, topics)) if far else None
-        if page.upto > before:
-            try:
+        try:
+            if far:
+                await writer.apply_ahead(page.events, page.upto)
+            elif page.upto > reached:
                 await writer.apply(page.events, page.upto)
-            except BaseException:
-                await cancelled(fetching)
-                raise
-        meter.tell(writer.position)
+        except BaseException:
+            await cancelled(fetching)
+            raise
+        reached = page.upto
+        meter.tell(reached)
         if far:
             continue
+        await writer.settle()
         deadline = deadline or time.monotonic() + OVERTAKE_S
         await _check_skips(writer)
         begun = time.monotonic()

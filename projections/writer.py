@@ -1,10 +1,12 @@
 """Folds events into one generation of a read model: rows and checkpoint in one transaction."""
 
+import asyncio
 import time
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
+from msgspec import Struct
 from psycopg import AsyncConnection, Error, InterfaceError, OperationalError, errors
 
 from domain.event import AnyRecorded
@@ -35,6 +37,13 @@ class PoisonError(Exception):
         self.reason = reason
 
 
+class Batch(Struct, frozen=True):
+    """Events that are taken in together, and the checkpoint behind them."""
+
+    events: Sequence[AnyRecorded]
+    upto: Position
+
+
 class Writer:
     """One build's writer, over a connection made ready by `prepare`.
 
@@ -57,6 +66,7 @@ class Writer:
         self._rows = empty(projection)
         self._wanted = None if projection.events is None else frozenset(projection.events)
         self._topics = projection.topics
+        self._storing: tuple[asyncio.Task[None], Batch] | None = None
 
     def wants(self, recorded: AnyRecorded) -> bool:
         """Whether an event is new to this build, and one that its fold looks at."""
@@ -71,18 +81,66 @@ class Writer:
 
         Before a PoisonError everything in front of the poison was taken in.
         """
+        await self.settle()
+        events = [each for each in events if self.wants(each)]
         try:
-            await self._apply([each for each in events if self.wants(each)], upto)
-        except SteppedBackError:
-            self._rows = empty(self.projection)
-            raise
+            opened = await self.projection.opened(events)
+            await self._load(self._missing(opened))
+            await self._store(self._folded(opened), upto)
         except Exception as error:
-            self._rows = empty(self.projection)  # the fold may have changed rows that were not stored
-            if _passes(error):
-                raise
-            if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName):
-                raise SteppedBackError(self.projection.name) from error  # replaced, and dropped since
-            await self._find_poison([each for each in events if self.wants(each)], upto, error)
+            await self._failed(Batch(events, upto), error)
+
+    async def apply_ahead(self, events: Sequence[AnyRecorded], upto: Position) -> None:
+        """As `apply`, but Postgres stores them while the next ones are folded: `settle` waits for it.
+
+        Raises what `apply` raises, for these events or for those before.
+        """
+        batch = Batch([each for each in events if self.wants(each)], upto)
+        try:
+            opened = await self.projection.opened(batch.events)
+            if self._missing(opened):
+                await self.settle()  # it may have to drop the rows
+                await self._load(self._missing(opened))
+            statements = await asyncio.to_thread(self._folded, opened)
+        except Exception as error:
+            await self.settle()
+            await self._failed(batch, error)
+            return
+        if await self.settle():
+            self._storing = asyncio.create_task(self._store(statements, upto)), batch
+        else:
+            await self.apply(batch.events, upto)
+
+    async def settle(self) -> bool:
+        """Wait until all that was taken in is stored. Raises what `apply` raises.
+
+        False: it had to be taken in anew, and the rows in memory with it.
+        """
+        if self._storing is None:
+            return True
+        (storing, batch), self._storing = self._storing, None
+        try:
+            await storing
+        except Exception as error:
+            await self._failed(batch, error)
+            return False
+        return True
+
+    async def abandon(self) -> None:
+        """Let go of what is being stored, so that the connection is free."""
+        if self._storing is not None:
+            (storing, _), self._storing = self._storing, None
+            storing.cancel()
+            await asyncio.gather(storing, return_exceptions=True)
+
+    async def _failed(self, batch: Batch, error: Exception) -> None:
+        """Find the event at fault, if it is one's fault."""
+        self._rows = empty(self.projection)  # the fold may have changed rows that were not stored
+        if _passes(error) or isinstance(error, SteppedBackError | PoisonError):
+            raise error
+        if isinstance(error, errors.UndefinedTable | errors.InvalidSchemaName):
+            raise SteppedBackError(self.projection.name) from error  # replaced, and dropped since
+        await self._find_poison(batch.events, batch.upto, error)
 
     async def _find_poison(self, events: Sequence[AnyRecorded], upto: Position, error: Exception) -> None:
         """Halve the batch until the event at fault stands alone."""
@@ -97,11 +155,25 @@ class Writer:
 
     async def _stand_before(self, poison: Position) -> None:
         if poison - 1 > self.position:
-            await self._apply((), Position(poison - 1))
+            await self._store([], Position(poison - 1))
 
-    async def _apply(self, events: Sequence[AnyRecorded], upto: Position) -> None:
-        events = await self.projection.opened(events)
-        await self._load(events)
+    def _missing(self, events: Sequence[AnyRecorded]) -> dict[str, list[Any]]:
+        """For each table the groups of rows that the fold needs and that are not in memory."""
+        missing = {}
+        for name, rows in self._rows.items():
+            if rows.table.begins:
+                begun = [each.stream for each in events if type(each.event) in rows.table.begins]
+                rows.load(rows.unknown(begun), ())
+            if groups := rows.unknown(chain.from_iterable(map(rows.table.touched, events))):
+                missing[name] = groups
+        return missing
+
+    async def _load(self, missing: Mapping[str, Sequence[Any]]) -> None:
+        for name, groups in missing.items():
+            self._rows[name].load(groups, await self._stored[name].load(self.connection, groups))
+
+    def _folded(self, events: Sequence[AnyRecorded]) -> list[Statement]:
+        """Fold events whose rows are in memory; what they have changed."""
         with uncollected():
             fold, rows = self.projection.fold, self._rows
             for recorded in events:
@@ -109,19 +181,9 @@ class Writer:
                     raise ValueError(recorded.event.reason)
                 fold(recorded, rows)
             statements = list(self._statements())
-        await self._store(statements, upto)
-        if sum(map(len, self._rows.values())) > CACHED_ROWS:
+        if sum(map(len, rows.values())) > CACHED_ROWS:
             self._rows = empty(self.projection)
-
-    async def _load(self, events: Sequence[AnyRecorded]) -> None:
-        for name, stored in self._stored.items():
-            table, rows = stored.table, self._rows[name]
-            if table.begins:
-                begun = [each.stream for each in events if type(each.event) in table.begins]
-                rows.load(rows.unknown(begun), ())
-            groups = rows.unknown(chain.from_iterable(map(table.touched, events)))
-            if groups:
-                rows.load(groups, await stored.load(self.connection, groups))
+        return statements
 
     async def _store(self, statements: Sequence[Statement], upto: Position) -> None:
         size = sum(len(parameter) for _, parameters in statements for parameter in parameters)
