@@ -30,9 +30,9 @@ logger = logging.getLogger(__name__)
 
 BATCH = 2_000
 QUIET_MOVE_S = 0.02  # how long a checkpoint may stay behind events that do not concern its read model
-GATHER_FROM = 8  # events at once; so many more will follow that fewer, larger batches are worth a pause
-GATHER_S = 0.02
-LATEST_MOVE_S = 0.25  # the same under an endless stream of such events
+GATHER_FROM = 16  # events at once; so many more will follow that fewer, larger batches are worth a pause
+GATHER_S = 0.02  # and at least twice what the batch took: where there is little time for us, take it in larger pieces
+LATEST_MOVE_S = 0.25  # the longest that a checkpoint stays behind on purpose
 STAND_BY_S = 0.5
 RETRY_PARKED_S = 10.0
 TIDY_S = 30.0
@@ -172,7 +172,8 @@ class Follower:
                 if any(type(recorded.event) is AccountErased for recorded in events):
                     await self._forget_replaced(writer)
                 if GATHER_FROM <= len(events) < BATCH:
-                    await asyncio.sleep(GATHER_S)
+                    took_s = time.monotonic() - now
+                    await asyncio.sleep(min(max(GATHER_S, 2 * took_s), LATEST_MOVE_S))
             seen = upto
             quiet_s = QUIET_MOVE_S if seen > writer.position else STAND_BY_S
             if not await self._tail.grows(seen, quiet_s):

@@ -36,7 +36,7 @@ class RelaySettings(Struct, frozen=True, kw_only=True):
     batch: int = 1000
     poll_s: float = 1.0
     gather_s: float = 0.02
-    gather_from: int = 8
+    gather_from: int = 16
     first_pause_s: float = 0.1
     longest_pause_s: float = 2.0
 
