@@ -2,7 +2,7 @@
 
 import typer
 
-from infra.command_line import admin, audit, backups, processes, read_models, setting_up
+from infra.command_line import admin, audit, backups, objects, processes, read_models, setting_up
 
 app = typer.Typer(
     help="The self-hosted platform in front of ComfyUI.", no_args_is_help=True, add_completion=False
@@ -11,6 +11,7 @@ for group in (processes, read_models, backups, setting_up):
     app.add_typer(group.app)
 app.add_typer(admin.app, name="admin")
 app.add_typer(audit.app, name="audit")
+app.add_typer(objects.app, name="objects")
 
 
 def main() -> None:

@@ -1,0 +1,181 @@
+"""Moving objects to another store while people read, write and erase, and whoever moves them is killed."""
+
+import asyncio
+import os
+import random
+import signal
+import sys
+from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from adapters.storage.disk import DiskObjects
+from adapters.storage.places import Places
+from adapters.storage.s3 import Bucket, S3Objects, opened
+from commands.ports import Objects
+from domain.ids import Digest
+from infra.settings import Settings
+from infra.wiring import now
+from services.moving import Fate, Moved, Moving
+from tests.cuts import cuts
+from tests.s3 import S3Server
+from tests.storage.objects import all_in, chunks, digest_of, got
+
+BODIES = {
+    digest_of(body): body for body in (os.urandom(size) for size in [0, 1, 70_000, 700_000, *[5_000] * 36])
+}
+
+
+@pytest.fixture
+def bucket(s3_server: S3Server) -> Bucket:
+    return s3_server.bucket()
+
+
+@pytest.fixture
+async def s3(bucket: Bucket) -> AsyncIterator[S3Objects]:
+    async with opened(bucket, now) as objects:
+        yield objects
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> DiskObjects:
+    return DiskObjects(tmp_path / "objects")
+
+
+async def filled(objects: Objects) -> None:
+    for digest, body in BODIES.items():
+        await objects.put(digest, chunks(body), len(body))
+
+
+async def moved(source: Objects, target: Objects) -> list[Moved]:
+    told: list[Moved] = []
+    await Moving(source, target, now).all(told.append)
+    return told
+
+
+async def holds_all(objects: Objects) -> bool:
+    return {digest: await got(objects, digest) for digest in BODIES} == BODIES
+
+
+async def test_everything_is_moved_there_and_back(disk: DiskObjects, s3: S3Objects) -> None:
+    await filled(disk)
+    told = await moved(disk, s3)
+    assert {each.fate for each in told} == {Fate.MOVED}
+    assert {each.object.digest for each in told} == BODIES.keys()
+    assert await all_in(disk) == {}
+    assert await holds_all(s3)
+    assert await moved(disk, s3) == []
+    await moved(s3, disk)
+    assert await all_in(s3) == {}
+    assert await holds_all(disk)
+
+
+async def test_everything_can_be_read_while_it_is_moved(disk: DiskObjects, s3: S3Objects) -> None:
+    await filled(disk)
+    both = Places(s3, disk)
+    moving = asyncio.create_task(moved(disk, s3))
+    rounds = 0
+    while not moving.done() or rounds == 0:
+        for digest, body in BODIES.items():
+            assert await both.size(digest) == len(body)
+            assert await got(both, digest) == body
+        rounds += 1
+    await moving
+    assert await holds_all(s3)
+
+
+async def test_a_damaged_object_stays_where_it_is(disk: DiskObjects, s3: S3Objects, tmp_path: Path) -> None:
+    await filled(disk)
+    digest, body = next((digest, body) for digest, body in BODIES.items() if len(body) == 5_000)
+    place = tmp_path / "objects" / digest[:2] / digest
+    place.write_bytes(b"x" + body[1:])
+    fates = {each.object.digest: each.fate for each in await moved(disk, s3)}
+    assert fates.pop(digest) is Fate.DAMAGED
+    assert set(fates.values()) == {Fate.MOVED}
+    assert place.read_bytes() == b"x" + body[1:]
+    assert await s3.size(digest) is None
+
+
+async def test_a_copy_that_is_damaged_is_made_again(disk: DiskObjects, s3: S3Objects) -> None:
+    await filled(disk)
+    digest, body = next((digest, body) for digest, body in BODIES.items() if len(body) == 5_000)
+    await s3._client.put_object(Bucket=s3._bucket.name, Key=s3._key(digest), Body=b"x" + body[1:])
+    assert {each.fate for each in await moved(disk, s3)} == {Fate.MOVED}
+    assert await holds_all(s3)
+
+
+class Erasing(DiskObjects):
+    """Somebody erases an object when its copy has just been made."""
+
+    async def size(self, digest: Digest) -> int | None:
+        await self.remove(digest, datetime.now(UTC) + timedelta(hours=1))
+        return await super().size(digest)
+
+
+async def test_what_is_erased_meanwhile_does_not_come_back(s3: S3Objects, tmp_path: Path) -> None:
+    source = Erasing(tmp_path)
+    await filled(source)
+    assert {each.fate for each in await moved(source, s3)} == {Fate.GONE}
+    assert await all_in(s3) == {}
+
+
+async def test_it_goes_on_when_the_store_was_away(disk: DiskObjects, s3_server: S3Server) -> None:
+    await filled(disk)
+    async with cuts(s3_server.port) as way, opened(s3_server.bucket(url=way.url), now) as s3:
+        way.closed = True
+        moving = asyncio.create_task(moved(disk, s3))
+        await asyncio.sleep(1)
+        way.closed = False
+        assert {each.fate for each in await moving} == {Fate.MOVED}
+        assert await holds_all(s3)
+
+
+async def test_whoever_moves_may_be_killed_at_any_moment(
+    disk: DiskObjects, s3: S3Objects, bucket: Bucket, tmp_path: Path
+) -> None:
+    await filled(disk)
+    both, chance = Places(s3, disk), random.Random(4)
+    environment = settings_for(bucket, tmp_path).to_environment()
+    kills = 0
+    for _ in range(12):
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "infra.cli", "objects", "move"),
+            env={**os.environ, **environment},
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        before = len(await all_in(disk))
+        try:
+            async with asyncio.timeout(60):
+                while process.returncode is None and len(await all_in(disk)) > before - chance.randint(1, 6):
+                    await asyncio.sleep(0.002)
+        finally:
+            if process.returncode is None:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+        code = await process.wait()
+        assert await holds_all(both)
+        if code == 0:
+            break
+    else:
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "infra.cli", "objects", "move"), env={**os.environ, **environment}
+        )
+        assert await process.wait() == 0
+    assert kills >= 3
+    assert await all_in(disk) == {}
+    assert await holds_all(s3)
+
+
+def settings_for(bucket: Bucket, data: Path) -> Settings:
+    return Settings(
+        data=data,
+        s3_bucket=bucket.name,
+        s3_endpoint=bucket.endpoint,
+        s3_access_key=bucket.access_key,
+        s3_secret_key=bucket.secret_key,
+        s3_prefix=bucket.prefix,
+        s3_path_style=True,
+    )
