@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from domain.event import Decider, Event
 from domain.ids import Position
-from domain.refusals import FieldError, Invalid
+from domain.reasons import MAX_REASON, stated
 
 
 class ProjectionEventSkipped(Event, frozen=True, kw_only=True, tag="projection.event_skipped.v1"):
@@ -27,8 +27,6 @@ class ProjectionSkipWithdrawn(Event, frozen=True, kw_only=True, tag="projection.
 
 
 ProjectionEvent: TypeAlias = ProjectionEventSkipped | ProjectionSkipWithdrawn
-
-MAX_REASON = 2_000
 
 
 class ReadModel(Struct, frozen=True):
@@ -52,7 +50,7 @@ def skip(
     model: ReadModel, *, projection: str, position: Position, reason: str, fault: str = ""
 ) -> list[ProjectionEvent]:
     """Leave an event out, now and in every later build. That it stands in the way is known by the caller."""
-    given = _reason(reason)
+    given = stated(reason)
     if position in model.skipped:
         return []
     return [
@@ -66,19 +64,7 @@ def withdraw_skip(
     model: ReadModel, *, projection: str, position: Position, reason: str
 ) -> list[ProjectionEvent]:
     """Take an event in again that was left out: what stood in the way is mended."""
-    given = _reason(reason)
+    given = stated(reason)
     if position not in model.skipped:
         return []
     return [ProjectionSkipWithdrawn(projection=projection, position=position, reason=given)]
-
-
-def _reason(reason: str) -> str:
-    stripped = reason.strip()
-    if not 1 <= len(stripped) <= MAX_REASON:
-        raise Invalid(
-            "The reason is missing or too long.",
-            FieldError("reason", f"It must have 1 to {MAX_REASON} characters."),
-        )
-    if any(ord(letter) < 32 and letter not in "\t\r\n" for letter in stripped):
-        raise Invalid("The reason holds control characters.", FieldError("reason", "Control characters."))
-    return stripped
