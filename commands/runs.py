@@ -176,3 +176,7 @@ def lost(
         execution_s=execution_s,
         nodes=nodes,
     )
+
+
+def handed_back(epoch: int, reason: str, needs: Needs) -> Callable[[Run], Sequence[RunEvent]]:
+    return lambda state: run.hand_back(state, epoch=epoch, reason=reason, now=needs.now())

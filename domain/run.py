@@ -160,7 +160,10 @@ class RunAttemptLost(Event, frozen=True, kw_only=True, tag="run.attempt_lost.v1"
 
 
 class RunRequeued(Event, frozen=True, kw_only=True, tag="run.requeued.v1"):
+    """`reason`: why, where the executor has handed it back; then no attempt was lost."""
+
     not_before: datetime
+    reason: str = ""
 
 
 class RunFailed(Event, frozen=True, kw_only=True, tag="run.failed.v1"):
@@ -217,6 +220,7 @@ OVER = {Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.DELETED}
 MIN_PRIORITY, MAX_PRIORITY = 1, 10
 MAX_TIMEOUT_S = 24 * 3600
 MAX_TIMED_NODES = 50  # an event is small: the others took less
+MAX_REASON = 500
 MAX_OUTPUTS = 1_000  # of one attempt: a batch of pictures, not a film cut into frames
 
 
@@ -368,6 +372,16 @@ def lose_attempt(
         return [lost, failed]
     pause: timedelta = retries.first_pause * 2**run.lost_attempts
     return [lost, RunRequeued(not_before=now + pause)]
+
+
+def hand_back(run: Run, *, epoch: int, reason: str, now: datetime) -> list[RunEvent]:
+    """Its executor will not begin it: it waits again, and no attempt was lost."""
+    if run.status is Status.QUEUED and run.epoch == epoch:
+        return []
+    _held(run, epoch)
+    if run.status is Status.RUNNING:
+        raise Conflict("The run has begun already.")
+    return [RunRequeued(not_before=now, reason=reason[:MAX_REASON])]
 
 
 def cancel(run: Run, *, by: AccountId) -> list[RunEvent]:

@@ -7,8 +7,9 @@ from uuid import UUID
 
 import httpx
 
+from adapters.comfyui import stock
 from adapters.comfyui.client import Address, Client
-from adapters.comfyui.socket import Socket
+from adapters.comfyui.socket import Resolve, Socket
 from adapters.comfyui.trace import Trace, ended
 from adapters.comfyui.translate import node_failure
 from domain.ids import AttemptId
@@ -29,6 +30,7 @@ from services.ports.backend import (
     Signal,
     Unsettled,
 )
+from workflows.inventory import Inventory
 from workflows.protocol import messages as told
 from workflows.protocol.frames import Preview, decode_frame
 from workflows.protocol.history import OutputFile
@@ -41,10 +43,17 @@ PROGRESS_STATE = ('{"type": "progress_state"', '{"type":"progress_state"')
 class ComfyUIBackend:
     """Implements BackendLink. A submitted attempt is heard of until it has ended or is forgotten."""
 
-    def __init__(self, name: str, address: Address, transport: httpx.AsyncBaseTransport) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: Address,
+        transport: httpx.AsyncBaseTransport,
+        resolve: Resolve | None = None,
+    ) -> None:
+        """`resolve`: who looks the host's name up for the socket, as the transport has it looked up for the rest."""
         self._name = name
         self._client = Client(address, transport)
-        self._socket = Socket(address, self._receive, self._line_closed)
+        self._socket = Socket(address, self._receive, self._line_closed, resolve)
         self._traces: dict[str, Trace] = {}
         self._hear: Callable[[Signal], None] = lambda signal: None
         self._latest_states: str | None = None
@@ -71,8 +80,13 @@ class ComfyUIBackend:
 
     async def sight(self) -> BackendSight:
         stats = await self._client.stats()
+        if not stats.system.comfyui_version and not stats.devices:
+            raise BackendUnavailableError("There is a server, but it is no ComfyUI.")
         device = stats.devices[0].name if stats.devices else ""
         return BackendSight(version=stats.system.comfyui_version, device=device)
+
+    async def inventory(self) -> Inventory:
+        return await stock.inventory(self._client)
 
     async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
         await self._socket.tried()

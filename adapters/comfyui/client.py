@@ -26,8 +26,11 @@ from workflows.protocol.server import NodeClass, SystemStats, decode_classes, de
 
 T = TypeVar("T")
 
+_names = json.Decoder(list[str])
+
 ANSWER_S = 30.0  # while a model is loaded, ComfyUI's event loop may stand still for seconds
 HEALTH_S = 10.0
+INFO_S = 60.0
 FILE_S = 60.0
 MAX_ANSWER = 64 << 20  # a full history of ten thousand prompts has a few megabytes
 ABSENT = {400, 403, 404}  # how /view says that it does not serve a file
@@ -37,11 +40,15 @@ class Address(Struct, frozen=True):
     """Where a ComfyUI is, with the header that opens it, if any. `url` may have a path of its own."""
 
     url: str
-    authorization: str | None = None
+    header: str = ""
+    value: str = ""
 
     @property
     def headers(self) -> dict[str, str]:
-        return {"authorization": self.authorization} if self.authorization else {}
+        return {self.header: self.value} if self.header else {}
+
+    def __repr__(self) -> str:
+        return "Address(...)"  # it opens doors
 
 
 class Answer(Struct, frozen=True):
@@ -98,6 +105,23 @@ class Client:
         """GET /object_info/{class}."""
         return (await self._get(f"/object_info/{quote(name, safe='')}", decode_classes)).get(name)
 
+    async def node_classes(self) -> dict[str, NodeClass]:
+        """GET /object_info: every class. Takes long where there are many."""
+        return await self._get("/object_info", decode_classes, INFO_S)
+
+    async def model_folders(self) -> list[str]:
+        """GET /models."""
+        return await self._get("/models", _names.decode)
+
+    async def models(self, folder: str) -> list[str]:
+        """GET /models/{folder}. Empty where the backend cannot list it."""
+        try:
+            return await self._get(f"/models/{quote(folder, safe='')}", _names.decode)
+        except BackendUnavailableError:
+            if folder in await self.model_folders():
+                return []  # a root that has vanished is a 500 of its own
+            raise
+
     async def delete(self, prompt_id: str) -> None:
         """POST /queue: take a waiting prompt out. Says nothing if it is not waiting."""
         await self._post("/queue", json.encode(QueueChange(delete=(prompt_id,))))
@@ -112,7 +136,7 @@ class Client:
         try:
             answer = await self._ask("GET", "/view?" + query, limit_bytes=limit_bytes, wait_s=FILE_S)
         except httpx.TransportError as error:
-            raise BackendUnavailableError("The backend cannot be reached.") from error
+            raise _away(error) from error
         if answer.status == 200:
             return answer.body
         if answer.status in ABSENT:
@@ -142,13 +166,15 @@ class Client:
     async def _get(self, target: str, decode: Callable[[bytes], T], wait_s: float = ANSWER_S) -> T:
         try:
             answer = await self._ask("GET", target, wait_s=wait_s)
+            if answer.status in (401, 403):
+                raise BackendUnavailableError("The backend does not accept the credentials.")
             if answer.status != 200:
                 raise BackendUnavailableError(f"The backend answered {answer.status}.")
             return decode(answer.body)
         except OutputMissingError as error:
             raise BackendUnavailableError("The backend's answer is too large.") from error
         except httpx.TransportError as error:
-            raise BackendUnavailableError("The backend cannot be reached.") from error
+            raise _away(error) from error
         except (DecodeError, RecursionError) as error:
             raise BackendUnavailableError("The backend answered what makes no sense.") from error
 
@@ -156,7 +182,7 @@ class Client:
         try:
             answer = await self._ask("POST", target, body)
         except httpx.TransportError as error:
-            raise BackendUnavailableError("The backend cannot be reached.") from error
+            raise _away(error) from error
         if answer.status != 200:
             raise BackendUnavailableError(f"The backend answered {answer.status}.")
 
@@ -193,3 +219,9 @@ class Client:
         finally:
             await response.stream.aclose()
         return Answer(response.status_code, b"".join(chunks))
+
+
+def _away(error: httpx.TransportError) -> BackendUnavailableError:
+    """Why, where it was we who would not go there: what the system says of addresses is nobody's business."""
+    refused = isinstance(error, httpx.ConnectError) and error.__cause__ is None and error.args
+    return BackendUnavailableError(str(error) if refused else "The backend cannot be reached.")

@@ -8,11 +8,13 @@ Nobody may keep the reader waiting: one unread socket stops the messages of ever
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
+from typing import Any, TypeAlias
 from urllib.parse import quote
 from uuid import uuid4
 
+import httpx
 from msgspec import json
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidHandshake, InvalidURI, WebSocketException
@@ -27,14 +29,27 @@ PING_S, PONG_S = 20.0, 60.0  # ComfyUI never pings; while it loads a model its a
 DEAF_S = 3.0  # every prompt that is queued is told to every socket at once
 OPENING_S = 1.0
 PAUSES_S = (0.1, 0.3, 1.0, 2.0)
+Resolve: TypeAlias = Callable[[str, int], Awaitable[Sequence[str]]]
+"""The addresses to connect to for a host and a port. Raises httpx.ConnectError."""
 FLAGS = json.encode(FeatureFlags({FEATURE_PREVIEW_METADATA: True})).decode()
+
+
+class Direct(connect):
+    """Goes nowhere else than where it was sent: a redirect would take what opens the backend elsewhere."""
+
+    def process_redirect(self, exc: Exception) -> Exception | str:
+        return exc
 
 
 class Socket:
     """`line` is the open connection, None while there is none; a new one is a new object."""
 
     def __init__(
-        self, address: Address, receive: Callable[[str | bytes], None], closed: Callable[[], bool]
+        self,
+        address: Address,
+        receive: Callable[[str | bytes], None],
+        closed: Callable[[], bool],
+        resolve: Resolve | None = None,
     ) -> None:
         """`closed` is called when a connection is over: does anything still run under its client id?"""
         self.client_id = uuid4().hex
@@ -43,6 +58,7 @@ class Socket:
         self._headers = address.headers
         self._receive = receive
         self._closed = closed
+        self._resolve = resolve
         self._expecting_since: float | None = None
         self._tried = asyncio.Event()
 
@@ -66,10 +82,17 @@ class Socket:
         failures = 0
         while True:
             try:
-                async with self._connect() as connection:
+                async with await self._connect() as connection:
                     failures = 0
                     deaf = await self._read(connection)
-            except (OSError, InvalidHandshake, InvalidURI, WebSocketException, TimeoutError):
+            except (
+                OSError,
+                httpx.ConnectError,
+                InvalidHandshake,
+                InvalidURI,
+                WebSocketException,
+                TimeoutError,
+            ):
                 deaf = False
                 failures += 1
             if self.line is None:
@@ -82,8 +105,15 @@ class Socket:
                 self.client_id = uuid4().hex
             await asyncio.sleep(PAUSES_S[min(failures, len(PAUSES_S) - 1)])
 
-    def _connect(self) -> connect:
-        return connect(
+    async def _connect(self) -> connect:
+        """Raises httpx.ConnectError, besides what connecting raises."""
+        url = httpx.URL(self._url)
+        reached: dict[str, Any] = {}
+        if self._resolve is not None:
+            port = url.port or (443 if url.scheme == "wss" else 80)
+            addresses = await self._resolve(url.host, port)
+            reached = {"host": addresses[0]}  # what the name means by now is of no matter
+        return Direct(
             f"{self._url}/ws?clientId={quote(self.client_id)}",
             additional_headers=self._headers,
             compression=None,
@@ -92,6 +122,8 @@ class Socket:
             ping_timeout=PONG_S,
             close_timeout=1,
             proxy=None,
+            logger=_discreet(),
+            **reached,
         )
 
     async def _read(self, connection: ClientConnection) -> bool:
@@ -113,3 +145,10 @@ class Socket:
             await asyncio.sleep(DEAF_S / 3)
         logger.warning("backend socket is deaf", extra={"client": self.client_id})
         await connection.close()
+
+
+def _discreet() -> logging.Logger:
+    """The library's debug messages hold all headers, and with them what opens the backend."""
+    wire = logger.getChild("wire")
+    wire.setLevel(logging.INFO)
+    return wire

@@ -10,6 +10,8 @@ from nats.errors import MaxPayloadError
 
 from adapters.nats.connection import Connection, Unreachable, never_raising
 from adapters.nats.dispatching import ERROR_HEADER
+from adapters.nats.server_config import EXECUTOR_TRIALS
+from domain.backend import bound_to
 from domain.ids import AccountId, RunId
 from services.ports.executing import DispatchUnavailableError
 from services.ports.messages import (
@@ -22,7 +24,9 @@ from services.ports.messages import (
     Progress,
     Report,
     ReportAnswer,
+    Stock,
 )
+from services.ports.trying import Trial, Tried
 
 logger = logging.getLogger(__name__)
 
@@ -39,6 +43,8 @@ _ASSIGNMENT: msgspec.json.Decoder[Assignment | None] = msgspec.json.Decoder(Assi
 _ASSIGNMENTS = msgspec.json.Decoder(list[Assignment])
 _BEAT_ANSWER = msgspec.json.Decoder(BeatAnswer)
 _REPORT_ANSWER = msgspec.json.Decoder(ReportAnswer)
+_TRIAL = msgspec.json.Decoder(Trial)
+_NOTHING = msgspec.json.Decoder(None)
 _ATTEMPT = msgspec.json.Decoder(HeldAttempt)
 
 
@@ -53,12 +59,16 @@ class NatsDispatchLink:
         self._claims: dict[RunId, str] = {}
         self._on_wake: list[Callable[[], None]] = []
         self._on_cancel: list[Callable[[HeldAttempt], None]] = []
+        self._on_try: list[Callable[[Trial], None]] = []
 
     async def listen(self) -> None:
         """Begin to hear wake-ups and cancels."""
         await self._client.subscribe("runs.wake.>", cb=never_raising("runs.wake", self._woken))
         cancels = f"exec.{self._executor}.cancel"
         await self._client.subscribe(cancels, cb=never_raising(cancels, self._cancelled))
+        if bound_to(self._executor) is None:
+            tries = never_raising(EXECUTOR_TRIALS, self._tries)
+            await self._client.subscribe(EXECUTOR_TRIALS, cb=tries)
 
     async def claim(self, request: ClaimRequest) -> Assignment | None:
         assignment = await self._ask("claim", _encode(request), _ASSIGNMENT)
@@ -78,6 +88,9 @@ class NatsDispatchLink:
     async def report(self, executor: str, report: Report) -> ReportAnswer:
         return await self._ask("report", _encode(report), _REPORT_ANSWER)
 
+    async def stock(self, stock: Stock) -> None:
+        await self._ask("stock", _encode(stock), _NOTHING)
+
     async def progress(self, owner: AccountId, progress: Progress) -> None:
         await self._tell(
             f"progress.{owner}.{progress.run}.step", _encode(progress), self._claim(progress.run)
@@ -93,6 +106,12 @@ class NatsDispatchLink:
 
     def on_cancel(self, callback: Callable[[HeldAttempt], None]) -> None:
         self._on_cancel.append(callback)
+
+    def on_try(self, callback: Callable[[Trial], None]) -> None:
+        self._on_try.append(callback)
+
+    async def tried(self, tried: Tried) -> None:
+        await self._tell(f"runs.tried.{self._executor}", _encode(tried), {})
 
     def _holds(self, run: RunId, token: str) -> None:
         self._claims.pop(run, None)
@@ -129,3 +148,8 @@ class NatsDispatchLink:
         attempt = _ATTEMPT.decode(message.data)
         for callback in self._on_cancel:
             callback(attempt)
+
+    async def _tries(self, message: Msg) -> None:
+        trial = _TRIAL.decode(message.data)
+        for callback in self._on_try:
+            callback(trial)

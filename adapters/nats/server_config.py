@@ -12,6 +12,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from domain.backend import bound_to
+
 APP_USER = "app"
 FEED_USER = "feed"
 AUTH_USER = "auth"
@@ -24,7 +26,11 @@ FEED_API = f"$JS.{DOMAIN}.API.CONSUMER"
 CREATE = "integrators.create"
 """Where integrators' wishes for consumers arrive in AUTH."""
 PROGRESS = ("progress.*.*.step", "progress.*.*.preview")
-EXECUTOR_VERBS = ("claim", "beat", "open", "report")
+EXECUTOR_VERBS = ("claim", "beat", "open", "report", "stock")
+EXECUTOR_TRIALS = "exec.any.try"
+"""What every executor may be asked, but for those that belong to an account."""
+EXECUTOR_TOLD = ("tried",)
+"""What an executor tells without an answer, on `runs.<word>.<executor>`."""
 MAX_PAYLOAD_BYTES = 1024 * 1024
 MAX_INTEGRATORS = 2000  # connections at once
 MAX_INTEGRATOR_PAYLOAD_BYTES = 64 * 1024  # they receive events, and send requests and acknowledgements only
@@ -183,7 +189,7 @@ def server_config(
     `executors` maps names to passwords. Without `integrators` nobody but them and the app may log in.
     Raises ValueError for a name that is no subject token.
     """
-    services = [f"runs.{verb}.*" for verb in EXECUTOR_VERBS]
+    services = [f"runs.{verb}.*" for verb in (*EXECUTOR_VERBS, *EXECUTOR_TOLD)]
     streams = ["runs.wake.>", "exec.>"]
     exported = [f'      {{ service: "{subject}", accounts: [EXEC] }}' for subject in services]
     exported += [f'      {{ stream: "{subject}", accounts: [EXEC] }}' for subject in streams]
@@ -256,10 +262,12 @@ def _callout(integrators: Integrators, executors: Mapping[str, str]) -> str:
 
 
 def _executor(name: str, password: str) -> str:
-    if not _EXECUTOR_NAME.fullmatch(name):
+    if not _EXECUTOR_NAME.fullmatch(name) or name == "any":
         raise ValueError(f"An executor's name is 1 to 64 letters, digits, - and _, not {name!r}.")
-    publish = [*(f"runs.{verb}.{name}" for verb in EXECUTOR_VERBS), *PROGRESS]
+    publish = [*(f"runs.{verb}.{name}" for verb in (*EXECUTOR_VERBS, *EXECUTOR_TOLD)), *PROGRESS]
     subscribe = [f"{executor_inbox(name)}.>", "runs.wake.>", f"exec.{name}.>"]
+    if bound_to(name) is None:
+        subscribe.append(EXECUTOR_TRIALS)
     return _EXECUTOR.format(
         name=_quoted(name),
         password=_quoted(password),

@@ -15,7 +15,13 @@ class Revoked(Struct, frozen=True):
     """Dispatch took the attempt away: cancelled, or given to somebody else."""
 
 
-Verdict: TypeAlias = Ending | Revoked
+class GivenUp(Struct, frozen=True):
+    """We leave it to others, and stop it if it has begun after all."""
+
+    reason: str
+
+
+Verdict: TypeAlias = Ending | Revoked | GivenUp
 
 
 class OutputsLostError(Exception):

@@ -1,10 +1,10 @@
 """The executor's heartbeat: what it holds and sees, and what dispatch wants to be different."""
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 
-from services.execution.health import Health
+from services.execution.driving import Fleet
 from services.execution.holding import Holding
 from services.execution.pauses import woken
 from services.execution.settings import ExecutorSettings
@@ -21,14 +21,14 @@ class Beater:
         link: DispatchLink,
         settings: ExecutorSettings,
         holding: Holding,
-        healths: Mapping[str, Health],
+        fleet: Fleet,
         revoked: Callable[[HeldAttempt], None],
     ) -> None:
         self._name = name
         self._link = link
         self._settings = settings
         self._holding = holding
-        self._healths = healths
+        self._fleet = fleet
         self._revoked = revoked
         self._now = asyncio.Event()
 
@@ -46,10 +46,13 @@ class Beater:
         return Beat(
             executor=self._name,
             attempts=tuple(attempt.held for attempt in self._holding.all()),
-            backends=tuple(health.state for health in self._healths.values()),
+            backends=self._fleet.states(),
+            drives=self._fleet.willing,
         )
 
     def _obey(self, answer: BeatAnswer) -> None:
+        if answer.backends is not None:
+            self._fleet.obey(answer.backends)
         for held in answer.revoked:
             self._revoked(held)
         for attempt in self._holding.all():

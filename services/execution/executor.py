@@ -11,9 +11,9 @@ from typing import Any
 from domain.ids import AttemptId
 from services.execution.attempt import Attempt, Revoked
 from services.execution.beating import Beater
+from services.execution.driving import Connect, Fleet
 from services.execution.failures import UNKNOWN_BACKEND
 from services.execution.finishing import Finisher
-from services.execution.health import Health
 from services.execution.holding import Holding
 from services.execution.lane import Lane
 from services.execution.needs import Needs
@@ -23,6 +23,7 @@ from services.execution.progress import ProgressPump
 from services.execution.reporting import Reporter
 from services.execution.settings import ExecutorSettings
 from services.execution.stopping import stop
+from services.execution.trying import Trying
 from services.ports.backend import BackendLink
 from services.ports.executing import (
     ClaimObjects,
@@ -33,9 +34,11 @@ from services.ports.executing import (
     SpoolEntry,
     Submitting,
 )
-from services.ports.messages import HeldAttempt, Lost, OpenRequest
+from services.ports.messages import Beat, HeldAttempt, Lost, OpenRequest
 
 logger = logging.getLogger(__name__)
+
+STOPPING = "The executor was told to stop."
 
 
 class Executor:
@@ -49,8 +52,10 @@ class Executor:
         imaging: Imaging,
         spool: Spool,
         settings: ExecutorSettings = ExecutorSettings(),
+        connect: Connect | None = None,
     ) -> None:
         self._name = name
+        self._connect = connect
         self._link = link
         self._spool = spool
         self._settings = settings
@@ -70,47 +75,50 @@ class Executor:
             finisher=self._finisher,
             progress=self._progress,
         )
-        self._healths = {line.name: Health(name, line, settings, self._health_changed) for line in backends}
-        self._lanes = {
-            line.name: Lane(line, self._healths[line.name], self._needs, self._reconcile_soon)
-            for line in backends
-        }
-        self._beater = Beater(name, link, settings, self._holding, self._healths, self._revoke)
+        self._fleet = Fleet(
+            self._needs,
+            backends,
+            connect,
+            changed=self._health_changed,
+            claim_uncertain=self._reconcile_soon,
+        )
+        self._beater = Beater(name, link, settings, self._holding, self._fleet, self._revoke)
         self._reconcile = asyncio.Event()
         self._clearing: set[asyncio.Task[None]] = set()
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Until told to stop: then what is in hand is reported, and what runs is left for the next start."""
+        """Until told to stop. Then nothing new is taken, what has not begun is left to others, what runs may end."""
         self._link.on_wake(self._wake)
         self._link.on_cancel(self._revoke)
-        self._resume_lines()
-        early = [self._spawn(self._health_and_signals(lane)) for lane in self._lanes.values()]
+        if self._connect is not None:
+            trials = Trying(self._name, self._link, self._connect)
+            self._link.on_try(lambda trial: trials.begin(trial, self._clearing))
+        self._fleet.resume_lines()
+        self._fleet.listen()
         stopping = asyncio.create_task(stop.wait())
         opening = asyncio.create_task(self._open())
-        tasks: list[asyncio.Task[Any]] = [*early, opening]
+        tasks: list[asyncio.Task[Any]] = [asyncio.create_task(self._fleet.failed()), opening]
         try:
             await asyncio.wait([stopping, opening], return_when=asyncio.FIRST_COMPLETED)
             if not stopping.done():
                 opening.result()
-                tasks = [*early, *self._begin()]
+                tasks = [*tasks[:1], *self._begin()]
                 await self._until_stopped(stopping, tasks)
+                await self._fleet.drain(self._settings.drain_s, STOPPING)
         finally:
+            await self._fleet.end()
             tasks += [stopping, opening, *self._clearing]
+            await self._finisher.drain(self._settings.farewell_s)
             for task in tasks:
                 task.cancel()
-            await self._finisher.drain(self._settings.farewell_s)
             await asyncio.gather(*tasks, return_exceptions=True)
 
     def _begin(self) -> list[asyncio.Task[Any]]:
-        parts: list[Coroutine[Any, Any, None]] = [
-            self._beater.run(),
-            self._progress.run(),
-            self._reconcile_when_asked(),
+        self._fleet.begin()
+        return [
+            self._spawn(part)
+            for part in (self._beater.run(), self._progress.run(), self._reconcile_when_asked())
         ]
-        for lane in self._lanes.values():
-            parts += [lane.run() for _ in range(self._settings.slots)]
-            parts += [lane.watch.look(), lane.watch.time()]
-        return [self._spawn(part) for part in parts]
 
     async def _until_stopped(self, stopping: asyncio.Task[Any], tasks: Sequence[asyncio.Task[Any]]) -> None:
         done, _ = await asyncio.wait([stopping, *tasks], return_when=asyncio.FIRST_COMPLETED)
@@ -120,26 +128,30 @@ class Executor:
     def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         return asyncio.create_task(work)
 
-    async def _health_and_signals(self, lane: Lane) -> None:
-        await asyncio.gather(lane.health.run(), lane.link.listen(lane.hear))
-
     # what is open
-
-    def _resume_lines(self) -> None:
-        """What an earlier process submitted is told to the name it had: the last one's, if it had several."""
-        for entries in self._spool.entries().values():
-            for entry in entries:
-                if isinstance(entry, Submitting) and entry.line and entry.backend in self._lanes:
-                    self._lanes[entry.backend].link.resume(entry.line)
 
     async def _open(self) -> None:
         """Take up what was in hand before, and clear away what is no longer ours."""
         left = self._spool.entries()
+        if self._fleet.willing:
+            await self._learn_orders()
         await self._adopt_open()
         held = {attempt.id for attempt in self._holding.all()}
         for attempt, entries in left.items():
             if attempt not in held:
                 self._clear_away(attempt, entries)
+
+    async def _learn_orders(self) -> None:
+        """Which backends are ours to drive: what was in hand before may be there."""
+        first = Beat(executor=self._name, attempts=(), backends=(), drives=True)
+        for pause_s in pauses(self._settings.retry_s):
+            try:
+                answer = await self._link.beat(first)
+            except DispatchUnavailableError:
+                await asyncio.sleep(pause_s)
+            else:
+                self._fleet.obey(answer.backends or ())
+                return
 
     async def _adopt_open(self) -> None:
         for pause_s in pauses(self._settings.retry_s):
@@ -152,7 +164,7 @@ class Executor:
             attempt = self._holding.take(assignment, adopted=True)
             if attempt is None:
                 continue
-            lane = self._lanes.get(assignment.backend)
+            lane = self._fleet.lane(assignment.backend)
             if lane is not None:
                 lane.adopt(attempt)
             else:
@@ -173,7 +185,7 @@ class Executor:
     def _clear_away(self, attempt: AttemptId, entries: Sequence[SpoolEntry]) -> None:
         """An attempt of an earlier process that is ours no more: it must not go on in the backend."""
         submitted = next((entry for entry in entries if isinstance(entry, Submitting)), None)
-        lane = self._lanes.get(submitted.backend) if submitted else None
+        lane = self._fleet.lane(submitted.backend) if submitted else None
         if lane is None:
             self._spool.forget(attempt)
             return
@@ -187,10 +199,11 @@ class Executor:
     # what the others call
 
     def _wake(self) -> None:
-        for lane in self._lanes.values():
-            lane.wake()
+        self._fleet.wake()
 
     def _health_changed(self) -> None:
+        for driven in self._fleet.values():
+            driven.lane.stock.look_again()  # it may have been restarted with other nodes
         self._beater.beat_now()
         self._wake()
 

@@ -25,6 +25,9 @@ NO_GRAPH = Failure(FailureKind.VALIDATION, "The stored graph cannot be read.")
 UNKNOWN_BACKEND = Failure(
     FailureKind.LOST, "The executor no longer drives this backend.", advice="The run is tried again."
 )
+LEFT = Failure(
+    FailureKind.LOST, "The backend was taken away while it had the run.", advice="The run is tried again."
+)
 FAULT = Failure(
     FailureKind.LOST, "The executor could not go on with the run.", advice="The run is tried again."
 )

@@ -4,34 +4,46 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable
+from uuid import UUID
 
-from services.execution.attempt import Attempt, Revoked
-from services.execution.failures import FAULT
+from services.execution.attempt import Attempt, GivenUp, Revoked
+from services.execution.failures import FAULT, LEFT
 from services.execution.health import Health
 from services.execution.needs import Needs
 from services.execution.pauses import woken
+from services.execution.stocktaking import Stocktaking
 from services.execution.stopping import stop
 from services.execution.submitting import enter
 from services.execution.watching import Watch
 from services.ports.backend import Advanced, BackendLink, Began, Broken, Ended, Previewed, Signal, Unsettled
 from services.ports.executing import DispatchUnavailableError, EndedAs, Settled
-from services.ports.messages import ClaimRequest, Lost
+from services.ports.messages import ClaimRequest, HandedBack, Lost
 
 logger = logging.getLogger(__name__)
+
+CLOSED = "The backend takes nothing new."
 
 
 class Lane:
     """`claim_uncertain` is called when nobody knows whether a claim was granted."""
 
     def __init__(
-        self, link: BackendLink, health: Health, needs: Needs, claim_uncertain: Callable[[], None]
+        self,
+        link: BackendLink,
+        health: Health,
+        needs: Needs,
+        claim_uncertain: Callable[[], None],
+        *,
+        access: UUID | None = None,
     ) -> None:
         self.link = link
         self.health = health
+        self.stock = Stocktaking(link, health, needs.link, needs.settings, access=access)
         self._needs = needs
         self._claim_uncertain = claim_uncertain
         self._followed: dict[str, Attempt] = {}
         self._adopted: deque[Attempt] = deque()
+        self._closed = False
         self._asking = asyncio.Lock()
         self._wake = asyncio.Event()
         self.watch = Watch(link, health, needs.reporter, needs.settings, self._followed.values())
@@ -40,15 +52,27 @@ class Lane:
         """There may be something to claim."""
         self._wake.set()
 
+    def close(self) -> None:
+        """Take nothing new: each slot ends when what it has is over."""
+        self._closed = True
+        self._wake.set()
+
+    def give_up(self, reason: str, *, running: bool) -> None:
+        """Leave to others what waits in the backend, or on its way into it; and what it runs, too, if that is said."""
+        for attempt in list(self._followed.values()):
+            if running or (attempt.began_at is None and not attempt.adopted):
+                attempt.settle(GivenUp(reason))
+
     def adopt(self, attempt: Attempt) -> None:
         """Go on with an attempt that was claimed before."""
         self._adopted.append(attempt)
         self._wake.set()
 
     async def run(self) -> None:
-        """One slot: an attempt after the other, until cancelled."""
-        while True:
-            attempt = await self._next()
+        """One slot: an attempt after the other, until cancelled or closed."""
+        while (attempt := await self._next()) is not None:
+            if self._closed and not attempt.adopted:
+                attempt.settle(GivenUp(CLOSED))  # claimed in the very moment
             self._followed[str(attempt.id)] = attempt
             try:
                 await self._carry(attempt)
@@ -83,17 +107,22 @@ class Lane:
             case Ended(ending=ending):
                 attempt.settle(ending)
 
-    async def _next(self) -> Attempt:
-        """One slot asks at a time: an idle executor asks once a pause, not once a slot."""
+    async def _next(self) -> Attempt | None:
+        """One slot asks at a time: an idle executor asks once a pause, not once a slot. None: the lane is closed."""
         settings = self._needs.settings
         async with self._asking:
             while True:
                 self._wake.clear()
                 if self._adopted:
                     return self._adopted.popleft()
-                if self.health.alive.is_set() and (attempt := await self._claim()) is not None:
+                if self._closed:
+                    return None
+                if self._may_claim() and (attempt := await self._claim()) is not None:
                     return attempt
                 await woken(self._wake, settings.claim_poll_s)
+
+    def _may_claim(self) -> bool:
+        return self.health.alive.is_set() and self.stock.tried.is_set()
 
     async def _claim(self) -> Attempt | None:
         request = ClaimRequest(executor=self._needs.name, backend=self.link.name)
@@ -120,13 +149,25 @@ class Lane:
         await attempt.verdict
         await self._leave(attempt)
 
+    async def _hand_back(self, attempt: Attempt, reason: str) -> None:
+        """First it is stopped, then somebody else may have it."""
+        if attempt.submitted:
+            await stop(self.link, attempt.id, self.health, self._needs.settings)
+        began = attempt.began_at is not None
+        fact = Lost(failure=LEFT) if began else HandedBack(reason=reason)
+        await self._needs.finisher.resume(attempt, (fact,))
+        self._needs.holding.gone_from_backend(attempt)
+
     async def _leave(self, attempt: Attempt) -> None:
         """The verdict is known: what follows goes on beside the next prompt, but for stopping this one."""
         verdict = attempt.verdict.result()
         self.link.forget(attempt.id)
+        if attempt.start_timer is not None and isinstance(verdict, Revoked | GivenUp):
+            attempt.start_timer.cancel()
+        if isinstance(verdict, GivenUp):
+            await self._hand_back(attempt, verdict.reason)
+            return
         if isinstance(verdict, Revoked):
-            if attempt.start_timer is not None:
-                attempt.start_timer.cancel()
             self._needs.finisher.abandon(attempt)
         else:
             await self._needs.finisher.begin(attempt, self.link, verdict)

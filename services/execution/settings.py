@@ -14,6 +14,13 @@ class ExecutorSettings(Struct, frozen=True, kw_only=True):
     look_s: float = 1.0
     """Between two looks at a backend, beside what its signals tell."""
     health_s: float = 30.0
+    flaps: int = 3
+    """A backend that was lost so often within `flap_window_s` has to stay well before it is given work again."""
+    flap_s: float = 15.0
+    """For so long, and twice as long with each further loss."""
+    flap_window_s: float = 600.0
+    inventory_s: float = 300.0
+    """Between two looks at what a backend has."""
     started_after_s: float = 0.1
     """A run that is shorter than this is reported at once, as one whole."""
     advance_s: float = 0.1
@@ -25,5 +32,7 @@ class ExecutorSettings(Struct, frozen=True, kw_only=True):
     retry_s: float = 2.0
     """The longest pause before an unanswered question is asked again."""
     file_limit_bytes: int = 512 << 20
+    drain_s: float = 5.0
+    """What runs when the executor is told to stop gets so long to end. What does not is left for its next start."""
     farewell_s: float = 5.0
-    """What is in hand when the executor is told to stop gets so long to be reported."""
+    """Then what is in hand gets so long to be reported."""

@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from domain.ids import AttemptId
 from domain.run import Failure, NodeTime
+from workflows.inventory import Inventory
 
 
 class BackendUnavailableError(Exception):
@@ -127,6 +128,9 @@ class BackendLink(Protocol):
 
     async def sight(self) -> BackendSight:
         """Whether it lives, and what it is."""
+
+    async def inventory(self) -> Inventory:
+        """What it has. Takes long where it has much."""
 
     async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
         """Queue a graph under the attempt's id. Raises GraphRefusedError, PromptUncertainError as well."""

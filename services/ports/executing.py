@@ -18,7 +18,9 @@ from services.ports.messages import (
     Progress,
     Report,
     ReportAnswer,
+    Stock,
 )
+from services.ports.trying import Trial, Tried
 
 
 class DispatchUnavailableError(Exception):
@@ -36,6 +38,9 @@ class DispatchLink(Protocol):
 
     async def report(self, executor: str, report: Report) -> ReportAnswer: ...
 
+    async def stock(self, stock: Stock) -> None:
+        """What a backend has; afterwards it is given only what it can run."""
+
     async def progress(self, owner: AccountId, progress: Progress) -> None:
         """Fire and forget; dropped while disconnected."""
 
@@ -47,6 +52,12 @@ class DispatchLink(Protocol):
 
     def on_cancel(self, callback: Callable[[HeldAttempt], None]) -> None:
         """Call when an attempt should stop (`exec.<executor>.cancel`); a lost hint is repaired by the next beat."""
+
+    def on_try(self, callback: Callable[[Trial], None]) -> None:
+        """Call when somebody wants to know whether there is a ComfyUI (`exec.any.try`)."""
+
+    async def tried(self, tried: Tried) -> None:
+        """What came of it. Dropped while disconnected."""
 
 
 class ObjectsUnavailableError(Exception):

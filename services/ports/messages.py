@@ -4,6 +4,7 @@ Each class is one wire format, JSON over NATS, read by both sides.
 """
 
 from typing import TypeAlias
+from uuid import UUID
 
 from msgspec import Struct
 
@@ -49,26 +50,61 @@ class HeldAttempt(Struct, frozen=True):
 
 
 class BackendState(Struct, frozen=True, kw_only=True):
-    """What an executor knows of a backend: alive (`sight`), or not and why."""
+    """What an executor knows of a backend: alive (`sight`), or not and why. `access`: of the order it came with."""
 
     name: str
     sight: BackendSeen | None
     reason: str = ""
+    access: UUID | None = None
 
 
 class Beat(Struct, frozen=True, kw_only=True):
-    """`runs.beat.<executor>`: I live, hold these attempts, and see these backends."""
+    """`runs.beat.<executor>`: I live, hold these attempts, and see these backends.
+
+    `drives`: tell me the registered ones that I am to drive.
+    """
 
     executor: str
     attempts: tuple[HeldAttempt, ...]
     backends: tuple[BackendState, ...]
+    drives: bool = False
+
+
+class BackendOrder(Struct, frozen=True, kw_only=True):
+    """A registered backend that an executor is to drive. `guarded`: an account says where: look where that leads.
+
+    `access` changes with where it is and what opens it. `slots` 0: as the executor thinks.
+    """
+
+    name: str
+    access: UUID
+    url: str
+    header: str = ""
+    value: str = ""
+    slots: int = 0
+    guarded: bool = False
+
+    def __repr__(self) -> str:
+        return f"BackendOrder({self.name})"  # credentials must not reach a log
 
 
 class BeatAnswer(Struct, frozen=True, kw_only=True):
-    """`revoked`: attempts that are no longer this executor's, to be stopped. `tokens`: new ones by run id."""
+    """`revoked`: attempts that are no longer this executor's, to be stopped. `tokens`: new ones by run id.
+
+    `backends`: the registered ones to drive, and no others; None: as before.
+    """
 
     revoked: tuple[HeldAttempt, ...] = ()
     tokens: dict[str, str] = {}
+    backends: tuple[BackendOrder, ...] | None = None
+
+
+class Stock(Struct, frozen=True, kw_only=True):
+    """`runs.stock.<executor>`: what a backend has: an Inventory as JSON, zlib-packed. Answered with null."""
+
+    backend: str
+    packed: bytes
+    access: UUID | None = None
 
 
 class OpenRequest(Struct, frozen=True, kw_only=True):
@@ -98,7 +134,13 @@ class Lost(Struct, frozen=True, kw_only=True, tag="lost"):
     nodes: tuple[NodeTime, ...] = ()
 
 
-Fact: TypeAlias = Started | Stored | Succeeded | Lost
+class HandedBack(Struct, frozen=True, kw_only=True, tag="handed_back"):
+    """Nothing has begun, and it is not ours to begin any more: somebody else may at once."""
+
+    reason: str
+
+
+Fact: TypeAlias = Started | Stored | Succeeded | Lost | HandedBack
 
 
 class Report(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,7 @@
 """Dispatch in memory: the same domain decisions over a list of events, spoken to through the same port."""
 
 import asyncio
+import zlib
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -22,6 +23,7 @@ from domain.run import (
     Status,
     cancel,
     claim,
+    hand_back,
     lose_attempt,
     start,
     store_output,
@@ -32,10 +34,12 @@ from domain.workflow import Content
 from services.ports.executing import DispatchUnavailableError
 from services.ports.messages import (
     Assignment,
+    BackendOrder,
     Beat,
     BeatAnswer,
     ClaimRequest,
     Fact,
+    HandedBack,
     HeldAttempt,
     Lost,
     OpenRequest,
@@ -43,9 +47,12 @@ from services.ports.messages import (
     Report,
     ReportAnswer,
     Started,
+    Stock,
     Stored,
     Succeeded,
 )
+from services.ports.trying import Trial, Tried
+from workflows.inventory import Inventory, read
 
 OWNER = AccountId(uuid4())
 PATIENCE_S = 20.0
@@ -61,6 +68,10 @@ class MemoryDispatch:
         self.lose_answers = 0
         self.token = "first"
         self.beats: list[Beat] = []
+        self.orders: list[BackendOrder] = []
+        self.tries: Callable[[Trial], None] = lambda trial: None
+        self.trials: list[Tried] = []
+        self.stocks: dict[str, Inventory] = {}
         self.reports: list[Report] = []
         self.steps: list[Progress] = []
         self.previews: list[tuple[RunId, bytes, str]] = []
@@ -157,7 +168,9 @@ class MemoryDispatch:
         revoked = [held for held in beat.attempts if not self._is_held(beat.executor, held)]
         self._changed.set()
         return BeatAnswer(
-            revoked=tuple(revoked), tokens={str(held.run): self.token for held in beat.attempts}
+            revoked=tuple(revoked),
+            tokens={str(held.run): self.token for held in beat.attempts},
+            backends=tuple(self.orders) if beat.drives else None,
         )
 
     async def report(self, executor: str, report: Report) -> ReportAnswer:
@@ -172,6 +185,11 @@ class MemoryDispatch:
         self._lose_answer()
         return ReportAnswer(accepted=True)
 
+    async def stock(self, stock: Stock) -> None:
+        await self._reachable()
+        self.stocks[stock.backend] = read(zlib.decompress(stock.packed))
+        self._changed.set()
+
     async def progress(self, owner: AccountId, progress: Progress) -> None:
         self.steps.append(progress)
         self._changed.set()
@@ -185,6 +203,13 @@ class MemoryDispatch:
 
     def on_cancel(self, callback: Callable[[HeldAttempt], None]) -> None:
         self._cancels.append(callback)
+
+    def on_try(self, callback: Callable[[Trial], None]) -> None:
+        self.tries = callback
+
+    async def tried(self, tried: Tried) -> None:
+        self.trials.append(tried)
+        self._changed.set()
 
     # inside
 
@@ -206,6 +231,8 @@ class MemoryDispatch:
                     execution_s=execution_s,
                     nodes=nodes,
                 )
+            case HandedBack(reason=reason):
+                return hand_back(run, epoch=epoch, reason=reason, now=_now())
 
     def _append(self, run: RunId, events: Sequence[RunEvent]) -> None:
         self.events[run] += events

@@ -13,6 +13,7 @@ import pytest
 from msgspec import Struct
 
 from adapters.identity.secrets import ServerSecrets
+from adapters.postgres.backend_table import PostgresBackendTable
 from adapters.postgres.queue import PostgresQueue
 from commands.dispatcher import Dispatcher
 from commands.needs import Needs
@@ -23,6 +24,7 @@ from infra.settings import Settings, load_secret
 from infra.wiring import needs
 from services.dispatch.answering import Answering
 from services.dispatch.folding import Folding
+from services.dispatch.roll import Roll
 from services.dispatch.service import dispatch
 from services.dispatch.sweeping import Sweeping
 from services.ports.dispatching import LogPage, Responder
@@ -86,6 +88,11 @@ class Office(Struct, frozen=True):
     line: Line
     clock: Clock
     sweeping: Sweeping
+
+    def roll(self) -> Roll:
+        """One that looks at the log each time."""
+        table = PostgresBackendTable(self.ground.pool)
+        return Roll(self.queue, table, Dispatcher(self.wants), fresh_s=0)
 
     async def held(self) -> RunId:
         """A run under way whose lease ends soon."""
@@ -151,7 +158,7 @@ async def test_an_outage_of_the_log_is_a_warning(
         folding = Folding(AwayLog(), made.queue, made.line, made.wants.streams)
         dispatcher = Dispatcher(made.wants)
         answering = Answering(
-            made.queue, folding, dispatcher, made.wants.contents, made.secrets, made.clock.now
+            made.queue, folding, made.roll(), dispatcher, made.wants.contents, made.secrets, made.clock.now
         )
         with caplog.at_level(logging.WARNING):
             async with beside(dispatch(made.line, folding, answering, made.sweeping)):

@@ -30,7 +30,10 @@ QUICK = ExecutorSettings(
     health_s=0.5,
     retry_s=0.2,
     backend_patience_s=3.0,
+    drain_s=0.2,
     farewell_s=1.0,
+    inventory_s=1.0,
+    flap_s=1.0,
 )
 
 Graph = dict[str, Any]
@@ -124,6 +127,9 @@ async def executor(
         imaging=imaging,
         spool=spool,
         settings=replace(QUICK, **changes),
+        connect=lambda order: ComfyUIBackend(
+            order.name, Address(order.url, order.header, order.value), transport
+        ),
     )
     stop = asyncio.Event()
     running = Running(work, asyncio.create_task(work.run(stop)), stop)

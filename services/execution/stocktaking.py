@@ -1,0 +1,72 @@
+"""Telling dispatch what a backend has: once it is there, when it has come back, and from time to time."""
+
+import asyncio
+import logging
+import zlib
+from uuid import UUID
+
+from domain.ids import Digest
+from services.execution.health import Health
+from services.execution.pauses import pauses, woken
+from services.execution.settings import ExecutorSettings
+from services.ports.backend import BackendLink, BackendUnavailableError
+from services.ports.executing import DispatchLink, DispatchUnavailableError
+from services.ports.messages import Stock
+from workflows.inventory import digest, written
+
+logger = logging.getLogger(__name__)
+
+
+class Stocktaking:
+    """`tried`: dispatch knows what it has, or cannot be told; before that the backend is given nothing."""
+
+    def __init__(
+        self,
+        link: BackendLink,
+        health: Health,
+        dispatch: DispatchLink,
+        settings: ExecutorSettings,
+        *,
+        access: UUID | None = None,
+    ) -> None:
+        self._link = link
+        self._health = health
+        self._dispatch = dispatch
+        self._settings = settings
+        self._access = access
+        self._told: Digest | None = None
+        self._again = asyncio.Event()
+        self.tried = asyncio.Event()
+
+    def look_again(self) -> None:
+        """It may have something else than before."""
+        self._again.set()
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        failures = pauses(self._settings.inventory_s)
+        while True:
+            await self._health.alive.wait()
+            self._again.clear()
+            try:
+                await self._take()
+            except BackendUnavailableError as error:
+                logger.info("no inventory", extra={"backend": self._link.name, "reason": str(error)})
+                self._health.suspect()
+                await asyncio.sleep(next(failures))
+            except DispatchUnavailableError as error:
+                logger.info("inventory not told", extra={"backend": self._link.name, "reason": str(error)})
+                self.tried.set()
+                await asyncio.sleep(next(failures))
+            else:
+                failures = pauses(self._settings.inventory_s)
+                self.tried.set()
+                await woken(self._again, self._settings.inventory_s)
+
+    async def _take(self) -> None:
+        body = written(await self._link.inventory())
+        if (now := digest(body)) == self._told:
+            return
+        packed = await asyncio.to_thread(zlib.compress, body)
+        await self._dispatch.stock(Stock(backend=self._link.name, access=self._access, packed=packed))
+        self._told = now

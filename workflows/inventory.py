@@ -1,0 +1,90 @@
+"""What a backend has: node classes and where they come from, and the model files its nodes can load."""
+
+from collections.abc import Mapping
+from hashlib import sha256
+
+import msgspec
+from msgspec import Struct
+
+from domain.ids import Digest
+from domain.workflow import Requirements
+from workflows.graph import MAX_MODEL_NAME
+
+UPLOADED = "user-"
+"""Model files below such a folder are accounts' own: brought when they are needed, and nobody else's business."""
+
+
+class Inventory(Struct, frozen=True, kw_only=True):
+    """`node_classes`: each class's Python module. `models`: the files in each models folder, as nodes name them.
+
+    `choices`: what loaders offer beside those files, by the models folder that they choose from.
+    """
+
+    version: str = ""
+    device: str = ""
+    vram_bytes: int = 0
+    node_classes: dict[str, str] = {}
+    models: dict[str, tuple[str, ...]] = {}
+    choices: dict[str, tuple[str, ...]] = {}
+
+
+class Missing(Struct, frozen=True):
+    """What a graph needs and a backend has not: node classes, and models as `folder/name`."""
+
+    node_classes: tuple[str, ...] = ()
+    models: tuple[str, ...] = ()
+
+    def __bool__(self) -> bool:
+        return bool(self.node_classes or self.models)
+
+
+_encode = msgspec.json.Encoder(order="sorted").encode
+_decode = msgspec.json.Decoder(Inventory).decode
+
+
+def written(inventory: Inventory) -> bytes:
+    """Equal for equal inventories."""
+    return _encode(inventory)
+
+
+def read(body: bytes) -> Inventory:
+    """Raises msgspec.MsgspecError."""
+    return _decode(body)
+
+
+def digest(body: bytes) -> Digest:
+    return Digest(sha256(body).hexdigest())
+
+
+def missing(inventory: Inventory, requirements: Requirements) -> Missing:
+    """In alphabetical order. Uploaded models are brought to the backend, so it need not have them."""
+    classes = tuple(name for name in requirements.node_classes if name not in inventory.node_classes)
+    models = tuple(
+        model for model in requirements.models if not uploaded(model) and not _has(inventory, model)
+    )
+    return Missing(classes, models)
+
+
+def models_named(inventory: Inventory) -> frozenset[str]:
+    """Everything that a requirement may name, as `folder/name`, shortened as requirements are."""
+    return frozenset(
+        f"{folder}/{name[:MAX_MODEL_NAME]}"
+        for group in (inventory.models, inventory.choices)
+        for folder, names in group.items()
+        for name in names
+    )
+
+
+def uploaded(model: str) -> bool:
+    """Whether a requirement names what an account has uploaded."""
+    return model.partition("/")[2].startswith(UPLOADED)
+
+
+def _has(inventory: Inventory, model: str) -> bool:
+    folder, _, name = model.partition("/")
+    return _among(name, inventory.models, folder) or _among(name, inventory.choices, folder)
+
+
+def _among(name: str, group: Mapping[str, tuple[str, ...]], folder: str) -> bool:
+    names = group.get(folder, ())
+    return name in names or (len(name) == MAX_MODEL_NAME and any(each.startswith(name) for each in names))
