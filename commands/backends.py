@@ -1,10 +1,55 @@
-"""What is seen of backends."""
+"""Backends: registered and removed by administrators, an account's own, and what is seen of them."""
 
+import base64
+from functools import partial
+from typing import TypeAlias
+from uuid import UUID
+
+from msgspec import Struct
+
+from commands.addresses import checked_url
+from commands.backend_access import Access
 from commands.needs import Command, Needs
-from commands.streams import Accepted, Change, Context
+from commands.streams import NOTHING, Accepted, Change, Context
 from domain import backend
-from domain.backend import BACKEND, BackendSeen
-from domain.ids import backend_id
+from domain.backend import (
+    BACKEND,
+    NO_BACKEND,
+    Backend,
+    BackendEvent,
+    BackendInventoried,
+    BackendRegistered,
+    BackendSeen,
+    Kind,
+    own_name,
+)
+from domain.ids import AccountId, backend_id
+from domain.refusals import FieldError, Invalid, NotFound
+from domain.run import SHARED
+
+MAX_CREDENTIAL = 4_096
+TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
+OURS = frozenset(
+    {"host", "connection", "content-length", "transfer-encoding", "upgrade", "accept-encoding", "origin"}
+)
+"""Headers that say how the request itself travels. A foreign `origin` makes ComfyUI refuse."""
+
+
+class Basic(Struct, frozen=True, tag="basic", tag_field="kind", forbid_unknown_fields=True):
+    user: str
+    password: str
+
+
+class Bearer(Struct, frozen=True, tag="bearer", tag_field="kind", forbid_unknown_fields=True):
+    token: str
+
+
+class Header(Struct, frozen=True, tag="header", tag_field="kind", forbid_unknown_fields=True):
+    name: str
+    value: str
+
+
+Credentials: TypeAlias = Basic | Bearer | Header
 
 
 class SeeBackend(Command, frozen=True, kw_only=True):
@@ -14,6 +59,63 @@ class SeeBackend(Command, frozen=True, kw_only=True):
 class LoseBackend(Command, frozen=True, kw_only=True):
     name: str
     reason: str
+
+
+class TakeStock(Command, frozen=True, kw_only=True):
+    stock: BackendInventoried
+
+
+class RegisterBackend(Command, frozen=True, kw_only=True):
+    """Whether the one who asks may do so is known by the caller; so in the wishes below."""
+
+    name: str
+    url: str
+    credentials: Credentials | None = None
+    pool: str = SHARED
+    owner: AccountId | None = None
+    executor: str = ""
+    slots: int = 0
+    reason: str = ""
+
+
+class ChangeBackend(Command, frozen=True, kw_only=True):
+    """None: as it was. `open`: without credentials from now on."""
+
+    name: str
+    url: str | None = None
+    credentials: Credentials | None = None
+    open: bool = False
+    pool: str | None = None
+    executor: str | None = None
+    slots: int | None = None
+    reason: str = ""
+
+
+class DrainBackend(Command, frozen=True, kw_only=True):
+    name: str
+    reason: str
+
+
+class ResumeBackend(Command, frozen=True, kw_only=True):
+    name: str
+    reason: str
+
+
+class RemoveBackend(Command, frozen=True, kw_only=True):
+    name: str
+    reason: str
+
+
+class SetOwnBackend(Command, frozen=True, kw_only=True):
+    """An account's own: in place of the one before."""
+
+    by: AccountId
+    url: str
+    credentials: Credentials | None = None
+
+
+class RemoveOwnBackend(Command, frozen=True, kw_only=True):
+    by: AccountId
 
 
 async def see_backend(command: SeeBackend, context: Context, needs: Needs) -> Accepted:
@@ -30,3 +132,175 @@ async def lose_backend(command: LoseBackend, context: Context, needs: Needs) -> 
         context,
         Change(BACKEND, backend_id(command.name), lambda state: backend.lose(state, reason=command.reason)),
     )
+
+
+async def take_stock(command: TakeStock, context: Context, needs: Needs) -> Accepted:
+    return await needs.streams.transact(
+        context,
+        Change(
+            BACKEND,
+            backend_id(command.stock.name),
+            lambda state: backend.take_stock(state, stock=command.stock),
+        ),
+    )
+
+
+async def register_backend(command: RegisterBackend, context: Context, needs: Needs) -> Accepted:
+    """Raises Invalid, Conflict, KeyReused."""
+    if (earlier := await needs.streams.answered(context)) is not None:
+        return earlier
+    access = accessed(command.url, command.credentials, private=True)
+    registered = BackendRegistered(
+        name=command.name,
+        access=needs.new_id(),
+        kind=Kind.COMFYUI,
+        pool=command.pool,
+        owner=command.owner,
+        executor=command.executor,
+        slots=command.slots,
+        reason=command.reason,
+    )
+    return await _register(registered, access, context, needs)
+
+
+async def change_backend(command: ChangeBackend, context: Context, needs: Needs) -> Accepted:
+    """All changes or none. Raises NotFound, Invalid, Conflict, KeyReused."""
+    state = await _state(command.name, needs)
+    access = await _other_access(command, state, needs)
+    id = None if access is None else needs.new_id()
+
+    def decide(state: Backend) -> list[BackendEvent]:
+        return backend.change(
+            state,
+            access=id,
+            pool=command.pool,
+            executor=command.executor,
+            slots=command.slots,
+            reason=command.reason,
+        )
+
+    decide(state)
+    if access is not None and id is not None:
+        await needs.backend_access.keep(id, command.name, state.owner, access)
+    return await needs.streams.transact(context, Change(BACKEND, backend_id(command.name), decide))
+
+
+async def drain_backend(command: DrainBackend, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound, Invalid."""
+    decide = partial(backend.drain, reason=command.reason)
+    return await needs.streams.transact(context, Change(BACKEND, backend_id(command.name), decide))
+
+
+async def resume_backend(command: ResumeBackend, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound, Invalid."""
+    decide = partial(backend.resume, reason=command.reason)
+    return await needs.streams.transact(context, Change(BACKEND, backend_id(command.name), decide))
+
+
+async def remove_backend(command: RemoveBackend, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound, Invalid, Conflict."""
+    decide = partial(backend.remove, reason=command.reason)
+    accepted = await needs.streams.transact(context, Change(BACKEND, backend_id(command.name), decide))
+    await needs.backend_access.forget(command.name)
+    return accepted
+
+
+async def set_own_backend(command: SetOwnBackend, context: Context, needs: Needs) -> Accepted:
+    """Raises Invalid, Conflict."""
+    access = accessed(command.url, command.credentials, private=needs.limits.private_backends)
+    name = own_name(command.by)
+    state, _ = await needs.streams.load(BACKEND, backend_id(name))
+    if state.access is None:
+        registered = BackendRegistered(
+            name=name, access=needs.new_id(), kind=Kind.COMFYUI, owner=command.by, pool=name
+        )
+        return await _register(registered, access, context, needs)
+    if (await needs.backend_access.opened([state.access])).get(state.access) == access:
+        return NOTHING
+    id = needs.new_id()
+    await needs.backend_access.keep(id, name, command.by, access)
+    change = Change(BACKEND, backend_id(name), lambda state: backend.change(state, access=id))
+    return await needs.streams.transact(context, change)
+
+
+async def remove_own_backend(command: RemoveOwnBackend, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound, Conflict."""
+    wish = RemoveBackend(name=own_name(command.by), reason="Its owner wants it so.")
+    return await remove_backend(wish, context, needs)
+
+
+def accessed(url: str, credentials: Credentials | None, *, private: bool) -> Access:
+    """Raises Invalid."""
+    url = checked_url(url, private=private).rstrip("/")
+    if "?" in url:
+        raise Invalid("The URL cannot be used.", FieldError("url", "It must not hold a query."))
+    match credentials:
+        case None:
+            return Access(url)
+        case Basic(user=user, password=password):
+            if ":" in user:
+                raise _unusable("user", "A user name must not hold a colon.")
+            pair = base64.b64encode(f"{_text('user', user)}:{_text('password', password)}".encode()).decode()
+            return Access(url, "authorization", f"Basic {pair}")
+        case Bearer(token=token):
+            return Access(url, "authorization", f"Bearer {_ascii('token', token)}")
+        case Header(name=name, value=value):
+            lower = name.lower()
+            if (
+                not 1 <= len(name) <= 100
+                or not set(name) <= TOKEN
+                or lower in OURS
+                or lower.startswith("sec-")
+            ):
+                raise _unusable("name", "It is no header that can be sent.")
+            return Access(url, lower, _ascii("value", value))
+
+
+async def _register(
+    registered: BackendRegistered, access: Access, context: Context, needs: Needs
+) -> Accepted:
+    def decide(state: Backend) -> list[BackendEvent]:
+        return backend.register(state, registered=registered)
+
+    id = backend_id(registered.name)
+    state, _ = await needs.streams.load(BACKEND, id)
+    decide(state)
+    await needs.backend_access.keep(registered.access, registered.name, registered.owner, access)
+    return await needs.streams.transact(context, Change(BACKEND, id, decide))
+
+
+async def _state(name: str, needs: Needs) -> Backend:
+    state, _ = await needs.streams.load(BACKEND, backend_id(name))
+    if not state.known:
+        raise NotFound(NO_BACKEND)
+    return state
+
+
+async def _other_access(command: ChangeBackend, state: Backend, needs: Needs) -> Access | None:
+    """Where it will be; None: where it is."""
+    if command.url is None and command.credentials is None and not command.open:
+        return None
+    kept: dict[UUID, Access] = {}
+    if state.access is not None:
+        kept = dict(await needs.backend_access.opened([state.access]))
+    was = next(iter(kept.values()), Access(""))
+    wanted = accessed(command.url or was.url, command.credentials, private=True)
+    if command.credentials is None and not command.open:
+        wanted = Access(wanted.url, was.header, was.value)
+    return None if wanted == was else wanted
+
+
+def _text(field: str, text: str) -> str:
+    if not 0 < len(text) <= MAX_CREDENTIAL or any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
+        raise _unusable(field, f"It has 1 to {MAX_CREDENTIAL} printable characters.")
+    return text
+
+
+def _ascii(field: str, text: str) -> str:
+    if not _text(field, text).isascii() or text != text.strip():
+        raise _unusable(field, "It has printable ASCII characters only.")
+    return text
+
+
+def _unusable(field: str, reason: str) -> Invalid:
+    return Invalid("The credentials cannot be used.", FieldError(f"credentials.{field}", reason))

@@ -7,6 +7,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from commands.backend_access import BackendAccess
 from commands.ports import Accounts, ApiKeys, Clock, Contents, Erasures, Passwords, Secrets, Vault
 from commands.streams import Context, Streams
 from commands.webhook_state import WebhookState
@@ -21,6 +22,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     retries: Retries = Retries()
     private_addresses: bool = False
     """Whether accounts may have us dial into our own network."""
+    private_backends: bool = False
+    """Whether an account's own backend may be there."""
 
 
 class Needs(Struct, frozen=True, kw_only=True):
@@ -33,6 +36,7 @@ class Needs(Struct, frozen=True, kw_only=True):
     vault: Vault
     erasures: Erasures
     webhooks: WebhookState
+    backend_access: BackendAccess
     now: Clock
     new_id: Callable[[], UUID]
     new_seed: Callable[[], int]

@@ -19,7 +19,7 @@ from domain.account import (
     SessionRevoked,
 )
 from domain.api_key import ApiKeyMade, ApiKeyRevoked
-from domain.backend import BackendLost, BackendSeen
+from domain.backend import BackendEvent
 from domain.batch import BatchEvent
 from domain.event import AnyRecorded, Event
 from domain.ids import StreamId
@@ -255,7 +255,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *(ApiKeyMade, ApiKeyRevoked),
         *(NameReserved, NameReleased),
         *(run.RunClaimed, run.RunAttemptLost, run.RunDeleted),
-        *(BackendSeen, BackendLost),
+        *get_args(BackendEvent),
         *get_args(BatchEvent),
         *get_args(InputEvent),
         *(lora.LoraShared, lora.LoraUnshared),

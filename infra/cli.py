@@ -2,7 +2,7 @@
 
 import typer
 
-from infra.command_line import admin, audit, backups, objects, processes, read_models, setting_up
+from infra.command_line import admin, audit, backends, backups, objects, processes, read_models, setting_up
 
 app = typer.Typer(
     help="The self-hosted platform in front of ComfyUI.", no_args_is_help=True, add_completion=False
@@ -12,6 +12,7 @@ for group in (processes, read_models, backups, setting_up):
 app.add_typer(admin.app, name="admin")
 app.add_typer(audit.app, name="audit")
 app.add_typer(objects.app, name="objects")
+app.add_typer(backends.app, name="backends")
 
 
 def main() -> None:

@@ -116,6 +116,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     webhook_private_addresses: bool = False
     """Whether webhooks may lead into private networks, or to this machine."""
 
+    backend_private_addresses: bool = False
+    """Whether accounts' own backends may be in private networks, or on this machine."""
+    drain_s: Seconds = 5
+    """What runs when an executor is told to stop gets so long to end."""
+    slots: Annotated[int, Meta(ge=1, le=64)] = 2
+    """Prompts inside one backend: those that run, and one ahead."""
+
     max_graph_bytes: Bytes = 8 * MIB
     """The largest graph taken."""
     max_object_bytes: Bytes = 1024 * MIB

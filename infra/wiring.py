@@ -15,6 +15,7 @@ from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 from uuid_utils.compat import uuid7
 
+from adapters.identity.backend_box import BackendBox
 from adapters.identity.passwords import Argon2Passwords
 from adapters.identity.secrets import ServerSecrets
 from adapters.identity.vault import SecretVault
@@ -22,6 +23,7 @@ from adapters.identity.webhook_box import WebhookBox
 from adapters.nats.connection import Connection
 from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.api_keys import PostgresApiKeys
+from adapters.postgres.backend_access import PostgresBackendAccess
 from adapters.postgres.contents import PostgresContents
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.webhooks import PostgresWebhooks
@@ -85,6 +87,7 @@ async def needs(settings: Settings, server_secrets: ServerSecrets, url: str) -> 
             vault=SecretVault(load_secret(settings), accounts.keys),
             erasures=ErasureFile(erasures_path(settings)),
             webhooks=PostgresWebhooks(connections, WebhookBox(load_secret(settings))),
+            backend_access=PostgresBackendAccess(connections, BackendBox(load_secret(settings))),
             now=now,
             new_id=new_id,
             new_seed=new_seed,
@@ -108,6 +111,7 @@ def limits(settings: Settings) -> Limits:
         refresh_token=timedelta(seconds=settings.refresh_token_s),
         retries=Retries(settings.retries, timedelta(seconds=settings.retry_pause_s)),
         private_addresses=settings.webhook_private_addresses,
+        private_backends=settings.backend_private_addresses,
     )
 
 

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from domain.backend import BackendEvent, BackendLost, BackendSeen
+from domain.backend import BackendEvent
 from domain.batch import BatchCancelled, BatchEvent, BatchSubmitted
 from domain.event import AnyRecorded, Event
 from domain.ids import AccountId, BatchId, RunId, WorkflowId
@@ -34,13 +34,13 @@ from domain.run import (
     source_of,
 )
 from domain.source import ParametersSource
+from projections.backend_rows import BACKENDS, fold_backend
 from projections.paging import TIMED, bounded, page, timed
 from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one
 from projections.rows import Rows
 
 SHOWN_OUTPUTS = 16  # of each run of a batch; a run by itself shows all
-BACKEND_EVENTS = {BackendSeen, BackendLost}
 SHOWN = (Status.QUEUED, Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 
 
@@ -107,16 +107,6 @@ class OutputRow(Struct, gc=False):
     at: datetime
 
 
-class BackendRow(Struct, gc=False):
-    name: str
-    live: bool
-    executor: str
-    comfyui_version: str
-    device: str
-    reason: str
-    since: datetime
-
-
 def _run(recorded: AnyRecorded) -> Iterable[UUID]:
     event = type(recorded.event)
     return (recorded.stream,) if event in CHANGES or event is RunDeleted else ()
@@ -130,15 +120,9 @@ def _batch(recorded: AnyRecorded) -> Iterable[UUID]:
     return (recorded.stream,) if type(recorded.event) is BatchCancelled else ()
 
 
-def _backend(recorded: AnyRecorded) -> Iterable[str]:
-    event = recorded.event
-    return (event.name,) if type(event) in BACKEND_EVENTS else ()
-
-
 RUNS = Table("runs", RunRow, ("id",), _run, begins=frozenset({RunSubmitted}))
 OUTPUTS = Table("outputs", OutputRow, ("run", "node", "index"), _lost_outputs)
 BATCHES = Table("batches", BatchRow, ("id",), _batch)
-BACKENDS = Table("backends", BackendRow, ("name",), _backend)
 
 
 def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
@@ -166,12 +150,8 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             )
         case BatchCancelled():
             buffer["batches"].change(recorded.stream, cancelled_at=at, position=recorded.position)
-        case BackendSeen(name=name, executor=executor, comfyui_version=comfyui_version, device=device):
-            buffer["backends"].put(BackendRow(name, True, executor, comfyui_version, device, "", at))
-        case BackendLost(name=name, reason=reason):
-            buffer["backends"].change(name, live=False, reason=reason, since=at)
         case _:
-            pass
+            fold_backend(event, at, buffer["backends"])
 
 
 def _source(event: RunSubmitted) -> SourceRow | None:
@@ -260,7 +240,7 @@ CHANGES: dict[type[Event], Callable[[RunRow, Any, datetime, Outputs], None]] = {
 
 RUN_STATUS = Projection(
     name="run_status",
-    version=3,
+    version=4,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(RUNS, OUTPUTS, BATCHES, BACKENDS),
     fold=fold,
@@ -343,14 +323,20 @@ _OUTPUT_AT = f"""
 SELECT convert_to(json_build_object({_OUTPUT})::text, 'UTF8') FROM read.outputs AS output
 WHERE output.run = %(run)s AND output.node = %(node)s AND output.index = %(index)s
 """.encode()
-_LIVE = b"SELECT count(*) FROM read.backends WHERE live"
-_BACKENDS = b"""
-SELECT convert_to(coalesce(json_agg(json_build_object('name', name, 'live', live, 'executor', executor,
-    'comfyui_version', comfyui_version, 'device', device, 'reason', reason, 'since', since) ORDER BY name),
-    '[]')::text, 'UTF8')
-FROM (SELECT name, live, executor, comfyui_version, device, reason, since FROM read.backends
-    ORDER BY name LIMIT 1000) AS backend
-"""
+_LIVE = b"SELECT count(*) FROM read.backends WHERE live AND NOT draining"
+_BACKEND = """json_build_object('name', name, 'own', owner IS NOT NULL, 'pool', pool, 'live', live,
+    'draining', draining, 'registered', registered, 'executor', executor, 'slots', slots,
+    'comfyui_version', comfyui_version, 'device', device, 'vram_bytes', vram_bytes, 'node_classes', node_classes,
+    'checkpoints', checkpoints, 'loras', loras, 'other_models', other_models, 'reason', reason, 'since', since)"""
+_BACKENDS = f"""
+SELECT convert_to(json_build_object('items', coalesce(json_agg({_BACKEND} ORDER BY name), '[]'))::text, 'UTF8')
+FROM (SELECT name, owner, pool, live, draining, registered, executor, slots, comfyui_version, device, vram_bytes,
+        node_classes, checkpoints, loras, other_models, reason, since
+    FROM read.backends ORDER BY name LIMIT 1000) AS backend
+""".encode()
+_ONE_BACKEND = f"""
+SELECT convert_to({_BACKEND}::text, 'UTF8') FROM read.backends WHERE name = %(name)s
+""".encode()
 
 
 async def run(cursor: Cursor, id: RunId) -> bytes | None:
@@ -400,4 +386,9 @@ async def live_backends(cursor: Cursor) -> int:
 
 
 async def backends(cursor: Cursor) -> bytes:
-    return await one(cursor, _BACKENDS, {}) or b"[]"
+    """Everybody's, and one's own."""
+    return await one(cursor, _BACKENDS, {}) or b""
+
+
+async def backend(cursor: Cursor, name: str) -> bytes | None:
+    return await one(cursor, _ONE_BACKEND, {"name": name})

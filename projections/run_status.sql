@@ -56,7 +56,18 @@ CREATE TABLE backends (
     comfyui_version text NOT NULL,
     device text NOT NULL,
     reason text NOT NULL,
-    since timestamptz NOT NULL
+    since timestamptz NOT NULL,
+    owner uuid,
+    pool text NOT NULL,
+    registered boolean NOT NULL,
+    draining boolean NOT NULL,
+    slots bigint NOT NULL,
+    inventory text,
+    vram_bytes bigint NOT NULL,
+    node_classes bigint NOT NULL,
+    checkpoints bigint NOT NULL,
+    loras bigint NOT NULL,
+    other_models bigint NOT NULL
 );
 
 -- once loaded
@@ -74,4 +85,4 @@ CREATE POLICY own ON runs FOR SELECT TO comfyplus_query USING (owner = (SELECT r
 CREATE POLICY own ON batches FOR SELECT TO comfyplus_query USING (owner = (SELECT read.viewer()));
 CREATE POLICY own ON outputs FOR SELECT TO comfyplus_query USING (owner = (SELECT read.viewer()));
 CREATE POLICY logged_in ON backends FOR SELECT TO comfyplus_query
-    USING ((SELECT read.viewer()) IS NOT NULL);
+    USING ((SELECT read.viewer()) IS NOT NULL AND (owner IS NULL OR owner = (SELECT read.viewer())));

@@ -19,6 +19,7 @@ from services.ports.picturing import Pictures
 from services.ports.sealing import Finding
 from services.ports.telling import PublicLog
 from services.ports.uploading import Uploading
+from services.ports.trying import Trials
 from services.ports.watching import Live
 
 
@@ -79,6 +80,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     live: Live
     audit: Audit
     told: PublicLog
+    trials: Trials
     now: Clock
     new_id: Callable[[], UUID]
     work: AsyncConnectionPool[Any]

@@ -18,6 +18,7 @@ from adapters.identity.secrets import ServerSecrets
 from adapters.imaging.inputs import PillowPictures
 from adapters.nats.connection import Connection
 from adapters.nats.live import NatsLive
+from adapters.nats.trials import NatsTrials
 from adapters.postgres.exports import PostgresExports
 from adapters.postgres.public_log import PostgresPublicLog
 from adapters.postgres.tail import PostgresTail
@@ -76,6 +77,8 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
         live = NatsLive(connection, secrets.holds)
         await live.open()
         dispatcher = Dispatcher(wants)
+        trials = NatsTrials(connection)
+        await trials.open()
         yield Parts(
             commands=dispatcher,
             log=wants.streams.log,
@@ -88,6 +91,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             pictures=pictures,
             uploading=uploading(settings, dispatcher, work),
             live=live,
+            trials=trials,
             audit=audit,
             work=work,
             told=PostgresPublicLog(public),

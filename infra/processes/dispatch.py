@@ -4,6 +4,7 @@ from datetime import timedelta
 
 from adapters.identity.secrets import ServerSecrets
 from adapters.nats.dispatching import NatsDispatchServer
+from adapters.postgres.backend_table import PostgresBackendTable
 from adapters.postgres.queue import PostgresQueue
 from adapters.postgres.tail import PostgresTail
 from commands.dispatcher import Dispatcher
@@ -11,6 +12,7 @@ from infra.settings import Settings, load_secret
 from infra.wiring import nats, needed, needs, now, pool, until_told_to_stop
 from services.dispatch.answering import Answering, Leases
 from services.dispatch.folding import Folding
+from services.dispatch.roll import Roll
 from services.dispatch.service import dispatch
 from services.dispatch.sweeping import Sweeping
 
@@ -31,6 +33,7 @@ async def run(settings: Settings) -> None:
             Dispatcher(wants),
         )
         folding = Folding(tail, queue, server, wants.streams)
-        answering = Answering(queue, folding, dispatcher, wants.contents, secrets, now, Leases(lease))
+        roll = Roll(queue, PostgresBackendTable(connections), dispatcher)
+        answering = Answering(queue, folding, roll, dispatcher, wants.contents, secrets, now, Leases(lease))
         sweeping = Sweeping(queue, dispatcher, server, now, every_s=settings.sweep_s, lease=lease)
         await until_told_to_stop(lambda: dispatch(server, folding, answering, sweeping), connection)

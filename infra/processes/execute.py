@@ -1,4 +1,7 @@
-"""`comfyplus execute`: drives a ComfyUI. Needs NATS and the API's object routes, never Postgres."""
+"""`comfyplus execute`: drives ComfyUIs, the one that the settings name and those that are registered.
+
+Needs NATS and the API's object routes, never Postgres.
+"""
 
 import asyncio
 import signal
@@ -9,24 +12,35 @@ from adapters.comfyui.client import Address
 from adapters.imaging.thumbnails import PillowImaging
 from adapters.nats.executor_link import NatsDispatchLink
 from adapters.objects.claim_objects import HttpClaimObjects
+from adapters.outbound.guard import Guard
 from adapters.outbound.transport import KeptTransport
 from adapters.spool.disk import DiskSpool
+from domain.backend import bound_to, own_name
 from infra.settings import Settings
 from infra.wiring import nats, needed
 from services.execution.executor import Executor
 from services.execution.settings import ExecutorSettings
+from services.ports.messages import BackendOrder
 
 
 async def run(settings: Settings) -> None:
     name = settings.executor
-    comfyui = needed(settings.comfyui_url, "COMFYUI_URL")
     api = needed(settings.api_url, "COMFYPLUS_API_URL")
+    guard = Guard(private=settings.backend_private_addresses)
+
+    def connect(order: BackendOrder) -> ComfyUIBackend:
+        address = Address(order.url, order.header, order.value)
+        if order.guarded:  # an account says where it is
+            return ComfyUIBackend(order.name, address, guarded, guard)
+        return ComfyUIBackend(order.name, address, transport)
+
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
     async with (
         nats(f"executor {name}", settings.nats_exec_url, inbox_prefix=f"_INBOX_{name}") as connection,
         KeptTransport() as transport,  # httpx's own would double what a run costs this process
+        KeptTransport(resolve=guard) as guarded,
     ):
         with (
             closing(DiskSpool(settings.data / "spool" / name)) as spool,
@@ -36,11 +50,30 @@ async def run(settings: Settings) -> None:
             await link.listen()
             executor = Executor(
                 name=name,
-                backends=[ComfyUIBackend(settings.backend, Address(comfyui), transport)],
+                backends=[
+                    ComfyUIBackend(backend_name(settings), Address(url), transport)
+                    for url in (settings.comfyui_url,)
+                    if url is not None  # then there are only those that are registered
+                ],
+                connect=connect,
                 link=link,
                 objects=HttpClaimObjects(api, transport),
                 imaging=imaging,
                 spool=spool,
-                settings=ExecutorSettings(beat_s=settings.beat_s, file_limit_bytes=settings.max_object_bytes),
+                settings=ExecutorSettings(
+                    beat_s=settings.beat_s,
+                    drain_s=settings.drain_s,
+                    slots=settings.slots,
+                    file_limit_bytes=settings.max_object_bytes,
+                ),
             )
-            await executor.run(stop)
+            try:
+                await executor.run(stop)
+            finally:
+                guard.close()
+
+
+def backend_name(settings: Settings) -> str:
+    """An account's own executor drives that account's own backend."""
+    owner = bound_to(settings.executor)
+    return settings.backend if owner is None else own_name(owner)

@@ -9,15 +9,15 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
-from commands.backends import LoseBackend, SeeBackend
 from commands.dispatcher import Dispatcher
 from commands.ports import Clock, Contents, StaleStreamError
-from commands.runs import ReportRun, lost, started, stored, succeeded
+from commands.runs import ReportRun, handed_back, lost, started, stored, succeeded
 from commands.streams import Context
 from domain.ids import AccountId, Actor, Digest, attempt_id
 from domain.refusals import DomainError
 from domain.run import RUN, Run, RunClaimed, RunEvent
 from services.dispatch.folding import Folding
+from services.dispatch.roll import Roll
 from services.ports.dispatching import Claimed, ClaimTokens, RunQueue
 from services.ports.messages import (
     Assignment,
@@ -25,12 +25,14 @@ from services.ports.messages import (
     BeatAnswer,
     ClaimRequest,
     Fact,
+    HandedBack,
     HeldAttempt,
     Lost,
     OpenRequest,
     Report,
     ReportAnswer,
     Started,
+    Stock,
     Stored,
     Succeeded,
 )
@@ -40,6 +42,7 @@ logger = logging.getLogger(__name__)
 INLINE_GRAPH_BYTES = 128 * 1024  # in the claim's answer; a larger graph is fetched like an object
 CACHED_GRAPHS = 200
 STALE_PICKS = 5  # cancelled meanwhile, one after the other; then the executor asks again
+MAX_BACKENDS = 200  # of one executor
 TOKEN_GRACE = timedelta(minutes=2)  # an upload that began within the lease may end after it
 
 
@@ -54,6 +57,7 @@ class Answering:
         self,
         queue: RunQueue,
         folding: Folding,
+        roll: Roll,
         dispatcher: Dispatcher,
         contents: Contents,
         tokens: ClaimTokens,
@@ -62,6 +66,7 @@ class Answering:
     ) -> None:
         self._queue = queue
         self._folding = folding
+        self._roll = roll
         self._dispatcher = dispatcher
         self._contents = contents
         self._tokens = tokens
@@ -71,8 +76,8 @@ class Answering:
 
     async def claim(self, executor: str, body: bytes) -> bytes:
         asked = msgspec.json.decode(body, type=ClaimRequest)
-        request = ClaimRequest(executor=executor, backend=asked.backend)
-        claimed = await self._claim(request)
+        request = await self._roll.claiming(executor, asked.backend)
+        claimed = None if request is None else await self._claim(request)
         return msgspec.json.encode(None if claimed is None else await self._assignment(claimed))
 
     async def open(self, executor: str, body: bytes) -> bytes:
@@ -87,14 +92,8 @@ class Answering:
         beat = msgspec.json.decode(body, type=Beat)
         until = self._lease_until()
         renewed = await self._queue.renew(executor, beat.attempts, until)
-        for backend in beat.backends:
-            await self._queue.see_backend(backend.name, executor, backend.sight is not None, until)
-            wish = (
-                LoseBackend(name=backend.name, reason=backend.reason)
-                if backend.sight is None
-                else SeeBackend(sight=backend.sight)
-            )
-            await self._dispatcher.run(wish, self._context(executor, self._dispatcher.needs.new_id()))
+        for backend in beat.backends[:MAX_BACKENDS]:
+            await self._roll.seen(executor, backend, until, self._new_context(executor))
         expires = until + TOKEN_GRACE
         answer = BeatAnswer(
             revoked=tuple(held for held in beat.attempts if held not in renewed),
@@ -102,8 +101,14 @@ class Answering:
                 str(held.run): self._tokens.claim_token(held.run, held.epoch, graph, expires)
                 for held, graph in renewed.items()
             },
+            backends=await self._roll.orders(executor, until) if beat.drives else None,
         )
         return msgspec.json.encode(answer)
+
+    async def stock(self, executor: str, body: bytes) -> bytes:
+        """Raises UnusableError."""
+        await self._roll.stocked(executor, msgspec.json.decode(body, type=Stock), self._new_context(executor))
+        return msgspec.json.encode(None)
 
     async def report(self, executor: str, body: bytes) -> bytes:
         report = msgspec.json.decode(body, type=Report)
@@ -171,9 +176,14 @@ class Answering:
                 return succeeded(epoch, execution_s, nodes)
             case Lost(failure=failure, execution_s=execution_s, nodes=nodes):
                 return lost(epoch, failure, self._dispatcher.needs, execution_s, nodes)
+            case HandedBack(reason=reason):
+                return handed_back(epoch, reason, self._dispatcher.needs)
 
     def _lease_until(self) -> datetime:
         return self._now() + self._leases.lease
+
+    def _new_context(self, executor: str) -> Context:
+        return self._context(executor, self._dispatcher.needs.new_id())
 
     def _context(self, executor: str, correlation: UUID) -> Context:
         return Context(actor=Actor(f"executor:{executor}"), correlation=correlation)

@@ -25,6 +25,7 @@ async def dispatch(
             "open": answering.open,
             "beat": answering.beat,
             "report": answering.report,
+            "stock": answering.stock,
         }
     )
     async with asyncio.TaskGroup() as tasks:

@@ -13,6 +13,7 @@ from adapters.identity.secrets import ServerSecrets
 from adapters.identity.vault import SecretVault
 from adapters.memory.accounts import MemoryAccounts
 from adapters.memory.api_keys import MemoryApiKeys
+from adapters.memory.backend_access import MemoryBackendAccess
 from adapters.memory.contents import MemoryContents
 from adapters.memory.erasures import MemoryErasures
 from adapters.memory.log import MemoryLog
@@ -41,6 +42,7 @@ class Ground(Struct):
     vault: SecretVault
     erasures: MemoryErasures
     webhooks: MemoryWebhooks
+    backend_access: MemoryBackendAccess
     dispatcher: Dispatcher
     elapsed: timedelta = timedelta()
 
@@ -72,6 +74,7 @@ def make_ground() -> Ground:
     log, contents, accounts = MemoryLog(now), MemoryContents(), MemoryAccounts()
     vault, erasures = SecretVault(SECRET, accounts.keys), MemoryErasures()
     webhooks = MemoryWebhooks(log)
+    backend_access = MemoryBackendAccess()
     needs = Needs(
         streams=Streams(log),
         contents=contents,
@@ -82,10 +85,11 @@ def make_ground() -> Ground:
         vault=vault,
         erasures=erasures,
         webhooks=webhooks,
+        backend_access=backend_access,
         now=now,
         new_id=uuid4,
         new_seed=count(1000).__next__,
         limits=Limits(graph_bytes=10_000),
     )
-    made = Ground(log, contents, accounts, vault, erasures, webhooks, Dispatcher(needs))
+    made = Ground(log, contents, accounts, vault, erasures, webhooks, backend_access, Dispatcher(needs))
     return made

@@ -13,7 +13,17 @@ from domain.account import (
     SessionRevoked,
 )
 from domain.api_key import ApiKeyMade, ApiKeyRevoked, Scope
-from domain.backend import BackendLost, BackendSeen
+from domain.backend import (
+    BackendChanged,
+    BackendDrained,
+    BackendInventoried,
+    BackendLost,
+    BackendRegistered,
+    BackendRemoved,
+    BackendResumed,
+    BackendSeen,
+    Kind,
+)
 from domain.batch import BatchCancelled, BatchSubmitted
 from domain.event import Event, topic
 from domain.ids import BatchId, Digest, LoraId, Position, RunId
@@ -141,12 +151,38 @@ EXAMPLES: tuple[Event, ...] = (
     OutputStored(epoch=1, output=output),
     RunSucceeded(epoch=1, execution_s=1.5, outputs=1, backend="gpu-1", nodes=(NodeTime("3", 1.25),)),
     RunAttemptLost(epoch=1, failure=bad_node, execution_s=1.5, backend="gpu-1", nodes=(NodeTime("3", 1.25),)),
-    RunRequeued(not_before=NOON),
+    RunRequeued(not_before=NOON, reason="The executor was told to stop."),
     RunFailed(failure=bad_node, execution_s=1.5, backend="gpu-1", nodes=(NodeTime("3", 1.25),)),
     RunCancelled(by=ANN),
     RunRevived(not_before=NOON, reason="The machine has been repaired."),
     BackendSeen(name="gpu-1", executor="east", comfyui_version="0.9", device="RTX 4090"),
     BackendLost(name="gpu-1", reason="It does not answer."),
+    BackendRegistered(
+        name="gpu-2",
+        access=UUID(int=5),
+        kind=Kind.COMFYUI,
+        pool="big",
+        owner=ANN,
+        executor="east",
+        slots=2,
+        reason="A new machine.",
+    ),
+    BackendChanged(
+        name="gpu-2", access=UUID(int=6), pool="shared", executor="west", slots=1, reason="It has moved."
+    ),
+    BackendDrained(name="gpu-2", reason="A new driver."),
+    BackendResumed(name="gpu-2", reason="The driver is in."),
+    BackendRemoved(name="gpu-2", reason="Sold."),
+    BackendInventoried(
+        name="gpu-2",
+        inventory=content("c"),
+        comfyui_version="0.9",
+        vram_bytes=25_769_803_776,
+        node_classes=388,
+        checkpoints=3,
+        loras=12,
+        other_models=7,
+    ),
     ProjectionEventSkipped(
         projection="gallery", position=Position(7), reason="A test's leftover.", fault="KeyError: 'name'"
     ),

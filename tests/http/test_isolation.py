@@ -26,11 +26,20 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/webhooks/{webhook:uuid}"): {"url": "https://example.org/mine"},
     ("POST", "/webhooks/{webhook:uuid}/replay"): {"after": 0},
     ("PATCH", "/loras/{lora:uuid}"): {"name": "mine now"},
+    ("POST", "/admin/backends"): {"name": "gpu-9", "url": "https://gpu.example.org"},
+    ("PATCH", "/admin/backends/{name:str}"): {"slots": 1},
+    ("POST", "/admin/backends/{name:str}/drain"): {"reason": "because"},
+    ("POST", "/admin/backends/{name:str}/resume"): {"reason": "because"},
+    ("PUT", "/accounts/me/backend"): {"url": "https://gpu.example.org"},
 }
 BY_TOKEN = {("GET", "/objects/{digest:str}"), ("PUT", "/objects/{digest:str}")}
 """Opened by a claim's token only: an account's is none."""
 OWN = {
     ("DELETE", "/accounts/me"),
+    ("DELETE", "/accounts/me/backend"),
+    ("GET", "/accounts/me/backend"),
+    ("PUT", "/accounts/me/backend"),
+    ("GET", "/backends"),
     ("GET", "/accounts/me/export"),
     ("GET", "/api-keys"),
     ("GET", "/auth/me"),

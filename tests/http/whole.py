@@ -21,6 +21,7 @@ from adapters.identity.secrets import ServerSecrets
 from adapters.nats.dispatching import NatsDispatchServer
 from adapters.nats.events import NatsEventStream
 from adapters.nats.feed import NatsFeed
+from adapters.postgres.backend_table import PostgresBackendTable
 from adapters.postgres.queue import PostgresQueue
 from adapters.postgres.tail import PostgresTail
 from commands.dispatcher import Dispatcher
@@ -33,6 +34,7 @@ from infra.wiring import connect, nats, needed, needs, now, pool, read_models
 from projections.runner import Runner
 from services.dispatch.answering import Answering, Leases
 from services.dispatch.folding import Folding
+from services.dispatch.roll import Roll
 from services.dispatch.service import dispatch
 from services.dispatch.sweeping import Sweeping
 from services.relay import Relay
@@ -87,8 +89,8 @@ def settings_for(database: Database, server: NatsServer, folder: Path, **changes
 
 
 @contextmanager
-def whole(database: Database, server: NatsServer, folder: Path) -> Iterator[Whole]:
-    settings = settings_for(database, server, folder)
+def whole(database: Database, server: NatsServer, folder: Path, **changes: Any) -> Iterator[Whole]:
+    settings = settings_for(database, server, folder, **changes)
     with beside(lambda: _everything(settings)):
         until_answered(settings)
         yield Whole(settings, database, server)
@@ -177,7 +179,8 @@ async def _dispatching(stack: AsyncExitStack, settings: Settings) -> Coroutine[A
     wants = await stack.enter_async_context(needs(settings, secrets, url))
     queue, server, dispatcher = PostgresQueue(connections), NatsDispatchServer(connection), Dispatcher(wants)
     folding = Folding(tail, queue, server, wants.streams)
-    answering = Answering(queue, folding, dispatcher, wants.contents, secrets, now, Leases(lease))
+    roll = Roll(queue, PostgresBackendTable(connections), dispatcher)
+    answering = Answering(queue, folding, roll, dispatcher, wants.contents, secrets, now, Leases(lease))
     sweeping = Sweeping(queue, dispatcher, server, now, every_s=settings.sweep_s, lease=lease)
     return dispatch(server, folding, answering, sweeping)
 

@@ -1,0 +1,189 @@
+"""Which backends there are, who drives each of them, and what they have: as the log tells, looked at every second.
+
+A registered backend is driven by the executor that it names, or else by whoever asked for it first, for as long as
+that one goes on asking. An executor that belongs to an account drives this account's backend only.
+"""
+
+import asyncio
+import logging
+import zlib
+from collections.abc import Mapping
+from datetime import datetime
+from uuid import UUID
+
+import msgspec
+from msgspec import Struct
+
+from commands.backend_access import Access
+from commands.backends import LoseBackend, SeeBackend, TakeStock
+from commands.dispatcher import Dispatcher
+from commands.streams import Context
+from domain.backend import BACKEND, OWN, Backend, BackendInventoried, BackendSeen, bound_to, own_name
+from domain.ids import AccountId, backend_id
+from domain.run import SHARED
+from domain.workflow import Content
+from services.ports.dispatching import RunQueue
+from services.ports.enrolling import BackendTable
+from services.ports.messages import BackendOrder, BackendState, ClaimRequest, Stock
+from workflows.inventory import Inventory, digest, read, written
+
+logger = logging.getLogger(__name__)
+
+FRESH_S = 1.0
+MAX_INVENTORY_BYTES = 16 << 20  # a list of a hundred thousand models
+MAX_WORD, MAX_REASON = 100, 500
+CHECKPOINTS, LORAS = "checkpoints", "loras"
+
+
+class Registered(Struct, frozen=True):
+    state: Backend
+    access: Access
+
+
+class UnusableError(Exception):
+    """What an executor sent cannot be what it is said to be."""
+
+
+class Roll:
+    def __init__(
+        self, queue: RunQueue, table: BackendTable, dispatcher: Dispatcher, *, fresh_s: float = FRESH_S
+    ) -> None:
+        self._queue = queue
+        self._table = table
+        self._dispatcher = dispatcher
+        self._fresh_s = fresh_s
+        self._states: Mapping[str, Backend] = {}
+        self._registered: Mapping[str, Registered] = {}
+        self._looked_at = float("-inf")
+        self._looking = asyncio.Lock()
+
+    async def orders(self, executor: str, until: datetime) -> tuple[BackendOrder, ...]:
+        """What this executor is to drive."""
+        await self._look()
+        found = []
+        for name, known in self._registered.items():
+            state = known.state
+            if state.access is None or not _eligible(executor, state):
+                continue
+            if not await self._table.assign(name, executor, until):
+                continue  # somebody else drives it
+            order = BackendOrder(
+                name=name,
+                access=state.access,
+                url=known.access.url,
+                header=known.access.header,
+                value=known.access.value,
+                slots=state.slots,
+                guarded=state.owner is not None and bound_to(executor) is None,
+            )
+            found.append(order)
+        return tuple(found)
+
+    async def seen(self, executor: str, state: BackendState, until: datetime, context: Context) -> None:
+        """Note what an executor sees of a backend, if it is this executor's to see."""
+        if not await self._drives(executor, state.name, state.access):
+            logger.warning("not this executor's", extra={"backend": state.name, "executor": executor})
+            return
+        await self._queue.see_backend(state.name, executor, state.sight is not None, until)
+        wish = LoseBackend(name=state.name, reason=state.reason[:MAX_REASON])
+        if state.sight is None:
+            await self._dispatcher.run(wish, context)
+        else:
+            sight = BackendSeen(
+                name=state.name,
+                executor=executor,
+                comfyui_version=state.sight.comfyui_version[:MAX_WORD],
+                device=state.sight.device[:MAX_WORD],
+            )
+            await self._dispatcher.run(SeeBackend(sight=sight), context)
+
+    async def stocked(self, executor: str, stock: Stock, context: Context) -> None:
+        """Note what a backend has, if it is this executor's to tell. Raises UnusableError."""
+        if not await self._drives(executor, stock.backend, stock.access):
+            logger.warning("not this executor's", extra={"backend": stock.backend, "executor": executor})
+            return
+        inventory = _unpacked(stock.packed)
+        body = written(inventory)
+        await self._dispatcher.needs.contents.put(body)
+        event = _inventoried(stock.backend, inventory, Content(digest(body), len(body)))
+        await self._dispatcher.run(TakeStock(stock=event), context)
+
+    async def claiming(self, executor: str, name: str) -> ClaimRequest | None:
+        """What this executor may claim for a backend; None: nothing new is to go there."""
+        await self._look()
+        state = self._states.get(name, Backend())
+        if state.draining or not await self._drives(executor, name, state.access):
+            return None
+        owner = state.owner if state.registered else bound_to(executor)
+        pools = (state.pool,) if owner is None else (SHARED, state.pool)
+        return ClaimRequest(executor=executor, backend=name, pools=pools, only=owner)
+
+    async def _drives(self, executor: str, name: str, access: UUID | None) -> bool:
+        await self._look()
+        state = self._states.get(name)
+        if state is not None and state.registered:
+            return access == state.access and _eligible(executor, state)
+        owner = bound_to(executor)
+        return access is None and (owner is None or name == own_name(owner)) and _free(name, owner)
+
+    async def _look(self) -> None:
+        """Read the log anew when what is known is old."""
+        loop = asyncio.get_running_loop()
+        if loop.time() - self._looked_at < self._fresh_s:
+            return
+        async with self._looking:
+            if loop.time() - self._looked_at < self._fresh_s:
+                return
+            began = loop.time()
+            await self._read()
+            self._looked_at = began
+
+    async def _read(self) -> None:
+        needs = self._dispatcher.needs
+        names = sorted({*await needs.backend_access.names(), *await self._table.names()})
+        states = {name: (await needs.streams.load(BACKEND, backend_id(name)))[0] for name in names}
+        opened = await needs.backend_access.opened([s.access for s in states.values() if s.access])
+        self._registered = {
+            name: Registered(state, opened[state.access])
+            for name, state in states.items()
+            if state.access is not None and state.access in opened
+        }
+        self._states = states
+
+
+def _eligible(executor: str, state: Backend) -> bool:
+    owner = bound_to(executor)
+    if owner is not None and owner != state.owner:
+        return False
+    return state.executor == executor or (not state.executor and owner is None)
+
+
+def _free(name: str, owner: AccountId | None) -> bool:
+    """Names of accounts' own backends are for accounts' own executors."""
+    return owner is not None or not name.startswith(OWN)
+
+
+def _unpacked(packed: bytes) -> Inventory:
+    """Raises UnusableError."""
+    try:
+        opened = zlib.decompressobj()
+        body = opened.decompress(packed, MAX_INVENTORY_BYTES)
+        if opened.unconsumed_tail or not opened.eof:
+            raise UnusableError("the inventory is too large, or not all of it is there")
+        return read(body)
+    except (zlib.error, msgspec.MsgspecError) as error:
+        raise UnusableError(f"the inventory cannot be read: {error}") from error
+
+
+def _inventoried(name: str, inventory: Inventory, content: Content) -> BackendInventoried:
+    counts = {folder: len(names) for folder, names in inventory.models.items()}
+    return BackendInventoried(
+        name=name,
+        inventory=content,
+        comfyui_version=inventory.version[:MAX_WORD],
+        vram_bytes=inventory.vram_bytes,
+        node_classes=len(inventory.node_classes),
+        checkpoints=counts.get(CHECKPOINTS, 0),
+        loras=counts.get(LORAS, 0),
+        other_models=sum(counts.values()) - counts.get(CHECKPOINTS, 0) - counts.get(LORAS, 0),
+    )
