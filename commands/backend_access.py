@@ -29,7 +29,7 @@ class BackendAccess(Protocol):
         """Those that are (still) kept."""
 
     async def names(self) -> Sequence[str]:
-        """Every backend that may be registered, in order."""
+        """Every backend that may be registered, or that an executor has told of, in order."""
 
     async def forget(self, backend: str, *, but: UUID | None = None) -> None:
         """What is kept of a backend, with one exception."""

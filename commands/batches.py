@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from commands.gate import admit
 from commands.needs import Command, Needs
 from commands.sources import of_parameters
 from commands.streams import NOTHING, Accepted, Change, Context
@@ -116,6 +117,8 @@ async def _submit(
         return await _submitted(answered, needs)
     id = BatchId(needs.new_id())
     prepared = await of_parameters([each.parameters for each in variations], by, needs)
+    for each in prepared:
+        await admit(each.graph, each.requirements, by, needs)
     plan = msgspec.json.encode([each.values for each in variations])
     stored = Content(await needs.contents.put(plan), len(plan))
     runs = tuple(RunId(needs.new_id()) for _ in prepared)

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from commands.gate import admit
 from commands.inputs import owned_still
 from commands.needs import Command, Needs
 from commands.runs import Submitted
@@ -92,6 +93,8 @@ async def rerun(command: Rerun, context: Context, needs: Needs) -> Submitted:
 
 
 async def submit(submitted: RunSubmitted, context: Context, needs: Needs) -> Submitted:
+    """Raises Invalid, KeyReused."""
+    await admit(submitted.graph, submitted.requirements, submitted.owner, needs)
     id = RunId(needs.new_id())
     change = Change(RUN, id, lambda state: run.submit(state, submitted=submitted), new=True)
     return await _submitted(id, await needs.streams.transact(context, change), needs)

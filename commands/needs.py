@@ -8,6 +8,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from commands.backend_access import BackendAccess
+from commands.known_backends import KnownBackends
 from commands.ports import Accounts, ApiKeys, Clock, Contents, Erasures, Passwords, Secrets, Vault
 from commands.streams import Context, Streams
 from commands.webhook_state import WebhookState
@@ -37,6 +38,7 @@ class Needs(Struct, frozen=True, kw_only=True):
     erasures: Erasures
     webhooks: WebhookState
     backend_access: BackendAccess
+    backends: KnownBackends
     now: Clock
     new_id: Callable[[], UUID]
     new_seed: Callable[[], int]

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
+from commands.gate import admit
 from commands.inputs import with_inputs
 from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context, Source
 from domain import run, workflow
 from domain.ids import AccountId, Digest, Position, RunId, WorkflowId
 from domain.run import RUN, Failure, NodeTime, Output, Run, RunEvent, RunSubmitted
-from domain.workflow import WORKFLOW, Content, Workflow
+from domain.workflow import WORKFLOW, Content, Requirements, Workflow
 from workflows.inputs import LOADERS
 
 
@@ -57,6 +58,8 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
 
     ready: dict[Digest, tuple[Content, tuple[Digest, ...]]] = {}
 
+    admitted: set[Digest] = set()
+
     def decide(state: Run, source: Workflow) -> list[RunEvent]:
         number, version = workflow.runnable(source, by=command.by, number=command.version)
         graph, inputs = version.graph, tuple[Digest, ...]()
@@ -64,6 +67,8 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
             if graph.digest not in ready:
                 raise _InputsNeeded(graph)
             graph, inputs = ready[graph.digest]
+        if graph.digest not in admitted:
+            raise _NotAdmitted(graph, version.requirements)
         submitted = RunSubmitted(
             owner=command.by,
             workflow=command.workflow,
@@ -84,6 +89,9 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
             break
         except _InputsNeeded as needed:  # few graphs load pictures: the others are not looked into
             ready[needed.graph.digest] = await with_inputs(needed.graph, command.by, needs)
+        except _NotAdmitted as asked:
+            await admit(asked.graph, asked.requirements, command.by, needs)
+            admitted.add(asked.graph.digest)
     if accepted.repeated:
         recorded = await needs.streams.log.at(accepted.first)
         assert recorded is not None
@@ -97,6 +105,15 @@ class _InputsNeeded(Exception):
     def __init__(self, graph: Content) -> None:
         super().__init__(graph.digest)
         self.graph = graph
+
+
+class _NotAdmitted(Exception):
+    """The graph has to be looked at before it can be submitted."""
+
+    def __init__(self, graph: Content, requirements: Requirements) -> None:
+        super().__init__(graph.digest)
+        self.graph = graph
+        self.requirements = requirements
 
 
 async def cancel_run(command: CancelRun, context: Context, needs: Needs) -> Accepted:

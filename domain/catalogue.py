@@ -10,6 +10,7 @@ from domain.api_key import API_KEY, ApiKeyEvent
 from domain.backend import BACKEND, BackendEvent
 from domain.batch import BATCH, BatchEvent
 from domain.event import AnyDecider, Event, topic
+from domain.gate import GATE, GateEvent
 from domain.input import INPUT, InputEvent
 from domain.limits import LIMITS, LimitsEvent
 from domain.lora import SHELF, LoraEvent
@@ -75,13 +76,14 @@ UNIONS: tuple[Any, ...] = (
     LoraEvent,
     QueueEvent,
     LimitsEvent,
+    GateEvent,
 )
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
     for decider in (
         *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT),
         *(BACKEND, API_KEY, WEBHOOK, PROJECTION, SHELF),
-        *(QUEUE, LIMITS),
+        *(QUEUE, LIMITS, GATE),
     )
 }
 

@@ -22,6 +22,7 @@ from domain.api_key import ApiKeyMade, ApiKeyRevoked
 from domain.backend import BackendEvent
 from domain.batch import BatchEvent
 from domain.event import AnyRecorded, Event
+from domain.gate import GateSet
 from domain.ids import StreamId
 from domain.input import InputEvent
 from domain.limits import LimitsSet
@@ -263,6 +264,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *get_args(ProjectionEvent),
         *get_args(QueueEvent),
         LimitsSet,
+        GateSet,
     }
 )
 """Nobody outside is told of these. A new domain event stands in PUBLIC or here."""

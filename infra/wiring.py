@@ -28,6 +28,7 @@ from adapters.postgres.contents import PostgresContents
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.webhooks import PostgresWebhooks
 from adapters.storage.erasures import ErasureFile
+from commands.known_backends import KnownBackends
 from commands.needs import Limits, Needs
 from commands.streams import Streams
 from domain.run import Retries
@@ -76,10 +77,12 @@ async def nats(name: str, url: str | None, **options: Any) -> AsyncIterator[Conn
 async def needs(settings: Settings, server_secrets: ServerSecrets, url: str) -> AsyncIterator[Needs]:
     """What the commands need, on real parts, as the database role that the URL names."""
     async with pool(url) as connections, PostgresLog(url, connections) as log:
-        accounts = PostgresAccounts(connections)
+        accounts, streams = PostgresAccounts(connections), Streams(log)
+        contents = PostgresContents(connections)
+        access = PostgresBackendAccess(connections, BackendBox(load_secret(settings)))
         yield Needs(
-            streams=Streams(log),
-            contents=PostgresContents(connections),
+            streams=streams,
+            contents=contents,
             accounts=accounts,
             api_keys=PostgresApiKeys(connections),
             passwords=Argon2Passwords(),
@@ -87,7 +90,8 @@ async def needs(settings: Settings, server_secrets: ServerSecrets, url: str) -> 
             vault=SecretVault(load_secret(settings), accounts.keys),
             erasures=ErasureFile(erasures_path(settings)),
             webhooks=PostgresWebhooks(connections, WebhookBox(load_secret(settings))),
-            backend_access=PostgresBackendAccess(connections, BackendBox(load_secret(settings))),
+            backend_access=access,
+            backends=KnownBackends(streams, contents, access, now),
             now=now,
             new_id=new_id,
             new_seed=new_seed,

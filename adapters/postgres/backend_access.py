@@ -18,7 +18,7 @@ KEEP = """
 INSERT INTO work.backend_sealed (id, backend, account, sealed) VALUES (%s, %s, %s, %s)
 """
 OPENED = "SELECT id, sealed FROM work.backend_sealed WHERE id = ANY(%s)"
-NAMES = "SELECT DISTINCT backend FROM work.backend_sealed ORDER BY backend"
+NAMES = "SELECT backend FROM work.backend_sealed UNION SELECT name FROM work.backends ORDER BY 1"
 FORGET = "DELETE FROM work.backend_sealed WHERE backend = %s AND id IS DISTINCT FROM %s"
 
 

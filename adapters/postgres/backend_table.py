@@ -1,6 +1,5 @@
 """Who drives which backend: working state that executors' beats renew."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,7 +8,6 @@ from psycopg_pool import AsyncConnectionPool
 
 from services.ports.dispatching import QueueUnavailableError
 
-NAMES = "SELECT name FROM work.backends ORDER BY name"
 ASSIGN = """
 INSERT INTO work.backends AS b (name, executor, live, seen_until) VALUES (%(name)s, %(executor)s, false, %(until)s)
 ON CONFLICT (name) DO UPDATE
@@ -24,9 +22,6 @@ class PostgresBackendTable:
 
     def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
         self._pool = pool
-
-    async def names(self) -> Sequence[str]:
-        return [name for (name,) in await self._fetch(NAMES, {})]
 
     async def assign(self, name: str, executor: str, until: datetime) -> bool:
         values = {"name": name, "executor": executor, "until": until}

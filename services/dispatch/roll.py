@@ -140,7 +140,7 @@ class Roll:
 
     async def _read(self) -> None:
         needs = self._dispatcher.needs
-        names = sorted({*await needs.backend_access.names(), *await self._table.names()})
+        names = await needs.backend_access.names()
         states = {name: (await needs.streams.load(BACKEND, backend_id(name)))[0] for name in names}
         opened = await needs.backend_access.opened([s.access for s in states.values() if s.access])
         self._registered = {

@@ -19,6 +19,7 @@ from adapters.memory.erasures import MemoryErasures
 from adapters.memory.log import MemoryLog
 from adapters.memory.webhooks import MemoryWebhooks
 from commands.dispatcher import Dispatcher
+from commands.known_backends import KnownBackends
 from commands.needs import Command, Limits, Needs
 from commands.ports import RequestKey
 from commands.streams import Context, Streams
@@ -75,8 +76,9 @@ def make_ground() -> Ground:
     vault, erasures = SecretVault(SECRET, accounts.keys), MemoryErasures()
     webhooks = MemoryWebhooks(log)
     backend_access = MemoryBackendAccess()
+    streams = Streams(log)
     needs = Needs(
-        streams=Streams(log),
+        streams=streams,
         contents=contents,
         accounts=accounts,
         api_keys=MemoryApiKeys(accounts),
@@ -86,6 +88,7 @@ def make_ground() -> Ground:
         erasures=erasures,
         webhooks=webhooks,
         backend_access=backend_access,
+        backends=KnownBackends(streams, contents, backend_access, now),
         now=now,
         new_id=uuid4,
         new_seed=count(1000).__next__,

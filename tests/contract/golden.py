@@ -26,6 +26,7 @@ from domain.backend import (
 )
 from domain.batch import BatchCancelled, BatchSubmitted
 from domain.event import Event, topic
+from domain.gate import GateRules, GateSet
 from domain.ids import BatchId, Digest, LoraId, Position, RunId
 from domain.input import InputDeleted, InputStored
 from domain.limits import Allowance, LimitsSet
@@ -182,6 +183,12 @@ EXAMPLES: tuple[Event, ...] = (
         checkpoints=3,
         loras=12,
         other_models=7,
+    ),
+    GateSet(
+        rules=GateRules(
+            allowed=("Impact", "WD14Tagger"), denied=("LoadImage",), nodes=9, side=8, pixels=7, batch=6
+        ),
+        reason="The studio needs them.",
     ),
     ProjectionEventSkipped(
         projection="gallery", position=Position(7), reason="A test's leftover.", fault="KeyError: 'name'"

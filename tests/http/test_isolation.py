@@ -26,6 +26,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/webhooks/{webhook:uuid}"): {"url": "https://example.org/mine"},
     ("POST", "/webhooks/{webhook:uuid}/replay"): {"after": 0},
     ("PATCH", "/loras/{lora:uuid}"): {"name": "mine now"},
+    ("PUT", "/admin/gate"): {"reason": "because"},
     ("POST", "/admin/backends"): {"name": "gpu-9", "url": "https://gpu.example.org"},
     ("PATCH", "/admin/backends/{name:str}"): {"slots": 1},
     ("POST", "/admin/backends/{name:str}/drain"): {"reason": "because"},

@@ -1,0 +1,119 @@
+"""Letting a graph through to the backends, or saying why not: all that is wrong with it at once."""
+
+from collections.abc import Iterable
+from typing import Any
+
+import msgspec
+
+from commands.known_backends import Known
+from commands.needs import Command, Needs
+from commands.streams import Accepted, Change, Context
+from domain import gate
+from domain.gate import GATE, GATE_ID, GateRules
+from domain.ids import AccountId
+from domain.refusals import FieldError, Invalid
+from domain.workflow import Content, Requirements
+from workflows.gate import Refusal, let_through, vet
+from workflows.graph import MAX_MODEL_NAME, MODEL_INPUTS, Graph, Node
+from workflows.inventory import Inventory, Missing, missing
+
+REFUSED = "The graph is not let through."
+NOBODY = "No backend that is here could ever run this graph."
+
+_decode = msgspec.json.Decoder(dict[str, Any]).decode
+
+
+class SetGate(Command, frozen=True, kw_only=True):
+    """Whether the one who asks may do so is known by the caller."""
+
+    rules: GateRules
+    reason: str
+
+
+async def set_gate(command: SetGate, context: Context, needs: Needs) -> Accepted:
+    """Raises Invalid, KeyReused."""
+
+    def decide(state: gate.Gate) -> list[gate.GateEvent]:
+        return gate.set_rules(state, rules=command.rules, reason=command.reason)
+
+    accepted = await needs.streams.transact(context, Change(GATE, GATE_ID, decide))
+    needs.backends.look_again()
+    return accepted
+
+
+async def admit(graph: Content, requirements: Requirements, owner: AccountId, needs: Needs) -> None:
+    """Raises Invalid: the graph is not let through, or no live backend could ever run it. With none alive it waits."""
+    view = await needs.backends.now()
+    if needs.backends.passed(graph.digest, owner, view):
+        return
+    backends = [each for each in view.backends if each.serves(owner)]
+    body = await needs.contents.get(graph.digest)
+    if body is None:
+        raise Invalid("The graph is not there any more.")
+    nodes = {id: Node(node["class_type"], node["inputs"]) for id, node in _decode(body).items()}
+    refusals = vet(nodes, owner=owner, rules=view.rules, modules=_modules(backends))
+    if refusals:
+        raise Invalid(REFUSED, *map(_field_error, refusals))
+    live = [each for each in backends if each.state.live]
+    lacking = [_lacking(each.inventory, requirements, view.rules) for each in live if each.inventory]
+    if len(lacking) == len(live) and lacking and all(lacking):
+        least = min(lacking, key=lambda each: len(each.node_classes) + len(each.models))
+        raise Invalid(NOBODY, *_named(least, nodes))
+    needs.backends.remember(graph.digest, owner, view)
+
+
+def refuses(known: Known, requirements: Requirements, rules: GateRules) -> str:
+    """Why a backend is not given a run with these requirements; empty: it could be."""
+    if not known.state.live:
+        return "It is not there."
+    if known.state.draining:
+        return "It is drained."
+    if known.inventory is None:
+        return ""
+    lacking = _lacking(known.inventory, requirements, rules)
+    names = [*(f"the node {name}" for name in lacking.node_classes), *lacking.models]
+    return f"It lacks {', '.join(names[:10])}." if names else ""
+
+
+def _lacking(inventory: Inventory, requirements: Requirements, rules: GateRules) -> Missing:
+    """What it has not, or must not use."""
+    found = missing(inventory, requirements)
+    closed = [
+        name
+        for name in requirements.node_classes
+        if name in inventory.node_classes and not let_through(name, inventory.node_classes[name], rules)
+    ]
+    return Missing((*found.node_classes, *closed), found.models)
+
+
+def _modules(backends: Iterable[Known]) -> dict[str, str]:
+    """Where each node class comes from, as shared backends say; an account's own does not speak for others."""
+    return {
+        name: module
+        for each in sorted(backends, key=lambda each: each.state.owner is None)
+        if each.inventory is not None
+        for name, module in each.inventory.node_classes.items()
+    }
+
+
+def _field_error(refusal: Refusal) -> FieldError:
+    path = f"graph.{refusal.node}" if refusal.node else "graph"
+    return FieldError(f"{path}.inputs.{refusal.input}" if refusal.input else path, refusal.reason)
+
+
+def _named(lacking: Missing, nodes: Graph) -> list[FieldError]:
+    """At the nodes that need it."""
+    errors = [
+        FieldError(f"graph.{id}", f"The node {node.class_type} is on no backend.")
+        for id, node in nodes.items()
+        if node.class_type in lacking.node_classes
+    ]
+    for id, node in nodes.items():
+        for name, value in node.inputs.items():
+            if not isinstance(value, str) or name not in MODEL_INPUTS:
+                continue
+            if f"{MODEL_INPUTS[name]}/{value[:MAX_MODEL_NAME]}" in lacking.models:
+                errors.append(
+                    FieldError(f"graph.{id}.inputs.{name}", f"The model {value[:200]} is on no backend.")
+                )
+    return errors[:50]

@@ -1,0 +1,94 @@
+"""What is submitted goes through the gate: refused with every node at fault, or let through."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from commands.backends import RegisterBackend, SeeBackend, TakeStock
+from commands.gate import SetGate
+from commands.generating import RunGraph
+from commands.runs import SubmitRun
+from commands.workflows import CreateWorkflow
+from domain.backend import BackendInventoried, BackendSeen
+from domain.gate import GateRules
+from domain.ids import AccountId
+from domain.refusals import Invalid
+from domain.workflow import Content
+from tests.commands.ground import Ground
+from workflows.inventory import Inventory, written
+
+ANN = AccountId(uuid4())
+MODEL = "sd15.safetensors"
+
+
+def graph(node_class: str = "CheckpointLoaderSimple", **inputs: Any) -> dict[str, Any]:
+    return {
+        "4": {"class_type": node_class, "inputs": {"ckpt_name": MODEL} | inputs},
+        "9": {"class_type": "SaveImage", "inputs": {"images": ["4", 0]}},
+    }
+
+
+async def has(ground: Ground, name: str, **classes: str) -> None:
+    """A live backend with these node classes, and one checkpoint."""
+    inventory = Inventory(
+        node_classes={"SaveImage": "nodes"} | {k: v.replace("_slash_", ".") for k, v in classes.items()},
+        models={"checkpoints": (MODEL,)},
+    )
+    body = written(inventory)
+    content = Content(await ground.contents.put(body), len(body))
+    await ground.wish(RegisterBackend(name=name, url="https://gpu.example.org"))
+    await ground.wish(SeeBackend(sight=BackendSeen(name=name, executor="east")))
+    await ground.wish(TakeStock(stock=BackendInventoried(name=name, inventory=content)))
+    ground.dispatcher.needs.backends.look_again()
+
+
+async def refused(ground: Ground, wanted: dict[str, Any]) -> list[str]:
+    with pytest.raises(Invalid) as refusal:
+        await ground.wish(RunGraph(by=ANN, graph=wanted))
+    return [each.field for each in refusal.value.errors]
+
+
+async def test_with_no_backend_at_hand_it_waits(ground: Ground) -> None:
+    await ground.wish(RunGraph(by=ANN, graph=graph("NobodyHasIt")))
+
+
+async def test_what_no_live_backend_has_is_named_at_its_node(ground: Ground) -> None:
+    await has(ground, "gpu-1", CheckpointLoaderSimple="nodes")
+    await ground.wish(RunGraph(by=ANN, graph=graph()))
+    assert await refused(ground, graph("NobodyHasIt")) == ["graph.4"]
+    assert await refused(ground, graph(ckpt_name="none.safetensors")) == ["graph.4.inputs.ckpt_name"]
+    await has(ground, "gpu-2", NobodyHasIt="nodes")
+    await ground.wish(RunGraph(by=ANN, graph=graph("NobodyHasIt")))
+
+
+async def test_custom_nodes_are_let_through_where_an_administrator_allows_them(ground: Ground) -> None:
+    await has(ground, "gpu-1", Impact="custom_nodes_slash_impact")
+    assert await refused(ground, graph("Impact")) == ["graph.4"]
+    await ground.wish(SetGate(rules=GateRules(allowed=("Impact",)), reason="Asked for."))
+    await ground.wish(RunGraph(by=ANN, graph=graph("Impact")))
+    await ground.wish(SetGate(rules=GateRules(), reason="It was a mistake."))
+    assert await refused(ground, graph("Impact")) == ["graph.4"]  # also what was let through before
+
+
+async def test_a_workflow_is_vetted_each_time_it_is_run(ground: Ground) -> None:
+    saved = await ground.wish(CreateWorkflow(owner=ANN, name="a", graph=graph(image="../../etc/passwd")))
+    with pytest.raises(Invalid) as refusal:
+        await ground.wish(SubmitRun(by=ANN, workflow=saved.id))
+    assert [each.field for each in refusal.value.errors] == ["graph.4.inputs.image"]
+    assert await ground.happened(after=saved.position) == []
+
+
+async def test_rules_that_make_no_sense_change_nothing(ground: Ground) -> None:
+    for rules in (
+        GateRules(allowed=("",)),
+        GateRules(allowed=("a",), denied=("a",)),
+        GateRules(nodes=0),
+        GateRules(allowed=tuple(str(number) for number in range(1_001))),
+        GateRules(denied=("x" * 200,) * 500),
+    ):
+        with pytest.raises(Invalid):
+            await ground.wish(SetGate(rules=rules, reason="why"))
+    with pytest.raises(Invalid):
+        await ground.wish(SetGate(rules=GateRules(nodes=5), reason=" "))
+    assert await ground.happened() == []
