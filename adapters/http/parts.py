@@ -18,8 +18,8 @@ from services.ports.integrating import Integration
 from services.ports.picturing import Pictures
 from services.ports.sealing import Finding
 from services.ports.telling import PublicLog
-from services.ports.uploading import Uploading
 from services.ports.trying import Trials
+from services.ports.uploading import Uploading
 from services.ports.watching import Live
 
 
