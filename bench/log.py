@@ -105,6 +105,7 @@ async def append(server: Database, writers: int, seconds: float, most: int) -> t
         for _ in range(20):
             await log.append(stories.entry(new_id(), 0, EVENT, OWNER, keyed=True))
         entries = [stories.entry(new_id(), 0, EVENT, OWNER, keyed=True) for _ in range(most)]
+        entries.reverse()  # taken from the end: ids come in the order in which they were made, as everybody's do
         begun = time.perf_counter()
 
         async def write() -> None:

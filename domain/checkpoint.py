@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct
 
 from domain.ids import Position
-from domain.seal import SIZE, Fault, FaultKind, Link, Seal
+from domain.seal import SIZE, Fault, FaultKind, Form, Link, Seal
 
-FORMAT = "comfyplus seals 1"
+FORMAT = "comfyplus seals 2"
 
 
 class Signer(Protocol):
@@ -46,13 +46,14 @@ class ChainHeader(Struct, frozen=True, kw_only=True):
     log: UUID
 
 
-class ChainLine(Struct, frozen=True):
-    """A seal, as an exported chain has it: in hexadecimal."""
+class ChainLine(Struct, frozen=True, omit_defaults=True):
+    """A seal, as an exported chain has it: in hexadecimal. `at` is the time that it covers, if it covers one."""
 
     first: Position
     last: Position
     digests: str
     seal: str
+    at: str = ""
 
 
 def statement(log: UUID, position: Position, seal: str, at: str) -> bytes:
@@ -78,7 +79,9 @@ def header(log: UUID) -> bytes:
 
 
 def line(seal: Seal) -> bytes:
-    return msgspec.json.encode(ChainLine(seal.first, seal.last, seal.digests.hex(), seal.seal.hex())) + b"\n"
+    at = "" if seal.form == Form.ROWS else seal.sealed_at.hex()
+    shown = ChainLine(seal.first, seal.last, seal.digests.hex(), seal.seal.hex(), at)
+    return msgspec.json.encode(shown) + b"\n"
 
 
 class Witness:

@@ -15,7 +15,7 @@ from rich.progress import Progress as Bars
 from adapters.identity.signing import Ed25519Signer
 from adapters.postgres.seals import PostgresAudits, PostgresSeals
 from commands.ports import LogUnavailableError
-from domain.checkpoint import FORMAT, ChainLine, Checkpoint, Witness, header, line
+from domain.checkpoint import ChainLine, Checkpoint, Witness, header, line
 from domain.ids import Position
 from domain.refusals import DomainError
 from domain.seal import Fault, Link
@@ -146,7 +146,8 @@ def _checked(path: Path, key: str | None) -> Checkpoint:
 
 def _witness(path: Path, checkpoint: Checkpoint) -> Witness:
     with path.open("rb") as file:
-        if f'"{FORMAT}"'.encode() not in file.readline():
+        head = file.readline()
+        if not any(f'"{known}"'.encode() in head for known in check_seals.FORMATS):
             return Witness(checkpoint)
     return Witness(checkpoint, _chain(path))
 

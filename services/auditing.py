@@ -71,7 +71,8 @@ def explained(log: SealedLog, fault: Fault) -> Fault:
     after = Position(max(0, fault.position - NEAR))
     for seal in log.seals(after, Position(fault.position + NEAR)) if record else ():
         for place in range(seal.first, seal.last + 1):
-            if digest_at(seal, Position(place)) == moved(record or b"", Position(place)):
+            at = Position(place)
+            if at != fault.position and digest_at(seal, at) == moved(record or b"", at, seal.form):
                 detail = f"The event that was sealed at position {place} stands here."
                 return Fault(fault.position, FaultKind.SWAPPED, detail)
     return fault

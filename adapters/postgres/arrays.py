@@ -4,7 +4,7 @@ psycopg's general list dumper takes several times as long.
 Wire format: PostgreSQL source, src/backend/utils/adt/arrayfuncs.c, array_recv.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from struct import Struct
 from typing import Any, ClassVar
 from uuid import UUID
@@ -29,13 +29,17 @@ class Array(bytes):
     OID: ClassVar[int]
 
     @classmethod
-    def of(cls, values: Collection[Any]) -> "Array":
-        if not values:
+    def of(cls, values: Iterable[Any]) -> "Array":
+        return cls.joined(cls.elements(values))
+
+    @classmethod
+    def joined(cls, elements: Sequence[bytes]) -> "Array":
+        if not elements:
             return cls(_HEADER.pack(0, 0, cls.ELEMENT, 0, 0)[:12])
-        return cls(_HEADER.pack(1, 1, cls.ELEMENT, len(values), 1) + b"".join(cls._elements(values)))
+        return cls(_HEADER.pack(1, 1, cls.ELEMENT, len(elements), 1) + b"".join(elements))
 
     @staticmethod
-    def _elements(values: Iterable[Any]) -> list[bytes]:
+    def elements(values: Iterable[Any]) -> list[bytes]:
         """Each as its length and its bytes."""
         raise NotImplementedError
 
@@ -44,7 +48,7 @@ class Integers(Array):
     ELEMENT, OID = 23, 1007
 
     @staticmethod
-    def _elements(values: Iterable[int]) -> list[bytes]:
+    def elements(values: Iterable[int]) -> list[bytes]:
         return [_INT4(4, value) for value in values]
 
 
@@ -52,7 +56,7 @@ class Bigints(Array):
     ELEMENT, OID = 20, 1016
 
     @staticmethod
-    def _elements(values: Iterable[int | None]) -> list[bytes]:
+    def elements(values: Iterable[int | None]) -> list[bytes]:
         return [NULL if value is None else _INT8(8, value) for value in values]
 
 
@@ -60,7 +64,7 @@ class Byteas(Array):
     ELEMENT, OID = 17, 1001
 
     @staticmethod
-    def _elements(values: Iterable[bytes]) -> list[bytes]:
+    def elements(values: Iterable[bytes]) -> list[bytes]:
         return [_LENGTH(len(value)) + value for value in values]
 
 
@@ -68,16 +72,26 @@ class Texts(Array):
     ELEMENT, OID = 25, 1009
 
     @staticmethod
-    def _elements(values: Iterable[str]) -> list[bytes]:
-        return Byteas._elements([value.encode() for value in values])
+    def elements(values: Iterable[str]) -> list[bytes]:
+        return Byteas.elements([value.encode() for value in values])
 
 
 class Uuids(Array):
     ELEMENT, OID = 2950, 2951
 
     @staticmethod
-    def _elements(values: Iterable[UUID | None]) -> list[bytes]:
+    def elements(values: Iterable[UUID | None]) -> list[bytes]:
         return [NULL if value is None else _UUID + value.bytes for value in values]
+
+
+class Ids(Array):
+    """Uuids that are bytes already."""
+
+    ELEMENT, OID = Uuids.ELEMENT, Uuids.OID
+
+    @staticmethod
+    def elements(values: Iterable[bytes]) -> list[bytes]:
+        return [_UUID + value for value in values]
 
 
 class _Dumper(Dumper):
@@ -89,7 +103,7 @@ class _Dumper(Dumper):
 
 _DUMPERS = {
     array: type(f"{array.__name__}Dumper", (_Dumper,), {"oid": array.OID})
-    for array in (Integers, Bigints, Texts, Byteas, Uuids)
+    for array in (Integers, Bigints, Texts, Byteas, Uuids, Ids)
 }
 
 

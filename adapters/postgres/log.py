@@ -1,6 +1,7 @@
 """The asynchronous door of the log: commands that wait at the same moment are appended by one call, one commit.
 
-There is no timer: while one batch is on its way the next one gathers. A command alone is a batch of one.
+There is no timer: while one batch is on its way the next one gathers. A command alone is a batch of one. A crowd goes
+in two halves: Postgres has the next one at hand when it is through with the one before.
 """
 
 import asyncio
@@ -8,6 +9,7 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import psycopg
@@ -28,7 +30,7 @@ from adapters.postgres.append import (
     touched,
 )
 from adapters.postgres.rows import COLUMNS, EventRow, recorded
-from adapters.postgres.wire import Wire
+from adapters.postgres.wire import Row, Wire
 from commands.ports import (
     Appended,
     Entry,
@@ -74,10 +76,12 @@ VALUES (%(stream)s, %(version)s, %(shape)s, %(state)s) ON CONFLICT DO NOTHING
 """
 
 
-class _Waiting(Struct):
+class _Waiting(Struct, eq=False):
     command: Encoded
     touched: Touched
     answer: asyncio.Future[Appended]
+    alone: bool = False
+    """To be written by itself: a batch that it was in could not be."""
 
     def settle(self, outcome: Appended | Exception) -> None:
         if self.answer.done():
@@ -104,7 +108,8 @@ class PostgresLog:
         self._catalogue = catalogue
         self._waiting_limit = waiting_limit
         self._queue: deque[_Waiting] = deque()
-        self._filled = asyncio.Event()
+        self._under_way: list[list[_Waiting]] = []
+        self._due = asyncio.Event()
         self._wire: Wire | None = None
         self._task: asyncio.Task[None] | None = None
 
@@ -117,6 +122,8 @@ class PostgresLog:
             self._task.cancel()
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
+        for batch in self._under_way:
+            _fail(batch, OutcomeUnknownError("The log was closed."))
         _fail(self._queue, LogUnavailableError("The log is closing."))
         if self._wire is not None:
             await self._wire.close()
@@ -128,7 +135,7 @@ class PostgresLog:
             encode(entry, self._catalogue), touched(entry), asyncio.get_running_loop().create_future()
         )
         self._queue.append(waiting)
-        self._filled.set()
+        self._due.set()
         return await waiting.answer
 
     async def answered(self, key: RequestKey) -> Position | None:
@@ -179,24 +186,32 @@ class PostgresLog:
 
     async def _write(self) -> None:
         while True:
-            idle = not self._queue
-            await self._filled.wait()
-            batch = self._take(self._share() if idle else BATCH)
-            if not self._queue:
-                self._filled.clear()
-            try:
-                await self._append(batch)
-            except BaseException as error:
-                _fail(batch, OutcomeUnknownError("The connection to the log was lost."))
-                if not isinstance(error, Exception):
-                    raise
-                logger.warning(
-                    "a batch may not have been written", extra={"commands": len(batch)}, exc_info=error
-                )
+            await self._due.wait()
+            self._due.clear()
+            while batch := self._next():
+                self._under_way.append(batch)
+                try:
+                    wire = await self._connected()
+                except psycopg.OperationalError:
+                    self._under_way.remove(batch)
+                    _fail(batch, LogUnavailableError("The log cannot be written at the moment."))
+                    await asyncio.sleep(RECONNECT_PAUSE_S)
+                    continue
+                try:
+                    answer = wire.call(parameters([each.command for each in batch]))
+                except ValueError as error:  # text that is not Unicode
+                    self._under_way.remove(batch)
+                    self._again(_one_by_one(batch, error))
+                    continue
+                answer.add_done_callback(partial(self._answered, batch))
 
-    def _share(self) -> int:
-        """Of a crowd that came all at once, half: while it is written the others get ready, and so in turn."""
-        return len(self._queue) // 2 if len(self._queue) >= CROWD else BATCH
+    def _next(self) -> list[_Waiting]:
+        """While one batch is under way, half a crowd is a batch; behind two everybody waits."""
+        waiting = len(self._queue)
+        if len(self._under_way) > (waiting >= CROWD // 2):
+            return []
+        known = waiting + sum(map(len, self._under_way))
+        return self._take(min(BATCH, (known + 1) // 2) if known >= CROWD else BATCH)
 
     def _take(self, limit: int) -> list[_Waiting]:
         """The next commands that do not touch one another: a second one on a stream or key waits its turn."""
@@ -208,32 +223,33 @@ class PostgresLog:
             waiting = self._queue.popleft()
             writes, guards = waiting.touched.written, waiting.touched.guarded
             apart = written.isdisjoint(writes) and guarded.isdisjoint(writes) and written.isdisjoint(guards)
-            (batch if apart else later).append(waiting)
-            written |= writes
-            guarded |= guards
+            (batch if apart and not (waiting.alone and batch) else later).append(waiting)
+            written.update(writes)
+            guarded.update(guards)
+            if batch[0].alone:
+                break
         self._queue.extendleft(reversed(later))
         return batch
 
-    async def _append(self, batch: Sequence[_Waiting]) -> None:
-        """Write them together; those that are refused are told so, and the others are written without them."""
-        remaining = list(batch)
-        while remaining:
-            try:
-                wire = await self._connected()
-            except psycopg.OperationalError:
-                _fail(remaining, LogUnavailableError("The log cannot be written at the moment."))
-                await asyncio.sleep(RECONNECT_PAUSE_S)
-                return
-            try:
-                row = await wire.call(parameters([each.command for each in remaining]))
-            except (psycopg.DataError, psycopg.IntegrityError, psycopg.ProgrammingError) as error:
-                if len(remaining) == 1:
-                    remaining[0].settle(error)
-                    return
-                for waiting in remaining:  # one bad command must not fail the others
-                    await self._append([waiting])
-                return
-            remaining = _settle(remaining, Answer.read(row))
+    def _answered(self, batch: list[_Waiting], answer: asyncio.Future[Row]) -> None:
+        """Those that are refused are told so, and the others are written without them."""
+        self._under_way.remove(batch)
+        match answer.exception():
+            case None:
+                again = _settle(batch, Answer.read(answer.result()))
+            case psycopg.DataError() | psycopg.IntegrityError() | psycopg.ProgrammingError() as error:
+                again = _one_by_one(batch, error)
+            case error:
+                logger.warning(
+                    "a batch may not have been written", extra={"commands": len(batch)}, exc_info=error
+                )
+                _fail(batch, OutcomeUnknownError("The connection to the log was lost."))
+                again = []
+        self._again(again)
+
+    def _again(self, batch: Sequence[_Waiting]) -> None:
+        self._queue.extendleft(reversed(batch))
+        self._due.set()
 
     async def _connected(self) -> Wire:
         if self._wire is not None and self._wire.is_lost():
@@ -258,15 +274,26 @@ def _settle(batch: Sequence[_Waiting], answer: Answer) -> list[_Waiting]:
     remaining: list[_Waiting] = []
     place = 1
     for waiting in batch:
-        if place in refused:
-            waiting.settle(refused[place])
-        elif refused:
-            remaining.append(waiting)
-        else:
+        behind = place + len(waiting.command.events)
+        if not refused:
             first = answer.base + place
-            waiting.settle(Appended(Position(first), Position(first + len(waiting.command.events) - 1)))
-        place += len(waiting.command.events)
+            waiting.settle(Appended(Position(first), Position(answer.base + behind - 1)))
+        elif outcomes := [refused[each] for each in range(place, behind) if each in refused]:
+            waiting.settle(outcomes[0])
+        else:
+            remaining.append(waiting)
+        place = behind
     return remaining
+
+
+def _one_by_one(batch: list[_Waiting], error: Exception) -> list[_Waiting]:
+    """One bad command must not fail the others. Returns those to be written alone, or tells the one that was."""
+    if len(batch) == 1:
+        batch[0].settle(error)
+        return []
+    for waiting in batch:
+        waiting.alone = True
+    return batch
 
 
 def _fail(batch: Iterable[_Waiting], error: Exception) -> None:

@@ -20,11 +20,11 @@ BEFORE = (
     "SELECT last_position, seal FROM log.seals WHERE last_position < %s ORDER BY last_position DESC LIMIT 1"
 )
 SEALS = """
-SELECT first_position, last_position, timestamptz_send(sealed_at), digests, seal FROM log.seals
+SELECT first_position, last_position, timestamptz_send(sealed_at), digests, seal, form FROM log.seals
 WHERE last_position > %s AND last_position <= %s ORDER BY last_position
 """
 NEXT = """
-SELECT first_position, last_position, timestamptz_send(sealed_at), digests, seal FROM log.seals
+SELECT first_position, last_position, timestamptz_send(sealed_at), digests, seal, form FROM log.seals
 WHERE last_position > %s ORDER BY last_position LIMIT 1
 """
 ROW = """pg_catalog.record_send(ROW(

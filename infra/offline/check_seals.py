@@ -10,9 +10,10 @@ A checkpoint is one JSON object: log, position, seal, at, public_key, signature.
 
     comfyplus log checkpoint 1 <LF> log <LF> position <LF> seal <LF> at <LF>
 
-A chain is lines of JSON: {"format": "comfyplus seals 1", "log": ...}, then {"first", "last", "digests", "seal"} for
-each seal in order, then a checkpoint. Digests are SHA-256, 32 bytes an event; a seal is the SHA-256 of the seal
-before (32 zero bytes for the first) followed by its digests. All bytes are in hexadecimal.
+A chain is lines of JSON: {"format": "comfyplus seals 2", "log": ...}, then {"first", "last", "digests", "seal", "at"}
+for each seal in order, then a checkpoint. Digests are SHA-256, 32 bytes an event; a seal is the SHA-256 of the seal
+before (32 zero bytes for the first), its time `at` (8 bytes; old seals have none), and its digests. All bytes are in
+hexadecimal.
 """
 
 import argparse
@@ -26,8 +27,9 @@ from typing import Any
 from nacl.exceptions import BadSignatureError
 from nacl.signing import VerifyKey
 
-FORMAT = "comfyplus seals 1"
+FORMATS = ("comfyplus seals 1", "comfyplus seals 2")
 SIZE = 32
+TIME_SIZES = (0, 8)
 
 
 class Wrong(Exception):
@@ -47,7 +49,7 @@ def check(path: Path, key: str | None = None) -> str:
 
 def check_chain(lines: Iterator[bytes], key: str | None = None) -> str:
     header = read(next(lines), "The first line")
-    if header.get("format") != FORMAT:
+    if header.get("format") not in FORMATS:
         raise Wrong("The file is of a format that this program does not know.")
     position, seal, number = 0, bytes(SIZE), 1
     checkpoint: dict[str, Any] = {}
@@ -76,11 +78,17 @@ def link(row: dict[str, Any], position: int, seal: bytes, number: int) -> tuple[
     try:
         first, last = int(row["first"]), int(row["last"])
         digests, stated = bytes.fromhex(row["digests"]), bytes.fromhex(row["seal"])
+        at = bytes.fromhex(row.get("at", ""))
     except (KeyError, TypeError, ValueError) as error:
         raise Wrong(f"Line {number} is no seal.") from error
-    if first != position + 1 or last < first or len(digests) != SIZE * (last - position):
+    if (
+        first != position + 1
+        or last < first
+        or len(digests) != SIZE * (last - position)
+        or len(at) not in TIME_SIZES
+    ):
         raise Wrong(f"Position {position + 1}: the seal in line {number} does not go on there.")
-    if hashlib.sha256(seal + digests).digest() != stated:
+    if hashlib.sha256(seal + at + digests).digest() != stated:
         raise Wrong(f"Position {first}: the seal in line {number} does not follow from the one before.")
     return last, stated
 

@@ -241,6 +241,46 @@ async def test_beyond_a_full_queue_callers_are_told_to_come_back(database: Datab
         assert [each.first for each in await asyncio.gather(first, *waiting)] == [1, 2, 3, 4]
 
 
+# --- a crowd, which goes in two halves
+
+
+async def test_each_of_a_crowd_is_answered_for_itself(logs: Logs, database: Database) -> None:
+    known, gone_on = key("known"), uuid4()
+    before = await logs.append(write(gone_on, 0), key=known)
+    crowd = [entry(write(uuid4(), 0), write(uuid4(), 0)) for _ in range(100)]
+    crowd[3] = entry(write(gone_on, 0))
+    crowd[40] = entry(write(uuid4(), 0), write(gone_on, 0))  # a stale beginning behind the first event
+    crowd[70] = entry(write(uuid4(), 0), key=known)
+    crowd[80] = msgspec.structs.replace(crowd[80], actor=Actor("NUL is no text: \0"))
+    crowd[90] = msgspec.structs.replace(crowd[90], actor=Actor("nor is half a character: \ud800"))
+    async with lock_held(database):
+        answers = asyncio.gather(*map(logs.log.append, crowd), return_exceptions=True)
+        await waiting_backend(database)
+    ends = await answers
+    assert [type(ends[place]) for place in (3, 40, 80, 90)] == [
+        StaleStreamError,
+        StaleStreamError,
+        psycopg.errors.CharacterNotInRepertoire,
+        UnicodeEncodeError,
+    ]
+    assert ends[70] == Appended(before.first, before.first, repeated=True)
+    written = sorted(end.first for end in ends if isinstance(end, Appended) and not end.repeated)
+    assert written == list(range(2, 2 + 2 * 95, 2))
+    assert await logs.tail.head() == 1 + 2 * 95
+
+
+async def test_a_connection_killed_while_both_halves_are_on_their_way_leaves_both_open(
+    logs: Logs, database: Database
+) -> None:
+    streams = [uuid4() for _ in range(64)]
+    async with lock_held(database):
+        lost = asyncio.gather(*(logs.append(write(each, 0)) for each in streams), return_exceptions=True)
+        await kill(database, await waiting_backend(database))
+        assert {type(end) for end in await lost} == {OutcomeUnknownError}
+    again = await asyncio.gather(*(logs.append(write(each, 0)) for each in streams))
+    assert sorted(each.first for each in again) == list(range(1, 65))
+
+
 # --- several doors
 
 

@@ -28,15 +28,17 @@ COMMITS = (1, 4, 1, 3, 2, 1)  # events of each
 SIGNER = Ed25519Signer(bytes(range(32)))
 COLUMNS = """originator_id, originator_version, topic, state, notification_id, recorded_at, owner, actor, correlation,
     causation"""
-ROW = "record_send(ROW(" + ", ".join(f"e.{name.strip()}" for name in COLUMNS.split(",")) + "))"
+PLACING = ("notification_id", "recorded_at")  # a digest leaves them to the seal
+SAID = [f"e.{name.strip()}" for name in COLUMNS.split(",") if name.strip() not in PLACING]
+ROW = f"record_send(ROW({', '.join(SAID)}))"
 SEAL_ANEW = f"""
 DO $$
 DECLARE each record; previous bytea := decode(repeat('00', 32), 'hex'); digested bytea;
 BEGIN
-    FOR each IN SELECT first_position, last_position FROM log.seals ORDER BY last_position LOOP
+    FOR each IN SELECT first_position, last_position, sealed_at FROM log.seals ORDER BY last_position LOOP
         SELECT string_agg(sha256({ROW}), '' ORDER BY e.notification_id) INTO digested FROM log.events AS e
         WHERE e.notification_id BETWEEN each.first_position AND each.last_position;
-        previous := sha256(previous || digested);
+        previous := sha256(previous || timestamptz_send(each.sealed_at) || digested);
         UPDATE log.seals SET digests = digested, seal = previous WHERE last_position = each.last_position;
     END LOOP;
 END $$
@@ -155,6 +157,36 @@ def test_a_second_event_at_a_position_is_found(intruder: Owner, log: PostgresSea
     assert (fault.position, fault.kind) == (7, FaultKind.UNSEALED)
 
 
+@pytest.mark.parametrize("position", [2, 3, 7])
+def test_an_event_that_takes_the_position_before_is_found(
+    intruder: Owner, log: PostgresSeals, position: int
+) -> None:
+    intruder.execute("DROP INDEX log.events_notification_id_idx")
+    intruder.execute(f"UPDATE log.events SET notification_id = {position} {at(position + 1)}".encode())
+    fault = verified(log).fault
+    assert fault is not None
+    assert (fault.position, fault.kind) == (position, FaultKind.UNSEALED)
+
+
+@pytest.mark.parametrize("position", [3, EVENTS])
+def test_seals_of_the_first_form_are_followed_and_gone_on_from(
+    intruder: Owner, log: PostgresSeals, position: int
+) -> None:
+    intruder.execute("DELETE FROM log.seals")
+    intruder.execute("SELECT log.seal_the_rest()")
+    intruder.execute(
+        """SELECT log.append(ARRAY[gen_random_uuid()], '{1}', '{name.reserved.v1}', '{""}', '{NULL}', '{somebody}',
+            ARRAY[gen_random_uuid()], '{NULL}', '{}', '{}', '{}', '{}', '{}', '{}')"""
+    )
+    assert verified(log) == Verified(log.head(), EVENTS + 1, None)
+    for change in ("actor = 'somebody else'", "recorded_at = recorded_at + interval '1 microsecond'"):
+        with intruder.transaction(force_rollback=True):
+            intruder.execute(f"UPDATE log.events SET {change} {at(position)}".encode())
+            fault = verify(PostgresSeals(log.url, intruder), Link(), log.head().position).fault
+            assert fault is not None
+            assert (fault.position, fault.kind) == (position, FaultKind.CHANGED)
+
+
 @pytest.mark.parametrize(("one", "other"), [(2, 4), (1, EVENTS), (5, 6)])
 def test_swapped_events_are_found(intruder: Owner, log: PostgresSeals, one: int, other: int) -> None:
     for old, new in ((one, 1000), (other, one), (1000, other)):
@@ -192,6 +224,8 @@ def test_renumbered_events_are_found(intruder: Owner, log: PostgresSeals) -> Non
         ("UPDATE log.seals SET first_position = 8 WHERE last_position = 9", 7, FaultKind.SEAL_MISSING),
         ("UPDATE log.seals SET first_position = 6 WHERE last_position = 9", 7, FaultKind.SEAL_BROKEN),
         ("UPDATE log.seals SET sealed_at = now() + interval '1 day' WHERE last_position = 9", 7, None),
+        ("UPDATE log.seals SET form = 1 WHERE last_position = 9", 7, None),
+        ("UPDATE log.seals SET form = 7 WHERE last_position = 9", 7, None),
         ("DELETE FROM log.seals WHERE last_position = 1", 1, FaultKind.SEAL_MISSING),
         ("DELETE FROM log.seals WHERE last_position = 9", 7, FaultKind.SEAL_MISSING),
         ("DELETE FROM log.seals WHERE last_position = 12", 12, FaultKind.UNSEALED),
@@ -259,7 +293,17 @@ def rewrite(owner: Owner) -> None:
 
 
 def regroup(owner: Owner) -> None:
-    """The same events, sealed anew in other commits."""
+    """The same events, sealed anew, each by itself."""
+    owner.execute("DELETE FROM log.seals")
+    owner.execute(
+        f"""INSERT INTO log.seals (first_position, last_position, sealed_at, digests, seal, form)
+        SELECT notification_id, notification_id, recorded_at, sha256({ROW}), '', 2 FROM log.events AS e""".encode()
+    )
+    owner.execute(SEAL_ANEW.encode())
+
+
+def seal_as_before(owner: Owner) -> None:
+    """The same events, in seals of the first form."""
     owner.execute("DELETE FROM log.seals")
     owner.execute("SELECT log.seal_the_rest()")
 
@@ -270,6 +314,7 @@ def regroup(owner: Owner) -> None:
         (truncate, (10, FaultKind.MISSING), (10, FaultKind.MISSING)),
         (rewrite, (EVENTS, FaultKind.REWRITTEN), (8, FaultKind.REWRITTEN)),
         (regroup, (EVENTS, FaultKind.REWRITTEN), (EVENTS, FaultKind.REWRITTEN)),
+        (seal_as_before, (EVENTS, FaultKind.REWRITTEN), (1, FaultKind.REWRITTEN)),
     ],
 )
 def test_history_that_was_sealed_anew_is_found_by_who_kept_a_checkpoint(
