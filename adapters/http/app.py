@@ -31,6 +31,7 @@ from adapters.http import (
     past,
     replays,
     runs,
+    sockets,
     uploads,
     usage,
     versions,
@@ -41,6 +42,7 @@ from adapters.http.callers import BY_KEY, DEPENDENCIES
 from adapters.http.door import Door
 from adapters.http.parts import Parts
 from adapters.http.problems import HANDLERS
+from adapters.http.sockets import Sockets
 
 FOR_PROGRAMS = Router(
     "/",
@@ -55,6 +57,7 @@ FOR_PROGRAMS = Router(
         usage.ROUTER,
         backends.ROUTER,
         live.ROUTER,
+        sockets.ROUTER,
         outputs.ROUTER,
         loras.ROUTER,
         uploads.ROUTER,
@@ -114,7 +117,7 @@ def routes(parts: Parts) -> Litestar:
         exception_handlers=HANDLERS,
         openapi_config=OPENAPI,
         request_max_body_size=parts.max_body_bytes,
-        state=State({"parts": parts}),
+        state=State({"parts": parts, "sockets": Sockets()}),
         logging_config=None,
     )
 

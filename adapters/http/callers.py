@@ -155,6 +155,21 @@ def expected(if_match: IfMatch = "*") -> int | None:
     return int(number)
 
 
+async def visitor(token: str, parts: Parts) -> Caller:
+    """Whoever shows an access token or an API key that may read, where there is no request. Raises as `caller`."""
+    if token.startswith(API_KEY_BEGINS):
+        key = await holder(token, parts.commands.needs)
+        if key is None:
+            raise NotAuthenticated(NO_SUCH_KEY)
+        if Scope.READ not in key.scopes:
+            raise NotAllowed(f"This key lacks the scope {Scope.READ}.")
+        return Caller(key.account, key=key)
+    access = parts.signatures.read_access_token(token)
+    if parts.ended.is_over(access.account, access.session):
+        raise NotAuthenticated(SESSION_OVER)
+    return Caller(access.account, access.session)
+
+
 def _api_key(request: Request[Any, Any, Any]) -> str | None:
     if (text := request.headers.get(API_KEY_HEADER)) is not None:
         return text

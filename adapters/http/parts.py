@@ -13,7 +13,7 @@ from commands.ports import Clock, EventLog, Objects
 from domain.checkpoint import Checkpoint
 from domain.ids import AccountId, Digest, RunId, SessionId
 from domain.seal import Link
-from services.ports.exporting import Archives, Exports
+from services.ports.exporting import Archives, Exports, OwnLog
 from services.ports.integrating import Integration
 from services.ports.picturing import Pictures
 from services.ports.sealing import Finding
@@ -81,6 +81,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     audit: Audit
     told: PublicLog
     trials: Trials
+    own: OwnLog
     now: Clock
     new_id: Callable[[], UUID]
     work: AsyncConnectionPool[Any]

@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from uuid import UUID
 
 import msgspec
 from nats.aio.client import Client
@@ -26,6 +27,8 @@ from services.ports.watching import FactSeen, GapFeared, PreviewSeen, Sighting, 
 logger = logging.getLogger(__name__)
 
 FACTS = "events.run.>"
+MAX_GATHERED = 256  # steps and pictures of all runs that one reader watches
+_NOBODY: frozenset[QueueWatcher] = frozenset()
 STREAM = "PROGRESS"
 KEPT = StreamConfig(
     name=STREAM,
@@ -60,6 +63,8 @@ class NatsLive:
         self._client = connection.client
         self._watched: dict[str, set[QueueWatcher]] = {}
         self._progress: dict[str, _Progress] = {}
+        self._gathered: dict[str, set[QueueWatcher]] = {}
+        """Watchers of all runs of an account."""
         self._keeping: asyncio.Task[None] | None = None
         connection.on_restored(self._restored)
 
@@ -71,22 +76,46 @@ class NatsLive:
 
     @asynccontextmanager
     async def watch(self, account: AccountId, run: RunId) -> AsyncIterator[QueueWatcher]:
-        watcher, subject, id = QueueWatcher(), f"progress.{account}.{run}", str(run)
-        watching = self._watched.setdefault(id, set())
-        progress = self._progress.setdefault(subject, _Progress(run, self._claims))
-        watching.add(watcher)
-        progress.watchers.add(watcher)
+        watcher = QueueWatcher()
         try:
-            await progress.open(self._client, subject)
+            await self.begin(watcher, account, run)
             yield watcher
         finally:
+            await self.end(watcher, account, run)
+
+    @asynccontextmanager
+    async def gather(self, account: AccountId) -> AsyncIterator["NatsGathering"]:
+        gathering = NatsGathering(self, account)
+        try:
+            yield gathering
+        finally:
+            await gathering.close()
+
+    async def begin(self, watcher: QueueWatcher, account: AccountId, run: RunId | None) -> None:
+        """None: every run of the account."""
+        subject, watched, id = self._place(account, run)
+        progress = self._progress.setdefault(subject, _Progress(self._claims))
+        watched.setdefault(id, set()).add(watcher)
+        progress.watchers.add(watcher)
+        await progress.open(self._client, subject)
+
+    async def end(self, watcher: QueueWatcher, account: AccountId, run: RunId | None) -> None:
+        subject, watched, id = self._place(account, run)
+        if (watching := watched.get(id)) is not None:
             watching.discard(watcher)
-            progress.watchers.discard(watcher)
             if not watching:
-                self._watched.pop(id, None)
+                del watched[id]
+        if (progress := self._progress.get(subject)) is not None:
+            progress.watchers.discard(watcher)
             if not progress.watchers:
-                self._progress.pop(subject, None)
+                del self._progress[subject]
                 await progress.close()
+
+    def _place(self, account: AccountId, run: RunId | None) -> tuple[str, dict[str, set[QueueWatcher]], str]:
+        """The subject of its progress, and where its facts are looked for."""
+        if run is None:
+            return f"progress.{account}", self._gathered, str(account)
+        return f"progress.{account}.{run}", self._watched, str(run)
 
     async def last_progress(self, account: AccountId, run: RunId) -> Progress | None:
         jetstream = self._client.jetstream(timeout=1)
@@ -106,24 +135,61 @@ class NatsLive:
 
     async def _happened(self, message: Msg) -> None:
         _, _, run, _ = message.subject.split(".", 3)
-        if watching := self._watched.get(run):
-            seen = FactSeen(cloud_event.decode(message.data, None))
-            for watcher in watching:
-                watcher.put(seen)
+        watching = self._watched.get(run, _NOBODY)
+        if not watching and not self._gathered:
+            return
+        seen = FactSeen(cloud_event.decode(message.data, None))
+        for watcher in (*watching, *self._gathered.get(str(seen.recorded.owner), _NOBODY)):
+            watcher.put(seen)
 
     def _restored(self) -> None:
         """The server may have lost its memory, and what was said meanwhile nobody heard."""
-        for watching in self._watched.values():
+        for watching in (*self._watched.values(), *self._gathered.values()):
             for watcher in watching:
                 watcher.put(GapFeared())
         self._keeping = asyncio.create_task(self._keep())
 
 
-class _Progress:
-    """One run's progress, shared by its watchers."""
+class NatsGathering(QueueWatcher):
+    """Gathering. Its owner closes it."""
 
-    def __init__(self, run: RunId, claims: Claims) -> None:
-        self._run = run
+    def __init__(self, live: NatsLive, account: AccountId) -> None:
+        super().__init__(MAX_GATHERED)
+        self._live = live
+        self._account = account
+        self._runs: set[RunId | None] = set()
+
+    async def add(self, run: RunId) -> None:
+        await self._add(run)
+
+    async def drop(self, run: RunId) -> None:
+        await self._drop(run)
+
+    async def add_all(self) -> None:
+        await self._add(None)
+
+    async def drop_all(self) -> None:
+        await self._drop(None)
+
+    async def close(self) -> None:
+        for run in tuple(self._runs):
+            await self._drop(run)
+
+    async def _add(self, run: RunId | None) -> None:
+        if run not in self._runs:
+            self._runs.add(run)
+            await self._live.begin(self, self._account, run)
+
+    async def _drop(self, run: RunId | None) -> None:
+        if run in self._runs:
+            self._runs.discard(run)
+            await self._live.end(self, self._account, run)
+
+
+class _Progress:
+    """The progress of one run, or of all of an account, shared by its watchers."""
+
+    def __init__(self, claims: Claims) -> None:
         self._claims = claims
         self.watchers: set[QueueWatcher] = set()
         self._subscription: Subscription | None = None
@@ -146,14 +212,16 @@ class _Progress:
 
     async def _progressed(self, message: Msg) -> None:
         claim = _claim(message.headers)
-        match message.subject.rpartition(".")[2]:
+        _, _, named, kind = message.subject.split(".", 3)
+        run = RunId(UUID(named))
+        match kind:
             case "step":
                 progress = _decode_progress(message.data)
-                if progress.run == self._run and self._claims(claim, self._run, progress.epoch):
+                if progress.run == run and self._claims(claim, run, progress.epoch):
                     self._tell(StepSeen(progress))
-            case "preview" if self._claims(claim, self._run, None):
+            case "preview" if self._claims(claim, run, None):
                 media_type = (message.headers or {}).get("Content-Type", "image/jpeg")
-                self._tell(PreviewSeen(message.data, media_type))
+                self._tell(PreviewSeen(message.data, media_type, run))
             case _:
                 logger.info("progress that is not shown", extra={"subject": message.subject})
 

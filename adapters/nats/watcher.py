@@ -7,17 +7,20 @@ from domain.ids import Position
 from services.ports.watching import FactSeen, GapFeared, PreviewSeen, Sighting, StepSeen
 
 MAX_PROGRESS = 32  # waiting for one watcher: some seconds of it
+MAX_WAITING = 5_000  # facts: who has not read those is not reading
 
 
 class QueueWatcher:
     """Watcher. Facts are few and wait as long as they must; of progress the oldest is discarded."""
 
-    def __init__(self) -> None:
+    def __init__(self, max_progress: int = MAX_PROGRESS) -> None:
+        self._max_progress = max_progress
         self._waiting: deque[Sighting] = deque()
         self._progress = 0
         self._position = Position(0)
         self._arrived = asyncio.Event()
         self.stopped = False
+        self.overrun = False
 
     async def next(self, timeout_s: float) -> Sighting | None:
         if not self._waiting and not self.stopped:
@@ -27,7 +30,7 @@ class QueueWatcher:
                     await self._arrived.wait()
             except TimeoutError:
                 return None
-        if self.stopped:
+        if self.stopped or not self._waiting:
             return None
         seen = self._waiting.popleft()
         self._progress -= isinstance(seen, StepSeen | PreviewSeen)
@@ -35,6 +38,9 @@ class QueueWatcher:
 
     def stop(self) -> None:
         self.stopped = True
+        self._arrived.set()
+
+    def nudge(self) -> None:
         self._arrived.set()
 
     def put(self, seen: Sighting) -> None:
@@ -50,10 +56,17 @@ class QueueWatcher:
                 pass
         self._waiting.append(seen)
         self._arrived.set()
+        if len(self._waiting) > MAX_WAITING:
+            self.overrun = True
+            self.stop()
 
     def _make_room(self) -> None:
-        if self._progress < MAX_PROGRESS:
+        """Pictures go first: they are large, and the next step says more."""
+        if self._progress < self._max_progress:
             return
-        places = (n for n, seen in enumerate(self._waiting) if isinstance(seen, StepSeen | PreviewSeen))
-        del self._waiting[next(places)]
-        self._progress -= 1
+        for kind in (PreviewSeen, StepSeen):
+            place = next((n for n, seen in enumerate(self._waiting) if isinstance(seen, kind)), None)
+            if place is not None:
+                del self._waiting[place]
+                self._progress -= 1
+                return

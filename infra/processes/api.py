@@ -38,6 +38,7 @@ from services.auditing import Shown
 from services.ended import EndedSessions
 
 BODY_SLACK_BYTES = 1024 * 1024  # one graph of the largest size and its form fit into a request, two do not
+WISH_BYTES = 16 * 1024  # what is said over a WebSocket is short
 GRACE_S = 3  # for requests under way when the process is told to stop
 
 NO_OBJECT = Digest("0" * 64)  # looked up to see whether the store answers
@@ -95,6 +96,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             audit=audit,
             work=work,
             told=PostgresPublicLog(public),
+            own=tail,
             integration=integration(settings, secrets),
             now=now,
             new_id=new_id,
@@ -113,6 +115,7 @@ def server(app: Any, settings: Settings) -> uvicorn.Server:
             port=settings.port,
             http=PatientProtocol,
             ws="websockets-sansio",
+            ws_max_size=WISH_BYTES,
             lifespan="off",
             access_log=False,
             log_config=None,

@@ -17,6 +17,7 @@ class StepSeen(Struct, frozen=True):
 class PreviewSeen(Struct, frozen=True):
     image: bytes
     media_type: str
+    run: RunId | None = None
 
 
 class FactSeen(Struct, frozen=True):
@@ -43,6 +44,27 @@ class Watcher(Protocol):
     def stopped(self) -> bool: ...
 
 
+class Gathering(Watcher, Protocol):
+    """What happens to several runs of one account, in one line: facts in the order of the log."""
+
+    def nudge(self) -> None:
+        """Let whoever waits for the next thing look around: `next` gives None."""
+
+    @property
+    def overrun(self) -> bool:
+        """So many facts wait that whoever reads is given up: they may come again from where they were."""
+
+    async def add(self, run: RunId) -> None:
+        """From now on this one is seen."""
+
+    async def drop(self, run: RunId) -> None: ...
+
+    async def add_all(self) -> None:
+        """From now on every run of the account is seen, also those to come."""
+
+    async def drop_all(self) -> None: ...
+
+
 class Live(Protocol):
     """What happens to a run, as it happens."""
 
@@ -51,6 +73,9 @@ class Live(Protocol):
 
         What happens from its beginning on is seen: read the run itself, and its last progress, inside.
         """
+
+    def gather(self, account: AccountId) -> AbstractAsyncContextManager[Gathering]:
+        """Nothing is seen before something is added. Whose a run is was decided before."""
 
     async def last_progress(self, account: AccountId, run: RunId) -> Progress | None:
         """Of the last hour, where it is still known."""

@@ -1,6 +1,6 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import msgspec
 import pytest
@@ -10,7 +10,7 @@ from adapters.nats.connection import Connection
 from adapters.nats.events import NatsEventStream
 from adapters.nats.executor_link import CLAIM_HEADER, MAX_PREVIEW_BYTES, NatsDispatchLink
 from adapters.nats.live import NatsLive
-from adapters.nats.watcher import MAX_PROGRESS, QueueWatcher
+from adapters.nats.watcher import MAX_PROGRESS, MAX_WAITING, QueueWatcher
 from domain.event import Recorded
 from domain.ids import AccountId, Actor, Digest, Position, RunId
 from domain.run import RunStarted
@@ -39,6 +39,22 @@ async def link(open_executor: Open) -> NatsDispatchLink:
     return NatsDispatchLink(await open_executor("gpu-1"), "gpu-1")
 
 
+def fact(position: int) -> FactSeen:
+    return FactSeen(
+        Recorded(
+            position=Position(position),
+            stream=RUN,
+            version=1,
+            at=START,
+            owner=ANN,
+            actor=Actor("tests"),
+            correlation=UUID(int=position),
+            causation=None,
+            event=RunStarted(epoch=1, backend="big"),
+        )
+    )
+
+
 async def heard(watcher: Watcher) -> Sighting:
     seen = await watcher.next(5)
     assert seen is not None
@@ -60,7 +76,7 @@ async def test_a_watcher_sees_the_progress_and_the_facts_of_its_run(
         assert await heard(watcher) == StepSeen(step(10))
         await link.preview(ANN, RUN, b"x" * (MAX_PREVIEW_BYTES + 1), "image/png")
         await link.preview(ANN, RUN, b"picture", "image/png")
-        assert await heard(watcher) == PreviewSeen(b"picture", "image/png")
+        assert await heard(watcher) == PreviewSeen(b"picture", "image/png", RUN)
         await events.publish(log.stored)
         fact = await heard(watcher)
         assert isinstance(fact, FactSeen)
@@ -115,25 +131,13 @@ async def test_after_an_outage_watchers_are_warned_and_progress_is_kept_again(
 
 async def test_a_slow_watcher_loses_its_oldest_progress_but_no_fact() -> None:
     watcher = QueueWatcher()
-    fact = FactSeen(
-        Recorded(
-            position=Position(7),
-            stream=RUN,
-            version=1,
-            at=START,
-            owner=ANN,
-            actor=Actor("tests"),
-            correlation=uuid4(),
-            causation=None,
-            event=RunStarted(epoch=1, backend="big"),
-        )
-    )
-    watcher.put(fact)
+    told = fact(7)
+    watcher.put(told)
     for percent in range(MAX_PROGRESS + 10):
         watcher.put(StepSeen(step(percent)))
-    watcher.put(fact)  # said again
+    watcher.put(told)  # said again
     seen = [await watcher.next(0.01) for _ in range(MAX_PROGRESS + 2)]
-    assert seen[0] == fact
+    assert seen[0] == told
     assert seen[1:-1] == [StepSeen(step(percent)) for percent in range(10, MAX_PROGRESS + 10)]
     assert seen[-1] is None
 
@@ -209,8 +213,50 @@ async def test_an_executor_is_believed_about_runs_that_it_has_claimed_only(
         await executor.publish(f"progress.{ANN}.{RUN}.step", other_attempt, headers={CLAIM_HEADER: token})
         await say(token, step(10))
         assert await heard(watcher) == StepSeen(step(10))
-        assert await heard(watcher) == PreviewSeen(b"picture", "image/jpeg")
+        assert await heard(watcher) == PreviewSeen(b"picture", "image/jpeg", RUN)
         assert await live.last_progress(ANN, RUN) == step(10)
         await say(None, step(99))
         assert await watcher.next(0.2) is None
         assert await live.last_progress(ANN, RUN) is None
+
+
+async def test_who_reads_too_slowly_loses_pictures_then_steps_and_never_facts() -> None:
+    watcher = QueueWatcher(4)
+    for number in range(3):
+        watcher.put(StepSeen(step(number)))
+        watcher.put(PreviewSeen(b"%d" % number, "image/png"))
+    watcher.put(fact(1))
+    for number in range(3, 6):
+        watcher.put(StepSeen(step(number)))
+    left = [await heard(watcher) for _ in range(5)]
+    assert left == [StepSeen(step(2)), fact(1), *(StepSeen(step(number)) for number in range(3, 6))]
+
+
+async def test_who_does_not_read_at_all_is_given_up() -> None:
+    watcher = QueueWatcher()
+    for position in range(1, MAX_WAITING + 1):
+        watcher.put(fact(position))
+    assert not watcher.overrun
+    watcher.put(fact(MAX_WAITING + 1))
+    assert watcher.overrun
+    assert await watcher.next(1) is None
+
+
+async def test_several_runs_of_an_account_come_in_one_line(live: NatsLive, link: NatsDispatchLink) -> None:
+    async with live.gather(ANN) as gathering:
+        await gathering.add(RUN)
+        await live.last_progress(ANN, RUN)
+        await link.progress(ANN, step(1))
+        assert await heard(gathering) == StepSeen(step(1))
+        await link.progress(ANN, step(2, OTHER))
+        await link.progress(ANN, step(3))
+        assert await heard(gathering) == StepSeen(step(3))
+        await gathering.add_all()
+        await gathering.drop(RUN)
+        await live.last_progress(ANN, RUN)
+        await link.progress(BOB, step(3, OTHER))
+        await link.progress(ANN, step(4, OTHER))
+        assert await heard(gathering) == StepSeen(step(4, OTHER))
+        await gathering.drop_all()
+        gathering.nudge()
+        assert await gathering.next(5) is None

@@ -1,0 +1,230 @@
+"""Many runs over one WebSocket: facts and progress, for their owner, for as long as the session lasts."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosedError
+
+from services.ports.messages import Started
+from tests.http.executor import ByHand, by_hand
+from tests.http.person import PARAMETERS, Person
+from tests.http.whole import Whole, another_api
+
+PATIENCE_S = 20.0
+
+
+@pytest.fixture
+async def hand(served: Whole) -> AsyncIterator[ByHand]:
+    async with by_hand(served) as executor:
+        yield executor
+
+
+class Line:
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+
+    async def say(self, **wish: Any) -> None:
+        await self.socket.send(json.dumps(wish))
+
+    async def hear(self, kind: str = "") -> dict[str, Any]:
+        """The next thing that is told, of that kind."""
+        while True:
+            told: dict[str, Any] = json.loads(await self.socket.recv())
+            if not kind or told["type"] == kind:
+                return told
+
+    async def closed(self) -> int:
+        with suppress(ConnectionClosedError):
+            async for _ in self.socket:
+                pass
+        assert self.socket.close_code is not None
+        return self.socket.close_code
+
+
+@asynccontextmanager
+async def line(whole: Whole, person: Person | None = None) -> AsyncIterator[Line]:
+    headers = {"Authorization": person.http.headers["Authorization"]} if person else {}
+    url = whole.url.replace("http:", "ws:") + "/api/v1/live"
+    async with (
+        asyncio.timeout(PATIENCE_S),
+        connect(url, additional_headers=headers, proxy=None) as socket,
+    ):
+        opened = Line(socket)
+        if person:
+            assert (await opened.hear())["type"] == "ready"
+        yield opened
+
+
+async def generated(person: Person) -> str:
+    return str((await person.post("/generate", PARAMETERS))["id"])
+
+
+async def test_a_run_is_watched_to_its_end(served: Whole, ann: Person, hand: ByHand) -> None:
+    run = await generated(ann)
+    async with line(served, ann) as watching:
+        await watching.say(op="subscribe", run=run)
+        assert await watching.hear() == {"type": "subscribed", "run": run}
+        first = await watching.hear()
+        assert (first["topic"], first["status"]) == ("run.submitted.v1", "queued")
+        claimed = await hand.claim(run)
+        assert (await watching.hear("state"))["topic"] == "run.claimed.v1"
+        await hand.report(claimed, Started())
+        assert (await watching.hear("state"))["status"] == "running"
+        await hand.step(claimed, 40)
+        assert (await watching.hear("progress"))["percent"] == 40
+        await hand.link.preview(claimed.owner, claimed.run, b"picture", "image/jpeg")
+        seen = await watching.hear("preview")
+        assert (seen["run"], seen["media_type"]) == (run, "image/jpeg")
+        await hand.succeed(claimed)
+        last = await watching.hear("state")
+        assert (last["status"], last["run"]) == ("succeeded", run)
+
+
+async def test_who_comes_late_is_told_the_last_state_and_progress(
+    served: Whole, ann: Person, hand: ByHand
+) -> None:
+    run = await generated(ann)
+    claimed = await hand.claim(run)
+    await hand.start(claimed)
+    await hand.step(claimed, 60)
+    async with line(served, ann) as watching:
+        await watching.say(op="subscribe", run=run)
+        assert (await watching.hear("state"))["status"] == "running"
+        while (told := await watching.hear())["type"] != "progress":
+            assert told["type"] != "state"
+        assert told["percent"] == 60
+    await hand.fail(claimed)
+
+
+async def test_who_comes_back_is_told_what_happened_since(served: Whole, ann: Person, hand: ByHand) -> None:
+    run = await generated(ann)
+    async with line(served, ann) as watching:
+        await watching.say(op="subscribe", run=run)
+        position = (await watching.hear("state"))["position"]
+    claimed = await hand.claim(run)
+    await hand.start(claimed)
+    await hand.succeed(claimed)
+    expected = ["run.claimed.v1", "run.started.v1", "run.succeeded.v1"]
+    for wish in ({"run": run}, {"all": True}):
+        async with line(served, ann) as watching:
+            await watching.say(op="subscribe", after=position, **wish)
+            assert [(await watching.hear("state"))["topic"] for _ in expected] == expected
+
+
+async def test_all_of_ones_own_runs_are_watched_and_nobody_elses(
+    served: Whole, ann: Person, bob: Person, hand: ByHand
+) -> None:
+    before = await generated(ann)
+    await ann.get("/runs")  # the view knows of it
+    async with line(served, ann) as watching:
+        await watching.say(op="subscribe", all=True)
+        assert (await watching.hear("state"))["run"] == before
+        theirs = await generated(bob)
+        mine = await generated(ann)
+        assert (await watching.hear("state"))["run"] == mine
+        await bob.post(f"/runs/{theirs}/cancel")
+        await ann.post(f"/runs/{before}/cancel")
+        last = await watching.hear("state")
+        assert (last["run"], last["status"]) == (before, "cancelled")
+        claimed = await hand.claim(mine)
+        await hand.step(claimed, 10)
+        assert (await watching.hear("progress"))["run"] == mine
+        await watching.say(op="unsubscribe", all=True)
+        await watching.say(op="subscribe", run=str(uuid4()))
+        await watching.hear("problem")
+        await hand.fail(claimed)
+        await watching.say(op="subscribe", run=str(uuid4()))
+        assert (await watching.hear())["type"] == "problem"
+
+
+async def test_a_stranger_is_told_the_same_of_others_runs_as_of_none(
+    served: Whole, ann: Person, bob: Person
+) -> None:
+    run = await generated(ann)
+    async with line(served, bob) as watching:
+        told = []
+        for id in (run, str(uuid4()), await ann.workflow()):
+            await watching.say(op="subscribe", run=id)
+            problem = await watching.hear()
+            assert problem.pop("run") == id
+            told.append(problem)
+        assert told == [{"type": "problem", "detail": "There is no such run."}] * 3
+        await ann.post(f"/runs/{run}/cancel")
+        await watching.say(op="surprise")
+        assert (await watching.hear())["type"] == "problem"
+
+
+async def test_a_browser_logs_in_by_its_first_words(served: Whole, ann: Person) -> None:
+    async with line(served) as watching:
+        await watching.say(op="login", token=ann.http.headers["Authorization"].split()[1])
+        assert (await watching.hear())["account"] == ann.id
+    key = (await ann.post("/api-keys", {"name": "bot", "scopes": ["read"]}))["key"]
+    async with line(served) as watching:
+        await watching.say(op="login", token=key)
+        assert (await watching.hear())["account"] == ann.id
+
+
+@pytest.mark.parametrize(
+    "first",
+    [
+        '{"op": "login", "token": "x"}',
+        '{"op": "login"}',
+        '{"op": "subscribe", "all": true}',
+        "",
+        "[[[",
+        b"\x00",
+    ],
+)
+async def test_without_a_login_the_line_is_closed(served: Whole, first: str | bytes) -> None:
+    async with line(served) as watching:
+        await watching.socket.send(first)
+        assert await watching.closed() == 4401
+
+
+async def test_the_line_ends_with_the_session(served: Whole, ann: Person) -> None:
+    async with line(served, ann) as watching:
+        await watching.say(op="subscribe", all=True)
+        await watching.hear("subscribed")
+        await ann.post("/auth/logout")
+        assert await watching.closed() == 4401
+
+
+async def test_nonsense_is_answered_until_there_is_too_much_of_it(served: Whole, ann: Person) -> None:
+    async with line(served, ann) as watching:
+        for words in (
+            "{",
+            "null",
+            "7",
+            '{"op": 1}',
+            '{"op": "subscribe"}',
+            '{"op": "subscribe", "run": "x"}',
+        ):
+            await watching.socket.send(words)
+            assert (await watching.hear())["type"] == "problem"
+        await watching.socket.send(b"\xff\x00")
+        assert (await watching.hear())["type"] == "problem"
+        for _ in range(20):
+            await watching.say(op="dance")
+        assert await watching.closed() == 4400
+
+
+async def test_long_speeches_are_not_listened_to(served: Whole, ann: Person) -> None:
+    async with line(served, ann) as watching:
+        await watching.socket.send("x" * 100_000)
+        assert await watching.closed() == 1009
+
+
+async def test_another_api_tells_the_same(served: Whole, ann: Person, hand: ByHand) -> None:
+    run = await generated(ann)
+    with another_api(served) as second:
+        async with line(second, ann) as watching:
+            await watching.say(op="subscribe", run=run)
+            await watching.hear("state")
+            await ann.post(f"/runs/{run}/cancel")
+            assert (await watching.hear("state"))["status"] == "cancelled"
