@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from commands.gate import admit
 from commands.inputs import owned_still
+from commands.lora_references import with_loras
 from commands.needs import Command, Needs
 from commands.runs import Submitted
 from commands.sources import of_graph, of_parameters
@@ -18,7 +19,7 @@ from domain.refusals import FieldError, Invalid, NotFound
 from domain.run import RUN, RunSubmitted, source_of
 from domain.source import GraphSource, ParametersSource, WorkflowSource
 from domain.workflow import Content
-from workflows.graph import read_graph
+from workflows.graph import names_loras, read_graph
 from workflows.parameters import RANDOM, Parameters, changed, check
 from workflows.seeds import with_seed
 
@@ -78,6 +79,10 @@ async def rerun(command: Rerun, context: Context, needs: Needs) -> Submitted:
             again = prepared.submitted(needs, by=command.by, priority=priority, rerun_of=command.run)
         case ParametersSource() | GraphSource() | WorkflowSource():
             await owned_still(before.inputs, command.by, needs)
+            if names_loras(before.requirements):
+                await with_loras(
+                    before.graph, command.by, needs
+                )  # they may be gone, or not be shared any more
             if command.changes:
                 raise Invalid(NO_PARAMETERS, FieldError("parameters", "There are none to change."))
             again = replace(

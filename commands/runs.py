@@ -3,15 +3,18 @@
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commands.gate import admit
 from commands.inputs import with_inputs
+from commands.lora_references import with_loras
 from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context, Source
 from domain import run, workflow
 from domain.ids import AccountId, Digest, Position, RunId, WorkflowId
 from domain.run import RUN, Failure, NodeTime, Output, Run, RunEvent, RunSubmitted
 from domain.workflow import WORKFLOW, Content, Requirements, Workflow
+from workflows.graph import names_loras
 from workflows.inputs import LOADERS
 
 
@@ -56,28 +59,29 @@ class Submitted(Struct, frozen=True):
 async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Submitted:
     """Queue a run of one's own or a published workflow. Raises NotFound, Invalid, KeyReused."""
 
-    ready: dict[Digest, tuple[Content, tuple[Digest, ...]]] = {}
+    ready: dict[Digest, _Files] = {}
 
     admitted: set[Digest] = set()
 
     def decide(state: Run, source: Workflow) -> list[RunEvent]:
         number, version = workflow.runnable(source, by=command.by, number=command.version)
-        graph, inputs = version.graph, tuple[Digest, ...]()
-        if LOADERS.keys() & set(version.requirements.node_classes):
-            if graph.digest not in ready:
-                raise _InputsNeeded(graph)
-            graph, inputs = ready[graph.digest]
-        if graph.digest not in admitted:
-            raise _NotAdmitted(graph, version.requirements)
+        files = _Files(version.graph, version.requirements)
+        loads = LOADERS.keys() & set(version.requirements.node_classes)
+        if loads or names_loras(version.requirements):
+            if version.graph.digest not in ready:
+                raise _FilesNeeded(version.graph, version.requirements)
+            files = ready[version.graph.digest]
+        if files.graph.digest not in admitted:
+            raise _NotAdmitted(files.graph, files.requirements)
         submitted = RunSubmitted(
             owner=command.by,
             workflow=command.workflow,
             workflow_version=number,
-            graph=graph,
-            requirements=version.requirements,
+            graph=files.graph,
+            requirements=files.requirements,
             priority=command.priority,
             timeout_s=needs.limits.run_timeout_s,
-            inputs=inputs,
+            inputs=files.inputs,
         )
         return run.submit(state, submitted=submitted)
 
@@ -87,8 +91,8 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
         try:
             accepted = await needs.streams.transact(context, change)
             break
-        except _InputsNeeded as needed:  # few graphs load pictures: the others are not looked into
-            ready[needed.graph.digest] = await with_inputs(needed.graph, command.by, needs)
+        except _FilesNeeded as needed:  # few graphs have files of one's own: the others are not looked into
+            ready[needed.graph.digest] = await _files(needed, command.by, needs)
         except _NotAdmitted as asked:
             await admit(asked.graph, asked.requirements, command.by, needs)
             admitted.add(asked.graph.digest)
@@ -99,12 +103,31 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
     return Submitted(id, accepted.position)
 
 
-class _InputsNeeded(Exception):
-    """Which pictures the graph loads has to be known before it can be submitted."""
+class _Files(Struct, frozen=True):
+    """A graph with an account's own pictures and LoRAs in it."""
 
-    def __init__(self, graph: Content) -> None:
+    graph: Content
+    requirements: Requirements
+    inputs: tuple[Digest, ...] = ()
+
+
+class _FilesNeeded(Exception):
+    """Which files of one's own the graph loads has to be known before it can be submitted."""
+
+    def __init__(self, graph: Content, requirements: Requirements) -> None:
         super().__init__(graph.digest)
         self.graph = graph
+        self.requirements = requirements
+
+
+async def _files(needed: _FilesNeeded, by: AccountId, needs: Needs) -> _Files:
+    """Raises Invalid."""
+    graph, inputs = await with_inputs(needed.graph, by, needs)
+    models: tuple[str, ...] | None = None
+    if names_loras(needed.requirements):
+        graph, models = await with_loras(graph, by, needs)
+    requirements = needed.requirements
+    return _Files(graph, requirements if models is None else replace(requirements, models=models), inputs)
 
 
 class _NotAdmitted(Exception):

@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from commands import lora_references
 from commands.inputs import UNKNOWN, resolve
 from commands.needs import Needs
 from commands.ports import ObjectTooLarge
@@ -57,7 +58,8 @@ async def of_graph(graph: Any, by: AccountId, needs: Needs) -> Prepared:
     read = read_graph(graph)
     _fits(read, needs)
     with_inputs, inputs = await resolve(graph, by, needs)
-    read = read_graph(with_inputs) if inputs else read
+    with_loras = await lora_references.resolve(with_inputs, by, needs)
+    read = read_graph(with_loras or with_inputs) if inputs or with_loras else read
     stored = Content(await needs.contents.put(read.body), len(read.body))
     return Prepared(graph=stored, requirements=read.requirements, source=GraphSource(), inputs=inputs)
 
@@ -65,7 +67,7 @@ async def of_graph(graph: Any, by: AccountId, needs: Needs) -> Prepared:
 async def of_parameters(wanted: Sequence[Parameters], by: AccountId, needs: Needs) -> list[Prepared]:
     """One for each, in order; seeds are drawn where they have to be. Raises Invalid, ObjectTooLarge."""
     drawn = [seeded(each, needs.new_seed()) for each in wanted]
-    built = [await _with_inputs(each, by, needs) for each in drawn]
+    built = [await _with_files(each, by, needs) for each in drawn]
     graphs = [read_graph(graph) for graph, _ in built]
     for graph in graphs:
         _fits(graph, needs)
@@ -83,6 +85,14 @@ async def of_parameters(wanted: Sequence[Parameters], by: AccountId, needs: Need
             drawn, built, graphs, values, digests[: len(graphs)], digests[len(graphs) :], strict=True
         )
     ]
+
+
+async def _with_files(
+    parameters: Parameters, by: AccountId, needs: Needs
+) -> tuple[dict[str, Any], tuple[Digest, ...]]:
+    """With the account's own pictures and LoRAs in it. Raises Invalid."""
+    graph, inputs = await _with_inputs(parameters, by, needs)
+    return await lora_references.resolve(graph, by, needs) or graph, inputs
 
 
 async def _with_inputs(

@@ -13,7 +13,9 @@ from msgspec import Struct
 
 from domain.gate import GateRules
 from domain.ids import AccountId
+from domain.lora import read_path
 from workflows.graph import Graph, Node, is_link
+from workflows.loras import references
 
 OWN_MODULES = ("nodes", "comfy_extras", "sandbox")
 """Where ComfyUI's own nodes come from. Not its API nodes: they send what they get to others, for money."""
@@ -89,10 +91,13 @@ def _refusals(
     known = let_through(name, modules[name], rules) if name in modules else name in rules.allowed
     if name in rules.denied or not (known or (name not in modules and name not in RISKY)):
         yield Refusal(id, name, f"The node {name} is not let through here. An administrator may allow it.")
+    loras = {each.name for each in references({id: {"inputs": node.inputs}})}
     for key, value in node.inputs.items():
         if is_link(value):
             continue
         for text in _texts(value):
+            if text in loras and read_path(text) is not None:
+                continue  # found on a shelf, its owner's or one that shares it: commands/lora_references.py
             if (fault := _fault(key, text, owner)) is not None:
                 yield Refusal(id, name, fault, key)
                 break

@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from domain.refusals import FieldError, Invalid
 from domain.workflow import Requirements
+from workflows import loras
 
 Graph: TypeAlias = dict[str, "Node"]
 
@@ -21,7 +22,8 @@ MAX_ERRORS = 20
 MAX_DEPTH = 64
 MAX_CLASS_NAME = 200
 REQUIREMENTS_BYTES = 20 * 1024  # of classes, and as many of models: keeps the event under 64 KiB
-MAX_MODEL_NAME = 120
+MAX_MODEL_NAME = 200  # those of uploaded LoRAs have up to 170
+LORAS = "loras/"
 MODEL_INPUTS = {
     "ckpt_name": "checkpoints",
     "lora_name": "loras",
@@ -92,18 +94,32 @@ def requirements(nodes: Graph) -> Requirements:
         for name, value in node.inputs.items()
         if name in MODEL_INPUTS and isinstance(value, str) and value
     }
+    models |= {f"{LORAS}{each.name[:MAX_MODEL_NAME]}" for each in _loras(nodes)}
     return Requirements(_named(classes), _named(models))
 
 
+def names_loras(requirements: Requirements) -> bool:
+    """Whether a graph may name LoRAs, or lead into an account's folder."""
+    return any(model.startswith(LORAS) for model in requirements.models)
+
+
+def _loras(nodes: Graph) -> Iterator[loras.Reference]:
+    """What is named by whatever loader, and what leads into an account's folder in another way."""
+    graph = {id: {"inputs": node.inputs} for id, node in nodes.items()}
+    yield from loras.references(graph)
+    for id, name in loras.strangers(graph):
+        yield loras.Reference(id, name, "user-")
+
+
 def _named(names: set[str]) -> tuple[str, ...]:
-    """In order, as many as an event has room for."""
+    """In order, as many as an event has room for; LoRAs before all others, as they decide what is looked into."""
     room, kept = REQUIREMENTS_BYTES, []
-    for name in sorted(names):
+    for name in sorted(names, key=lambda name: (not name.startswith(LORAS), name)):
         room -= len(msgspec.json.encode(name)) + 1
         if room < 0:
             break
         kept.append(name)
-    return tuple(kept)
+    return tuple(sorted(kept))
 
 
 def _fits(number: float) -> bool:

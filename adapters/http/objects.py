@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import msgspec
 from litestar import Request, Response, Router, get, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath
@@ -14,6 +15,7 @@ from domain.event import Recorded
 from domain.ids import Digest, RunId
 from domain.refusals import NotAuthenticated, NotFound
 from domain.run import RunSubmitted
+from workflows.loras import paths
 
 HEX = set("0123456789abcdef")
 
@@ -22,7 +24,7 @@ HEX = set("0123456789abcdef")
 async def fetch(
     digest: FromPath[str], request: Request[Any, Any, Any], parts: NamedDependency[Parts]
 ) -> Response[Any]:
-    """The graph of the claimed run, or an input that it loads. Any other digest is 404."""
+    """The graph of the claimed run, an input that it loads, or a LoRA that it names. Any other digest is 404."""
     claim = _claim(request, parts)
     answer: Response[Any] | None = None
     if digest == claim.graph:
@@ -30,6 +32,10 @@ async def fetch(
         answer = None if body is None else Response(body, media_type="application/json")
     elif digest in await _inputs(RunId(claim.run), parts) and await parts.objects.size(Digest(digest)):
         answer = Stream(parts.objects.read(Digest(digest)), media_type="image/png")
+    elif (size := await _lora(Digest(digest), claim, parts)) is not None:
+        pieces = parts.objects.read(Digest(digest))
+        headers = {"Content-Length": str(size)}
+        answer = Stream(pieces, media_type="application/octet-stream", headers=headers)
     if answer is None:
         raise NotFound("There is no such object for this claim.")
     return answer
@@ -62,6 +68,15 @@ async def _inputs(run: RunId, parts: Parts) -> tuple[Digest, ...]:
             return inputs
         case _:
             return ()
+
+
+async def _lora(digest: Digest, claim: Any, parts: Parts) -> int | None:
+    """The size of a LoRA that the claimed run's graph names: it was resolved when the run was submitted."""
+    body = await parts.commands.needs.contents.get(claim.graph)
+    graph = msgspec.json.decode(body or b"{}", type=dict[str, Any])
+    if digest not in {path.digest for path in paths(graph)}:
+        return None
+    return await parts.objects.size(digest)
 
 
 def _claim(request: Request[Any, Any, Any], parts: Parts) -> Any:

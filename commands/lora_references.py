@@ -1,0 +1,107 @@
+"""The LoRAs that a graph names, found on the shelves of who wants it executed; and why one would not work.
+
+A plain name is looked for on one's own shelf. What is not there is the backend's own business: it may have a file of
+that name. `user-<uuid>/<file>` names one LoRA of one account, one's own or one that is shared.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from commands.needs import Needs
+from domain.ids import AccountId, shelf_id
+from domain.lora import SHELF, Lora, Shelf, graph_path, may_use, read_path
+from domain.refusals import FieldError, Invalid
+from domain.workflow import Content
+from workflows.families import TITLES, of_model_name
+from workflows.graph import read_graph
+from workflows.loras import OTHERS, Reference, checkpoint_of, references, resolved, strangers
+
+MAX_LORAS = 64  # of one run
+NOT_POSSIBLE = "A LoRA that the graph names cannot be used."
+UNKNOWN = "There is no such LoRA on your shelf, nor is one shared with you."
+NOT_A_LOADER = "This leads into an account's folder. Only LoRA loaders may name what is there."
+
+
+class Found(Struct, frozen=True):
+    """What a name in a graph stands for: a LoRA of somebody's (`lora`), something of the backend's own, or nothing."""
+
+    name: str
+    owner: AccountId | None = None
+    lora: Lora | None = None
+    reason: str = ""
+
+
+class Shelves:
+    """The shelves that one request looks at, each once."""
+
+    def __init__(self, by: AccountId, needs: Needs) -> None:
+        self._by = by
+        self._needs = needs
+        self._shelves: dict[AccountId, Shelf] = {}
+
+    async def find(self, name: str) -> Found:
+        path = read_path(name)
+        if path is not None:
+            shelf = await self._shelf(path.owner)
+            lora = next((each for each in shelf.loras if each.file == path.file), None)
+            if lora is not None and may_use(shelf, lora, by=self._by):
+                return Found(name, path.owner, lora)
+        elif not OTHERS.search(name):
+            lora = (await self._shelf(self._by)).named(name)
+            return Found(name, self._by if lora else None, lora)
+        return Found(name, reason=UNKNOWN)
+
+    async def _shelf(self, owner: AccountId) -> Shelf:
+        if owner not in self._shelves:
+            self._shelves[owner], _ = await self._needs.streams.load(SHELF, shelf_id(owner))
+        return self._shelves[owner]
+
+
+async def resolve(graph: Mapping[str, Any], by: AccountId, needs: Needs) -> dict[str, Any] | None:
+    """The graph with LoRAs by their paths. None: it names none of anybody's. Raises Invalid, naming node and input."""
+    errors = [FieldError(f"graph.{node}.inputs.{input}", NOT_A_LOADER) for node, input in strangers(graph)]
+    named = references(graph)
+    if len({each.name for each in named}) > MAX_LORAS:
+        raise Invalid(NOT_POSSIBLE, FieldError("graph", f"A run may have {MAX_LORAS} LoRAs at most."))
+    shelves, names = Shelves(by, needs), dict[str, str]()
+    for each in named:
+        found = await shelves.find(each.name)
+        reason = found.reason or unfit(found, checkpoint_of(graph, each.node))
+        if reason:
+            errors.append(FieldError(_path(each), reason))
+        elif found.lora is not None and found.owner is not None:
+            names[each.name] = graph_path(found.owner, found.lora.file)
+    if errors:
+        raise Invalid(NOT_POSSIBLE, *errors[:20])
+    return resolved(graph, names) if names else None
+
+
+async def with_loras(graph: Content, by: AccountId, needs: Needs) -> tuple[Content, tuple[str, ...] | None]:
+    """A stored graph as it is to be executed, and which models it needs if that has changed. Raises Invalid."""
+    body = await needs.contents.get(graph.digest)
+    if body is None:
+        raise LookupError(f"The graph {graph.digest} is not among the contents.")
+    found = await resolve(msgspec.json.decode(body), by, needs)
+    if found is None:
+        return graph, None
+    read = read_graph(found)
+    return Content(await needs.contents.put(read.body), len(read.body)), read.requirements.models
+
+
+def unfit(found: Found, checkpoint: str | None) -> str:
+    """Why a LoRA would change nothing, where both tell what they are; else empty."""
+    made_for = found.lora.summary.base_model if found.lora is not None else ""
+    family = of_model_name(checkpoint or "")
+    if not made_for or not family or made_for == family:
+        return ""
+    return (
+        f"The LoRA is made for {TITLES.get(made_for, made_for)}, but {(checkpoint or '')[:100]!r} "
+        f"is {TITLES[family]}: it would change nothing."
+    )
+
+
+def _path(reference: Reference) -> str:
+    return f"graph.{reference.node}.inputs.{reference.input}"
