@@ -78,6 +78,11 @@ class Settings(Struct, frozen=True, kw_only=True):
     executor: Name = "local"
     """The name of this machine's executor."""
 
+    models_dir: Path | None = None
+    """The models folder of that ComfyUI, where its executor sees it; unset: it takes no LoRAs of accounts."""
+    lora_cache_bytes: Bytes = 50 * 1024 * MIB
+    """How many bytes of accounts' LoRAs are kept in that folder."""
+
     host: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     """The address the API listens on."""
     port: Annotated[int, Meta(ge=0, le=65_535)] = 8400

@@ -172,8 +172,9 @@ def our_programs(settings: Settings) -> Sequence[Child]:
     children = [_program("api", settings, is_ready=lambda _pid: _answers(host, port, "/health/ready"))]
     children += [_program(name, settings) for name in ("dispatch", "project", "relay")]
     children.append(replace(_program("errands", settings), can_wait=True))
-    backend = settings.comfyui_url
+    backend, models = settings.comfyui_url, settings.models_dir
     if backend is None:
+        models = settings.data / "sandbox" / "models"
         sandbox_port = free_port()
         backend = f"http://127.0.0.1:{sandbox_port}"
         children.append(
@@ -192,6 +193,8 @@ def our_programs(settings: Settings) -> Sequence[Child]:
         comfyui_url=backend,
         backend=settings.backend,
         executor=settings.executor,
+        models_dir=models,
+        lora_cache_bytes=settings.lora_cache_bytes,
         lease_s=settings.lease_s,
         beat_s=settings.beat_s,
         drain_s=settings.drain_s,

@@ -5,11 +5,12 @@ Needs NATS and the API's object routes, never Postgres.
 
 import asyncio
 import signal
-from contextlib import closing
+from contextlib import ExitStack, closing
 
 from adapters.comfyui.backend import ComfyUIBackend
 from adapters.comfyui.client import Address
 from adapters.imaging.thumbnails import PillowImaging
+from adapters.models.folder import DiskModels
 from adapters.nats.executor_link import NatsDispatchLink
 from adapters.objects.claim_objects import HttpClaimObjects
 from adapters.outbound.guard import Guard
@@ -45,9 +46,15 @@ async def run(settings: Settings) -> None:
         with (
             closing(DiskSpool(settings.data / "spool" / name)) as spool,
             closing(PillowImaging(max_pixels=settings.max_image_pixels)) as imaging,
+            ExitStack() as stack,
         ):
             link = NatsDispatchLink(connection, name)
             await link.listen()
+            folders = {}
+            if settings.models_dir is not None:
+                folders[backend_name(settings)] = stack.enter_context(
+                    closing(DiskModels(settings.models_dir))
+                )
             executor = Executor(
                 name=name,
                 backends=[
@@ -60,11 +67,13 @@ async def run(settings: Settings) -> None:
                 objects=HttpClaimObjects(api, transport),
                 imaging=imaging,
                 spool=spool,
+                folders=folders,
                 settings=ExecutorSettings(
                     beat_s=settings.beat_s,
                     drain_s=settings.drain_s,
                     slots=settings.slots,
                     file_limit_bytes=settings.max_object_bytes,
+                    lora_limit_bytes=settings.lora_cache_bytes,
                 ),
             )
             try:

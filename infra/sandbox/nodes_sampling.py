@@ -104,6 +104,11 @@ def _lora(call: Call, inputs: Values) -> Result:
     return Result((with_lora(inputs["model"]), with_lora(inputs["clip"])))
 
 
+def _lora_model_only(call: Call, inputs: Values) -> Result:
+    loaded = _lora(call, inputs | {"clip": inputs["model"], "strength_clip": 0})
+    return Result(loaded.values[:1])
+
+
 def _encode_text(call: Call, inputs: Values) -> Result:
     return Result((Conditioning(inputs["text"], inputs["clip"]),))
 
@@ -225,6 +230,18 @@ CLASSES = (
         },
         outputs=("MODEL", "CLIP"),
         title="Load LoRA",
+        category="loaders",
+    ),
+    NodeClass(
+        name="LoraLoaderModelOnly",
+        run=_lora_model_only,
+        required={
+            "model": Input("MODEL"),
+            "lora_name": _models("loras"),
+            "strength_model": STRENGTH,
+        },
+        outputs=("MODEL",),
+        title="LoraLoaderModelOnly",
         category="loaders",
     ),
     NodeClass(

@@ -5,7 +5,7 @@ It may be killed at any moment: its spool, the backends and dispatch's list of o
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from typing import Any
 
 from domain.ids import AttemptId
@@ -16,6 +16,7 @@ from services.execution.failures import UNKNOWN_BACKEND
 from services.execution.finishing import Finisher
 from services.execution.holding import Holding
 from services.execution.lane import Lane
+from services.execution.loras import LoraCache, LoraCaches
 from services.execution.needs import Needs
 from services.execution.outputs import Copier
 from services.execution.pauses import pauses
@@ -35,6 +36,7 @@ from services.ports.executing import (
     Submitting,
 )
 from services.ports.messages import Beat, HeldAttempt, Lost, OpenRequest
+from services.ports.model_files import ModelFolder
 
 logger = logging.getLogger(__name__)
 
@@ -53,13 +55,21 @@ class Executor:
         spool: Spool,
         settings: ExecutorSettings = ExecutorSettings(),
         connect: Connect | None = None,
+        folders: Mapping[str, ModelFolder] | None = None,
     ) -> None:
+        """`folders`: the models folders of those backends where we see them; the others take no LoRAs."""
         self._name = name
         self._connect = connect
         self._link = link
         self._spool = spool
         self._settings = settings
-        self._holding = Holding(spool)
+        self._loras = LoraCaches(
+            {
+                backend: LoraCache(folder, objects, settings, settings.lora_limit_bytes)
+                for backend, folder in (folders or {}).items()
+            }
+        )
+        self._holding = Holding(spool, self._loras.release)
         self._progress = ProgressPump(link, settings)
         reporter = Reporter(name, link, settings, self._refused)
         copier = Copier(objects, imaging, spool, settings)
@@ -74,6 +84,7 @@ class Executor:
             reporter=reporter,
             finisher=self._finisher,
             progress=self._progress,
+            loras=self._loras,
         )
         self._fleet = Fleet(
             self._needs,
@@ -137,6 +148,7 @@ class Executor:
             await self._learn_orders()
         await self._adopt_open()
         held = {attempt.id for attempt in self._holding.all()}
+        self._loras.keep(held)
         for attempt, entries in left.items():
             if attempt not in held:
                 self._clear_away(attempt, entries)

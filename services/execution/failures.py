@@ -41,6 +41,38 @@ def input_gone() -> Failure:
     )
 
 
+def no_loras_here(backend: str) -> Failure:
+    return Failure(
+        FailureKind.TRANSPORT,
+        f"The backend {backend} takes no LoRAs: its executor does not see its models folder.",
+        advice="The run is tried again, as another backend may take them. Set COMFYPLUS_MODELS_DIR for this executor.",
+    )
+
+
+def lora_gone(name: str) -> Failure:
+    return Failure(
+        FailureKind.TRANSPORT,
+        f"The LoRA {name} could not be fetched from the object store.",
+        advice="The run is tried again.",
+    )
+
+
+def no_room_for_lora(name: str) -> Failure:
+    return Failure(
+        FailureKind.TRANSPORT,
+        f"The backend's disk has no room for the LoRA {name}.",
+        advice="The run is tried again, perhaps elsewhere. Give COMFYPLUS_LORA_CACHE_BYTES or the disk more room.",
+    )
+
+
+def lora_not_written(name: str) -> Failure:
+    return Failure(
+        FailureKind.TRANSPORT,
+        f"The LoRA {name} could not be written into the backend's models folder.",
+        advice="The run is tried again, perhaps elsewhere. Look at the folder's rights and its disk.",
+    )
+
+
 def too_long(timeout_s: int, node: str | None, node_class: str | None) -> Failure:
     return Failure(
         FailureKind.TIMEOUT,

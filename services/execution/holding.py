@@ -1,6 +1,7 @@
 """The attempts that an executor holds, from the claim until dispatch and the backend are done with them."""
 
 from collections import OrderedDict
+from collections.abc import Callable
 
 from domain.ids import AttemptId
 from services.execution.attempt import Attempt
@@ -11,7 +12,10 @@ REMEMBERED = 1_000  # an answer about open attempts may be older than the end of
 
 
 class Holding:
-    def __init__(self, spool: Spool) -> None:
+    """`gone`: called when the backend neither runs nor queues an attempt any more."""
+
+    def __init__(self, spool: Spool, gone: Callable[[Attempt], None] = lambda _: None) -> None:
+        self._gone = gone
         self._spool = spool
         self._held: dict[HeldAttempt, Attempt] = {}
         self._done: OrderedDict[AttemptId, None] = OrderedDict()
@@ -43,6 +47,7 @@ class Holding:
     def gone_from_backend(self, attempt: Attempt) -> None:
         """The backend neither runs nor queues it."""
         attempt.gone_from_backend = True
+        self._gone(attempt)
         self._forget_if_done(attempt)
 
     def _forget_if_done(self, attempt: Attempt) -> None:

@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from services.execution.finishing import Finisher
 from services.execution.holding import Holding
+from services.execution.loras import LoraCaches
 from services.execution.progress import ProgressPump
 from services.execution.reporting import Reporter
 from services.execution.settings import ExecutorSettings
@@ -20,3 +21,4 @@ class Needs(Struct, frozen=True, kw_only=True):
     reporter: Reporter
     finisher: Finisher
     progress: ProgressPump
+    loras: LoraCaches

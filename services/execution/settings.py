@@ -34,5 +34,7 @@ class ExecutorSettings(Struct, frozen=True, kw_only=True):
     file_limit_bytes: int = 512 << 20
     drain_s: float = 5.0
     """What runs when the executor is told to stop gets so long to end. What does not is left for its next start."""
+    lora_limit_bytes: int = 50 << 30
+    """Of LoRAs in one backend's folder; those unused for longest make room."""
     farewell_s: float = 5.0
     """Then what is in hand gets so long to be reported."""

@@ -58,6 +58,8 @@ async def _submit(attempt: Attempt, link: BackendLink, health: Health, needs: Ne
         graph = await with_inputs(graph, attempt, link, health, needs)
     if graph is None or attempt.over:
         return
+    if not await needs.loras.bring(attempt, graph):
+        return
     assignment = attempt.assignment
     submitting = Submitting(
         run=assignment.run, epoch=assignment.epoch, backend=assignment.backend, line=link.line

@@ -1,6 +1,7 @@
 """What an executor needs of the world: its line to dispatch, the object store, pictures, a spool on disk."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from typing import Protocol, TypeAlias
 
 from msgspec import Struct
@@ -72,10 +73,18 @@ class TokenRefusedError(ObjectRefusedError):
     """The claim's token is not (any more) good for this: a beat's answer may bring a new one."""
 
 
+class Coming(Struct, frozen=True):
+    size_bytes: int
+    chunks: AsyncIterator[bytes]
+
+
 class ClaimObjects(Protocol):
     """Objects as an executor reaches them: with the token of its claim."""
 
     async def get(self, digest: Digest, token: str) -> bytes: ...
+
+    def download(self, digest: Digest, token: str) -> AbstractAsyncContextManager[Coming]:
+        """An object that may be larger than memory. What it raises, its chunks may raise as well."""
 
     async def put(self, digest: Digest, body: bytes, media_type: str, token: str) -> None:
         """Storing the same bytes twice is not an error."""

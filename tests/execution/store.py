@@ -12,6 +12,10 @@ class ObjectServer:
         self.objects: dict[str, bytes] = {}
         self.media_types: dict[str, str] = {}
         self.puts: Counter[str] = Counter()
+        self.gets: Counter[str] = Counter()
+        self.hold = asyncio.Event()
+        """While it is not set, an object is sent but for its last byte."""
+        self.hold.set()
         self.tokens = {"first"}
         self.away = False
         self.url = ""
@@ -31,9 +35,10 @@ class ObjectServer:
                     return
                 method, target, _ = first.split(" ")
                 status, answer = self._answer(method, target, headers, body)
-                writer.write(
-                    f"HTTP/1.1 {status} X\r\nContent-Length: {len(answer)}\r\n\r\n".encode() + answer
-                )
+                writer.write(f"HTTP/1.1 {status} X\r\nContent-Length: {len(answer)}\r\n\r\n".encode())
+                writer.write(answer[:-1])
+                await self.hold.wait()
+                writer.write(answer[-1:])
         except (asyncio.IncompleteReadError, ConnectionError):
             pass
         finally:
@@ -46,6 +51,7 @@ class ObjectServer:
         if headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
             return 401, b""
         if method == "GET":
+            self.gets[digest] += 1
             return (200, self.objects[digest]) if digest in self.objects else (404, b"")
         if sha256(body).hexdigest() != digest:
             return 422, b""
@@ -63,4 +69,5 @@ async def object_server() -> AsyncIterator[ObjectServer]:
     try:
         yield store
     finally:
+        store.hold.set()
         server.close()

@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from adapters.comfyui.backend import ComfyUIBackend
 from adapters.comfyui.client import Address
 from adapters.imaging.thumbnails import PillowImaging
+from adapters.models.folder import DiskModels
 from adapters.objects.claim_objects import HttpClaimObjects
 from adapters.outbound.transport import KeptTransport
 from adapters.spool.disk import DiskSpool
@@ -112,9 +113,14 @@ async def executor(
     store: ObjectServer,
     folder: Path,
     backends: Sequence[str],
+    models: Path | None = None,
     **changes: Any,
 ) -> AsyncIterator[Running]:
-    """An executor over the backends' addresses. Afterwards it is killed, if it has not ended."""
+    """An executor over the backends' addresses. Afterwards it is killed, if it has not ended.
+
+    `models`: the first backend's models folder.
+    """
+    seen = None if models is None else DiskModels(models)
     transport, imaging, spool = KeptTransport(), PillowImaging(), DiskSpool(folder / "spool")
     work = Executor(
         name="gpu-1",
@@ -130,6 +136,7 @@ async def executor(
         connect=lambda order: ComfyUIBackend(
             order.name, Address(order.url, order.header, order.value), transport
         ),
+        folders={} if seen is None else {"backend-0": seen},
     )
     stop = asyncio.Event()
     running = Running(work, asyncio.create_task(work.run(stop)), stop)
@@ -140,3 +147,5 @@ async def executor(
         await transport.aclose()
         imaging.close()
         spool.close()
+        if seen is not None:
+            seen.close()
