@@ -1,31 +1,23 @@
 """The statements of one table of one generation: load by key, upsert, delete, COPY."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Generic, TypeAlias, TypeVar
 
 import msgspec
 from msgspec import Struct
 from msgspec.structs import astuple
 from psycopg import AsyncConnection
+from psycopg.types.json import set_json_dumps
 
 from projections.projection import Table
 from projections.rows import Key
-from projections.wire import (
-    COPY_END,
-    COPY_HEAD,
-    Elements,
-    Packed,
-    PackedDumper,
-    array,
-    column_type,
-    copy_rows,
-)
+from projections.wire import Elements, Packed, PackedDumper, array, column_type
 
 R = TypeVar("R", bound=Struct)
 Statement: TypeAlias = tuple[bytes, list[Packed]]
 """SQL and its parameters."""
 
-AT_ONCE = 250  # rows encoded: they fit the processor's cache, and a socket, so that Postgres works meanwhile
+AT_ONCE = 250  # rows encoded: they fit the processor's cache, which halves the time a row takes
 
 
 class StoredTable(Generic[R]):
@@ -80,13 +72,12 @@ class StoredTable(Generic[R]):
             array(kind, kind.encode(values)) for kind, values in zip(self._key_types, columns, strict=True)
         ]
 
-    async def copy(self, connection: AsyncConnection[Any], rows: Sequence[R]) -> None:
+    async def copy(self, connection: AsyncConnection[Any], rows: Iterable[R]) -> None:
         """Add rows that are not there yet, fast."""
         async with connection.cursor().copy(self._copy) as copy:
-            await copy.write(COPY_HEAD)
-            for start in range(0, len(rows), AT_ONCE):
-                await copy.write(copy_rows(self._encoded(rows[start : start + AT_ONCE])))
-            await copy.write(COPY_END)
+            copy.set_types([kind.oid for kind in self._types])
+            for row in rows:
+                await copy.write_row(astuple(row))
 
     def _encoded(self, rows: Sequence[R]) -> list[Elements]:
         columns = zip(self._types, zip(*map(astuple, rows), strict=True), strict=True)
@@ -100,5 +91,6 @@ async def prepare(connection: AsyncConnection[Any]) -> None:
     again: there is nothing to wait for.
     """
     connection.adapters.register_dumper(Packed, PackedDumper)
+    set_json_dumps(msgspec.json.encode, connection)
     connection.prepare_threshold = 2
     await connection.execute(b"SET synchronous_commit TO off")
