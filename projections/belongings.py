@@ -1,6 +1,6 @@
 """What of an account is in the read models: asked as their owner, past row-level security, to remove it."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from typing import Any
 from uuid import UUID
 
@@ -45,6 +45,26 @@ WHERE needed.owner <> %(account)s AND NOT EXISTS (
 )
 """
 
+# Whosever it is.
+_NEEDED_BY_ANYTHING = b"""
+SELECT digest FROM read.outputs WHERE digest = ANY (%(digests)s)
+UNION
+SELECT small.digest FROM read.outputs AS stored
+CROSS JOIN LATERAL jsonb_to_recordset(stored.thumbnails) AS small (digest text)
+WHERE small.digest = ANY (%(digests)s)
+UNION
+SELECT digest FROM read.inputs WHERE digest = ANY (%(digests)s)
+"""
+# A run that is not over may load an input that its owner has deleted meanwhile.
+_AWAITED = b"""
+SELECT DISTINCT loaded.digest FROM read.runs AS run
+JOIN log.events AS e ON e.originator_id = run.id AND e.originator_version = 1
+CROSS JOIN LATERAL jsonb_array_elements_text(
+    convert_from(e.state, 'UTF8')::jsonb -> 'inputs'
+) AS loaded (digest)
+WHERE run.status IN ('queued', 'running') AND loaded.digest = ANY (%(digests)s)
+"""
+
 
 class AccountBelongings:
     """Over one connection that is renewed when lost. Every method raises psycopg.OperationalError."""
@@ -82,6 +102,18 @@ class AccountBelongings:
             after = runs[-1]
             yield await self._unneeded(await self._stored(runs), account)
         yield await self._unneeded(await self._uploaded(account), account)
+
+    async def stored_by(self, runs: Sequence[RunId]) -> set[Digest]:
+        return await self._stored(runs)
+
+    async def needed(self, digests: Collection[Digest]) -> set[Digest]:
+        """Those that something refers to that anybody still sees."""
+        rows = await self._fetch(_NEEDED_BY_ANYTHING, {"digests": sorted(digests)})
+        return {Digest(digest) for (digest,) in rows}
+
+    async def awaited(self, digests: Collection[Digest]) -> set[Digest]:
+        """Those that a run which is not over loads."""
+        return {Digest(digest) for (digest,) in await self._fetch(_AWAITED, {"digests": sorted(digests)})}
 
     async def _unneeded(self, digests: set[Digest], account: AccountId) -> list[Digest]:
         asked = {"digests": sorted(digests), "account": account, "erased": topic(AccountErased)}

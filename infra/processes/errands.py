@@ -9,6 +9,7 @@ from infra.exporting import exporting
 from infra.integrating import publishing
 from infra.loras import tidying
 from infra.rebuilding import rebuilding
+from infra.removing import removing
 from infra.settings import Settings
 from infra.webhooks import webhooks
 from infra.wiring import together, until_told_to_stop
@@ -26,6 +27,7 @@ def errands(settings: Settings) -> Sequence[Errand]:
         lambda: auditing(settings),
         lambda: webhooks(settings),
         lambda: erasing(settings),
+        lambda: removing(settings),
         lambda: exporting(settings),
         lambda: publishing(settings),
         lambda: rebuilding(settings),

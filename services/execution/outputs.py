@@ -29,6 +29,7 @@ BEATS_FOR_A_TOKEN = 3
 HASHED_AT_ONCE = 1 << 20  # bytes; more would hold up everybody else
 MAX_NAME = 200
 RECENT = 1_000  # digests that are known to be stored
+RECENT_S = 30.0  # nothing is removed so soon after it was stored
 UNKNOWN_TYPE = "application/octet-stream"
 ACTIVE = {"text/html", "application/xhtml+xml", "image/svg+xml", "text/javascript", "application/javascript"}
 """Types that a browser would execute: nobody gets to publish those under our address."""
@@ -42,7 +43,7 @@ class Copier:
         self._imaging = imaging
         self._spool = spool
         self._settings = settings
-        self._recent: OrderedDict[Digest, None] = OrderedDict()
+        self._recent: OrderedDict[Digest, float] = OrderedDict()
 
     async def copy(self, attempt: Attempt, link: BackendLink, files: Sequence[BackendFile]) -> list[Stored]:
         """Everything, in order. Raises OutputsLostError."""
@@ -87,7 +88,7 @@ class Copier:
             *(
                 self._put(attempt, file, name, *stored)
                 for name, stored in bodies.items()
-                if name not in self._recent
+                if not self._stored_just_now(name)
             )
         )
         output = Output(
@@ -139,10 +140,16 @@ class Copier:
             except ObjectRefusedError as error:
                 raise OutputsLostError(missing_output(file.node, "It was refused by the store.")) from error
             else:
-                self._recent[digest] = None
+                self._recent[digest] = asyncio.get_running_loop().time()
+                self._recent.move_to_end(digest)
                 while len(self._recent) > RECENT:
                     self._recent.popitem(last=False)
                 return
+
+    def _stored_just_now(self, digest: Digest) -> bool:
+        """What was stored longer ago may have been removed with the run that it was of."""
+        at = self._recent.get(digest)
+        return at is not None and asyncio.get_running_loop().time() - at < RECENT_S
 
     async def _another_token(self, attempt: Attempt) -> None:
         try:
