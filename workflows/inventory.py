@@ -10,6 +10,8 @@ from domain.ids import Digest
 from domain.workflow import Requirements
 from workflows.graph import MAX_MODEL_NAME
 
+NODE = "node:"
+"""Before a node class, where classes and models stand in one list."""
 UPLOADED = "user-"
 """Model files below such a folder are accounts' own: brought when they are needed, and nobody else's business."""
 

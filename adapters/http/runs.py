@@ -19,11 +19,12 @@ from adapters.http.past import AsOf, past_run
 from adapters.http.reads import Reader, json_response
 from adapters.http.sources import with_source
 from adapters.http.versions import Graph
+from commands.gate import refuses
 from commands.generating import Rerun, RunGraph
 from commands.runs import CancelRun, DeleteRun, SubmitRun, Submitted
 from commands.streams import Context
 from domain.ids import Position, RunId, WorkflowId
-from domain.run import RUN, Status
+from domain.run import RUN, RunSubmitted, Status
 from projections import run_status
 
 Priority = Annotated[int, Meta(ge=1, le=10, description="1 to 10; 10 first.", examples=[5])]
@@ -149,8 +150,8 @@ async def show(
     if as_of is not None:
         return await past_run(run, as_of, parts, caller.account)
     row: dict[str, Any] = msgspec.json.decode(await reader.one(run_status.run, run, missing=NO_RUN))
-    if row["status"] == Status.QUEUED and not await reader.ask(run_status.live_backends):
-        row["waiting_for"] = NOBODY_THERE
+    if row["status"] == Status.QUEUED and (waits := await _waiting_for(RunId(run), caller, parts, reader)):
+        row["waiting_for"] = waits
     return json_response(msgspec.json.encode(with_urls(await with_source(row, parts), parts)))
 
 
@@ -219,6 +220,25 @@ async def history(
 ) -> Response[bytes]:
     """Everything that happened to your run, in order: who, when, where, and why."""
     return await reader.history(run, RUN.kind, limit=limit, cursor=cursor, missing=NO_RUN)
+
+
+async def _waiting_for(id: RunId, caller: Caller, parts: Parts, reader: Reader) -> str | None:
+    """Why nothing happens with it: nobody is there, or whoever is there cannot run it. None: its turn will come."""
+    if not await reader.ask(run_status.live_backends):
+        return NOBODY_THERE
+    recorded = await parts.log.read(id)
+    if not recorded or not isinstance(recorded[0].event, RunSubmitted):
+        return None
+    view = await parts.commands.needs.backends.now()
+    needed = recorded[0].event.requirements
+    reasons = {
+        each.state.name: refuses(each, needed, view.rules)
+        for each in view.backends
+        if each.serves(caller.account)
+    }
+    if not reasons or not all(reasons.values()):
+        return None
+    return " ".join(f"{name}: {reason}" for name, reason in list(reasons.items())[:10])
 
 
 ROUTER = Router(

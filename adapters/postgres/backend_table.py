@@ -1,5 +1,6 @@
 """Who drives which backend: working state that executors' beats renew."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +16,8 @@ SET executor = EXCLUDED.executor, live = b.live AND b.executor = EXCLUDED.execut
 WHERE b.executor = EXCLUDED.executor OR b.seen_until < now()
 RETURNING name
 """
+STOCKS = "SELECT name, stock FROM work.backends"
+TAKE_STOCK = "SELECT work.take_stock(%(name)s, %(stock)s, %(has)s)"
 
 
 class PostgresBackendTable:
@@ -26,6 +29,12 @@ class PostgresBackendTable:
     async def assign(self, name: str, executor: str, until: datetime) -> bool:
         values = {"name": name, "executor": executor, "until": until}
         return bool(await self._fetch(ASSIGN, values))
+
+    async def stocks(self) -> dict[str, str]:
+        return dict(await self._fetch(STOCKS, {}))
+
+    async def take_stock(self, name: str, stock: str, has: Sequence[str]) -> None:
+        await self._fetch(TAKE_STOCK, {"name": name, "stock": stock, "has": list(has)})
 
     async def _fetch(self, query: str, values: dict[str, Any]) -> list[Any]:
         try:

@@ -6,6 +6,7 @@ A claim writes the queue and the log in one transaction. Everything else the que
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
+from uuid import UUID
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
@@ -20,9 +21,11 @@ from services.ports.messages import ClaimRequest, HeldAttempt
 
 Values: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
+MAX_KNOWN = 100_000  # needs that are known to be stored; asking again does no harm
 FIRST_EPOCH = 1  # of most claims: few runs are claimed again
 
 CHECKPOINT = "SELECT position FROM work.checkpoints WHERE name = 'dispatch'"
+KNOW_NEEDS = "SELECT work.know_needs(%s, %s)"
 RENEW = """
 UPDATE work.queue AS q SET lease_until = %s
 FROM unnest(%s::uuid[], %s::int[]) AS held (run, epoch)
@@ -57,6 +60,7 @@ class PostgresQueue:
         self._pool = pool
         self._running = running
         self._position: Position | None = None
+        self._known_needs: set[UUID] = set()
 
     async def position(self) -> Position:
         if self._position is None:
@@ -67,7 +71,14 @@ class PostgresQueue:
     async def apply(self, events: Sequence[AnyRecorded], upto: Position) -> Sequence[Revoked] | None:
         position = await self.position()
         self._position = None  # until the outcome is known
-        values = {"position": position, "upto": upto, **Batch(events).values()}
+        batch = Batch(events)
+        for name, wants in batch.needs.items():
+            if name not in self._known_needs:
+                await self._fetch(KNOW_NEEDS, (name, wants))
+                if len(self._known_needs) >= MAX_KNOWN:
+                    self._known_needs.clear()
+                self._known_needs.add(name)
+        values = {"position": position, "upto": upto, **batch.values()}
         rows = await self._fetch(APPLY, values)
         if not rows:
             return None

@@ -14,7 +14,7 @@ LEAST_US = 100_000  # a run is charged a tenth of a second at least: one that to
 
 # Of the pools that the backend serves and that are not full or paused, those of the highest class first. In a pool the
 # accounts in the order of what they have had of it, without those that have as many runs under way as they may. Of each
-# its next run: the first by rank; but one whose models the backend has loaded is taken up to 32 places before its turn.
+# its next run that the backend can do: the first by rank; but one whose models the backend has loaded is taken up to 32 places before its turn.
 # Of the accounts the first; but one whose next run is warm may be served before its turn, if it is not more than one
 # run ahead of the first. Nobody is passed over so who has just come back from idle, whom service has left behind
 # (`behind`). And warmth never outweighs more than five minutes of waiting, or the half of a step of priority: else
@@ -57,6 +57,9 @@ WITH pool AS MATERIALIZED (
                 FROM (
                     SELECT w.run, w.rank, w.warm, w.not_before FROM work.queue AS w
                     WHERE w.state = 'waiting' AND w.pool = s.pool AND w.owner = s.owner AND w.not_before <= now()
+                        AND (w.needs IS NULL
+                            OR NOT EXISTS (SELECT FROM work.backends AS b WHERE b.name = %(backend)s AND b.stock <> '')
+                            OR EXISTS (SELECT FROM work.able AS a WHERE a.backend = %(backend)s AND a.needs = w.needs))
                     ORDER BY w.rank, w.run LIMIT %(ahead)s
                 ) AS q
             ) AS first

@@ -6,6 +6,7 @@ an event that is folded from the beginning of the log, lead to the same sums.
 
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from hashlib import sha256
 from uuid import UUID
 
 import msgspec
@@ -31,6 +32,8 @@ from domain.run import (
     RunSucceeded,
     warmth,
 )
+from domain.workflow import Requirements
+from workflows.inventory import NODE, uploaded
 
 RANK_S = 600  # seconds of waiting that weigh as much as one step of priority
 
@@ -42,7 +45,8 @@ WITH moved AS (
     RETURNING position
 ), change AS MATERIALIZED (
     SELECT each.* FROM moved CROSS JOIN jsonb_to_recordset(%(changes)s::jsonb) AS each (
-        run uuid, version bigint, owner uuid, pool text, warm text, rank float8, graph text, timeout_s int, state text,
+        run uuid, version bigint, owner uuid, pool text, warm text, needs uuid, rank float8, graph text, timeout_s int,
+        state text,
         not_before timestamptz, epoch int, backend text, executor text, charged_us bigint, weight float8,
         started_at timestamptz, failed_at timestamptz, failure jsonb, position bigint, over bool, cancelled bool,
         submitted_on date, came bigint, succeeded int, failed int, gone int
@@ -56,10 +60,12 @@ WITH moved AS (
     FROM change AS c LEFT JOIN before AS b ON b.run = c.run WHERE b.run IS NOT NULL OR c.owner IS NOT NULL
 ), inserted AS (
     INSERT INTO work.queue (
-        run, version, owner, pool, warm, state, rank, not_before, graph, timeout_s, epoch, backend, executor,
+        run, version, owner, pool, warm, needs, state, rank, not_before, graph, timeout_s, epoch, backend,
+        executor,
         charged_us, weight, started_at, failed_at, failure, lease_until, position
     )
-    SELECT run, version, owner, pool, warm, state, rank, not_before, graph, timeout_s, coalesce(epoch, 0), backend,
+    SELECT run, version, owner, pool, warm, needs, state, rank, not_before, graph, timeout_s, coalesce(epoch, 0),
+        backend,
         executor, coalesce(charged_us, 0), coalesce(weight, 1), started_at, failed_at, failure,
         CASE WHEN state = 'held' THEN now() + interval '1 minute' END, position
     FROM change WHERE owner IS NOT NULL AND NOT over
@@ -210,6 +216,7 @@ class _Change(Struct, kw_only=True):
     owner: UUID | None = None
     pool: str | None = None
     warm: str | None = None
+    needs: UUID | None = None
     rank: float | None = None
     graph: str | None = None
     timeout_s: int | None = None
@@ -283,6 +290,7 @@ class Batch:
         self._charges: dict[UUID, Charge] = {}
         self._pools: dict[str, _Pool] = {}
         self._limits: dict[UUID, _Limits] = {}
+        self.needs: dict[UUID, list[str]] = {}
         for recorded in events:
             self._take_in(recorded)
 
@@ -296,6 +304,16 @@ class Batch:
             "limits": list(self._limits.values()),
         }
         return {name: msgspec.json.encode(each).decode() for name, each in lists.items()}
+
+    def _needs_of(self, requirements: Requirements) -> UUID | None:
+        """The name of what a run needs: the same for all that need the same; None: nothing."""
+        models = [model for model in requirements.models if not uploaded(model)]
+        wants = [*(f"{NODE}{name}" for name in requirements.node_classes), *models]
+        if not wants:
+            return None
+        name = UUID(bytes=sha256("\n".join(wants).encode()).digest()[:16])
+        self.needs[name] = wants
+        return name
 
     def _take_in(self, recorded: AnyRecorded) -> None:
         match recorded.event:
@@ -323,6 +341,7 @@ class Batch:
             case RunSubmitted() as submitted:
                 change.owner, change.graph = submitted.owner, submitted.graph.digest
                 change.pool, change.warm = submitted.pool, warmth(submitted.requirements)
+                change.needs = self._needs_of(submitted.requirements)
                 change.rank = recorded.at.timestamp() - RANK_S * submitted.priority
                 change.timeout_s, change.submitted_on = (
                     submitted.timeout_s,

@@ -15,6 +15,8 @@ NOT_KEPT = frozenset(
         "work.limits",
         "work.usage",
         "work.backends",  # executors say who they are
+        "work.needs",  # folded anew with the queue
+        "work.able",
         "work.projections",  # read models are built anew
         "work.rebuilds",  # of builds that are not kept
         "work.audits",  # what was found out about another machine's copy

@@ -9,6 +9,7 @@ import logging
 import zlib
 from collections.abc import Mapping
 from datetime import datetime
+from hashlib import sha256
 from uuid import UUID
 
 import msgspec
@@ -19,13 +20,15 @@ from commands.backends import LoseBackend, SeeBackend, TakeStock
 from commands.dispatcher import Dispatcher
 from commands.streams import Context
 from domain.backend import BACKEND, OWN, Backend, BackendInventoried, BackendSeen, bound_to, own_name
+from domain.gate import GATE, GATE_ID
 from domain.ids import AccountId, backend_id
 from domain.run import SHARED
 from domain.workflow import Content
 from services.ports.dispatching import RunQueue
 from services.ports.enrolling import BackendTable
 from services.ports.messages import BackendOrder, BackendState, ClaimRequest, Stock
-from workflows.inventory import Inventory, digest, read, written
+from workflows.gate import let_through
+from workflows.inventory import NODE, Inventory, digest, models_named, read, written
 
 logger = logging.getLogger(__name__)
 
@@ -107,6 +110,8 @@ class Roll:
         await self._dispatcher.needs.contents.put(body)
         event = _inventoried(stock.backend, inventory, Content(digest(body), len(body)))
         await self._dispatcher.run(TakeStock(stock=event), context)
+        self._looked_at = float("-inf")
+        await self._look()
 
     async def claiming(self, executor: str, name: str) -> ClaimRequest | None:
         """What this executor may claim for a backend; None: nothing new is to go there."""
@@ -149,6 +154,27 @@ class Roll:
             if state.access is not None and state.access in opened
         }
         self._states = states
+        await self._restock(states)
+
+    async def _restock(self, states: Mapping[str, Backend]) -> None:
+        """What each backend can do follows from what it has and from what the gate lets through."""
+        needs = self._dispatcher.needs
+        gate, _ = await needs.streams.load(GATE, GATE_ID)
+        rules = sha256(msgspec.json.encode(gate.rules)).hexdigest()[:16]
+        known = await self._table.stocks()
+        for name, state in states.items():
+            if state.inventory is None or name not in known:
+                continue
+            stock = f"{state.inventory.digest}:{rules}"
+            if known[name] == stock or (body := await needs.contents.get(state.inventory.digest)) is None:
+                continue
+            inventory = read(body)
+            usable = [
+                f"{NODE}{node_class}"
+                for node_class, module in inventory.node_classes.items()
+                if let_through(node_class, module, gate.rules)
+            ]
+            await self._table.take_stock(name, stock, [*usable, *models_named(inventory)])
 
 
 def _eligible(executor: str, state: Backend) -> bool:

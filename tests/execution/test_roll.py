@@ -7,6 +7,7 @@ from pathlib import Path
 from uuid import UUID, uuid4
 
 import pytest
+from msgspec.structs import replace
 
 from commands.backends import (
     ChangeBackend,
@@ -17,15 +18,19 @@ from commands.backends import (
     SetOwnBackend,
 )
 from commands.dispatcher import Dispatcher
+from commands.gate import SetGate
 from commands.needs import Command, Needs
 from commands.streams import Context
 from domain.backend import BACKEND, Backend, BackendSeen, own_name
-from domain.ids import AccountId, Actor, backend_id
+from domain.gate import GateRules
+from domain.ids import AccountId, Actor, RunId, backend_id
+from domain.workflow import Requirements
 from infra.settings import Settings
 from infra.wiring import needs
 from services.dispatch.roll import Roll, UnusableError
-from services.ports.messages import BackendState, Stock
+from services.ports.messages import BackendState, ClaimRequest, Stock
 from tests.execution.test_dispatch import Office, office
+from tests.execution.test_queue import submitted
 from tests.servers import Database
 from workflows.inventory import Inventory, written
 
@@ -178,3 +183,47 @@ async def test_what_cannot_be_an_inventory_is_refused(made: Office, admin: Needs
     await wish(admin, SeeBackend(sight=BackendSeen(name="gpu-1", executor="east")))
     with pytest.raises(UnusableError):
         await made.roll().stocked("east", Stock(backend="gpu-1", packed=packed), CONTEXT)
+
+
+async def test_a_run_is_given_only_to_a_backend_that_can_do_it(made: Office, admin: Needs) -> None:
+    """Whichever is known first: what runs need, or what backends have."""
+
+    async def submit(needed: Requirements) -> RunId:
+        run = RunId(uuid4())
+        await made.ground.write(run, 0, replace(submitted(), requirements=needed))
+        await made.ground.fold(made.queue)
+        return run
+
+    async def has(name: str, inventory: Inventory) -> None:
+        await roll.seen("east", sight(name), later(), CONTEXT)
+        stock = Stock(backend=name, packed=zlib.compress(written(inventory)))
+        await roll.stocked("east", stock, CONTEXT)
+
+    async def claimed(name: str) -> RunId | None:
+        found = await made.queue.claim(ClaimRequest(executor="east", backend=name), later())
+        return found.run if found else None
+
+    roll = made.roll()
+    model = "checkpoints/" + "m" * 200
+    big = Inventory(
+        node_classes={"KSampler": "nodes", "Impact": "custom_nodes.impact"},
+        models={"checkpoints": ("m" * 200 + ".safetensors",)},
+    )
+    first = await submit(Requirements(("KSampler",), (model[:132],)))
+    await has("small", Inventory(node_classes={"KSampler": "nodes"}))
+    assert await claimed("small") is None
+    await has("big", big)
+    assert await claimed("big") == first
+
+    second = await submit(Requirements(("KSampler",), (model[:132], "loras/user-1/own.safetensors")))
+    assert await claimed("small") is None
+    assert await claimed("big") == second  # what an account has uploaded is brought there
+
+    third = await submit(Requirements(("Impact",)))
+    assert await claimed("big") is None
+    await wish(admin, SetGate(rules=GateRules(allowed=("Impact",)), reason="Asked for."))
+    await roll.orders("east", later())
+    assert await claimed("big") == third
+
+    fourth = await submit(Requirements(("SomethingNew",)))
+    assert await claimed("untold") == fourth  # nobody has told what it has
