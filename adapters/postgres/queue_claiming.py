@@ -14,7 +14,7 @@ LEAST_US = 100_000  # a run is charged a tenth of a second at least: one that to
 
 # Of the pools that the backend serves and that are not full or paused, those of the highest class first. In a pool the
 # accounts in the order of what they have had of it, without those that have as many runs under way as they may. Of each
-# its next run that the backend can do: the first by rank; but one whose models the backend has loaded is taken up to 32 places before its turn.
+# its next run: the first by rank; but one whose models the backend has loaded is taken up to 32 places before its turn.
 # Of the accounts the first; but one whose next run is warm may be served before its turn, if it is not more than one
 # run ahead of the first. Nobody is passed over so who has just come back from idle, whom service has left behind
 # (`behind`). And warmth never outweighs more than five minutes of waiting, or the half of a step of priority: else
@@ -26,6 +26,7 @@ LEAST_US = 100_000  # a run is charged a tenth of a second at least: one that to
 # The event is made for an epoch: when the next run's is another one, nothing happens but that this is told. What it
 # charges the account is known here only, and put at its end. What is appended depends on the row, so that the order
 # lock of the log is taken after the row is found, and nobody else can append between that and the commit.
+# What the backend cannot do is passed over: work.able tells, where it is known what the backend has.
 CLAIM = """
 WITH pool AS MATERIALIZED (
     SELECT asked.name, coalesce(p.class, 0) AS class,
