@@ -209,3 +209,22 @@ async def test_ones_own_backend_is_reached_where_the_administrator_allows_it(
             hers, his = await ann.run(await ann.workflow()), await bob.run(await bob.workflow())
             await until(ann, f"/runs/{hers}", lambda run: run["status"] == "succeeded")
             assert (await bob.get(f"/runs/{his}"))["status"] == "queued"
+
+
+async def test_a_run_that_no_backend_takes_says_why(
+    own: Whole, root: Person, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    graph = {"1": {"class_type": "NobodyHasIt", "inputs": {}}}
+    waiting = await root.run(await root.workflow(graph=graph))  # nobody is there: it is taken in, and waits
+    assert "No ComfyUI" in (await root.get(f"/runs/{waiting}"))["waiting_for"]
+    async with executing(own, tmp_path):
+        await root.post("/admin/backends", {"name": "gpu-9", "url": comfyui.url})
+        await until(root, "/backends/gpu-9", lambda row: row["live"] and row["node_classes"])
+        told = await until(root, f"/runs/{waiting}", lambda run: "lacks" in run.get("waiting_for", ""))
+        assert told["waiting_for"] == "gpu-9: It lacks the node NobodyHasIt."
+        answer = await root.ask("POST", f"/workflows/{await root.workflow(graph=graph)}/runs", json={})
+        (error,) = refused(answer, 422)["errors"]
+        assert error == {"field": "graph.1", "reason": "The node NobodyHasIt is on no backend."}
+        after = await root.run(await root.workflow())
+        await until(root, f"/runs/{after}", lambda run: run["status"] == "succeeded")
+        assert (await root.get(f"/runs/{waiting}"))["status"] == "queued"
