@@ -15,9 +15,10 @@ from domain.refusals import FieldError, Invalid
 from domain.workflow import Content, Requirements
 from workflows.gate import Refusal, let_through, vet
 from workflows.graph import MAX_MODEL_NAME, MODEL_INPUTS, Graph, Node
-from workflows.inventory import Inventory, Missing, missing
+from workflows.inventory import Inventory, Missing, missing, uploaded
 
 REFUSED = "The graph is not let through."
+NO_LORAS = "No backend that is here takes uploaded LoRAs."
 NOBODY = "No backend that is here could ever run this graph."
 
 _decode = msgspec.json.Decoder(dict[str, Any]).decode
@@ -112,8 +113,8 @@ def _named(lacking: Missing, nodes: Graph) -> list[FieldError]:
         for name, value in node.inputs.items():
             if not isinstance(value, str) or name not in MODEL_INPUTS:
                 continue
-            if f"{MODEL_INPUTS[name]}/{value[:MAX_MODEL_NAME]}" in lacking.models:
-                errors.append(
-                    FieldError(f"graph.{id}.inputs.{name}", f"The model {value[:200]} is on no backend.")
-                )
+            model = f"{MODEL_INPUTS[name]}/{value[:MAX_MODEL_NAME]}"
+            if model in lacking.models:
+                reason = NO_LORAS if uploaded(model) else f"The model {value[:200]} is on no backend."
+                errors.append(FieldError(f"graph.{id}.inputs.{name}", reason))
     return errors[:50]

@@ -4,19 +4,21 @@ A plain name is looked for on one's own shelf. What is not there is the backend'
 that name. `user-<uuid>/<file>` names one LoRA of one account, one's own or one that is shared.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from commands.gate import NO_LORAS
 from commands.needs import Needs
-from domain.ids import AccountId, shelf_id
+from domain.ids import AccountId, LoraId, shelf_id
 from domain.lora import SHELF, Lora, Shelf, graph_path, may_use, read_path
 from domain.refusals import FieldError, Invalid
 from domain.workflow import Content
 from workflows.families import TITLES, of_model_name
 from workflows.graph import read_graph
+from workflows.inventory import Inventory
 from workflows.loras import OTHERS, Reference, checkpoint_of, references, resolved, strangers
 
 MAX_LORAS = 64  # of one run
@@ -91,6 +93,42 @@ async def with_loras(graph: Content, by: AccountId, needs: Needs) -> tuple[Conte
     return Content(await needs.contents.put(read.body), len(read.body)), read.requirements.models
 
 
+class Verified(Struct, frozen=True, kw_only=True):
+    """Whether one name would work here, and why not. `node` and `input`: where a graph says it."""
+
+    name: str
+    works: bool
+    reasons: tuple[str, ...]
+    lora: LoraId | None = None
+    owner: AccountId | None = None
+    graph_name: str | None = None
+    base_model: str = ""
+    node: str | None = None
+    input: str | None = None
+
+
+async def verify(
+    names: Sequence[tuple[str, str | None, Reference | None]], by: AccountId, needs: Needs
+) -> list[Verified]:
+    """Each a name, the checkpoint it is meant for if that is known, and where a graph says it. Nothing changes."""
+    shelves = Shelves(by, needs)
+    view = await needs.backends.now()
+    live = [
+        each.inventory
+        for each in view.backends
+        if each.state.live and each.serves(by) and each.inventory is not None
+    ]
+    verified = []
+    for name, checkpoint, at in names:
+        found = await shelves.find(name)
+        reasons = [found.reason, unfit(found, checkpoint), _nowhere(found, live)]
+        if found.lora is None and not found.reason and any(_installed(name, each) for each in live):
+            reasons = []
+        told = tuple(reason for reason in reasons if reason)
+        verified.append(_verified(found, told, at))
+    return verified
+
+
 def unfit(found: Found, checkpoint: str | None) -> str:
     """Why a LoRA would change nothing, where both tell what they are; else empty."""
     made_for = found.lora.summary.base_model if found.lora is not None else ""
@@ -100,6 +138,34 @@ def unfit(found: Found, checkpoint: str | None) -> str:
     return (
         f"The LoRA is made for {TITLES.get(made_for, made_for)}, but {(checkpoint or '')[:100]!r} "
         f"is {TITLES[family]}: it would change nothing."
+    )
+
+
+def _nowhere(found: Found, live: Sequence[Inventory]) -> str:
+    """Why no backend could have it, as far as backends are known."""
+    if found.reason:
+        return ""
+    if found.lora is None:
+        return UNKNOWN if not live else f"{UNKNOWN} No backend that is here has a file of this name."
+    return NO_LORAS if live and not any(each.takes_loras for each in live) else ""
+
+
+def _installed(name: str, inventory: Inventory) -> bool:
+    return any(name in each.get("loras", ()) for each in (inventory.models, inventory.choices))
+
+
+def _verified(found: Found, reasons: tuple[str, ...], at: Reference | None) -> Verified:
+    lora, owner = found.lora, found.owner
+    return Verified(
+        name=found.name,
+        works=not reasons,
+        reasons=reasons,
+        lora=lora.id if lora else None,
+        owner=owner,
+        graph_name=graph_path(owner, lora.file) if lora and owner else None,
+        base_model=lora.summary.base_model if lora else "",
+        node=at.node if at else None,
+        input=at.input if at else None,
     )
 
 

@@ -28,6 +28,8 @@ class Inventory(Struct, frozen=True, kw_only=True):
     node_classes: dict[str, str] = {}
     models: dict[str, tuple[str, ...]] = {}
     choices: dict[str, tuple[str, ...]] = {}
+    takes_loras: bool = False
+    """Whether its executor sees its models folder, and brings there what accounts have uploaded."""
 
 
 class Missing(Struct, frozen=True):
@@ -59,10 +61,12 @@ def digest(body: bytes) -> Digest:
 
 
 def missing(inventory: Inventory, requirements: Requirements) -> Missing:
-    """In alphabetical order. Uploaded models are brought to the backend, so it need not have them."""
+    """In alphabetical order. Uploaded models need not be there where they are brought."""
     classes = tuple(name for name in requirements.node_classes if name not in inventory.node_classes)
     models = tuple(
-        model for model in requirements.models if not uploaded(model) and not _has(inventory, model)
+        model
+        for model in requirements.models
+        if not (inventory.takes_loras if uploaded(model) else _has(inventory, model))
     )
     return Missing(classes, models)
 

@@ -21,6 +21,8 @@ from adapters.http.parts import Parts
 from adapters.http.past import AsOf
 from adapters.http.reads import Reader, json_response
 from adapters.http.uploads import read_digest
+from adapters.http.versions import Graph
+from commands.lora_references import Verified, verify
 from commands.loras import ChangeLora, DeleteLora
 from commands.past import as_it_was, read_moment, there
 from commands.ports import Download
@@ -32,9 +34,12 @@ from domain.refusals import DomainError, FieldError, Invalid, NotFound
 from projections import lora_shelf, past
 from projections.lora_shelf import LORA_SHELF
 from services.ports.uploading import Received
+from workflows.graph import read_graph
+from workflows.loras import Reference, checkpoint_of, references
 
 Name = Annotated[str, Meta(description="Under which graphs name it.", examples=["Soft light"])]
 TEXTS = ("name", "description", "sha256")
+MAX_VERIFIED = 200
 NO_FILE = "The form has no file."
 
 
@@ -84,6 +89,17 @@ class ChangeLoraBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     shared_with: tuple[str, ...] | UnsetType = UNSET
 
 
+class VerifyBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    names: Annotated[tuple[str, ...], Meta(examples=[["Soft light"]])] = ()
+    graph: Graph | None = None
+    checkpoint: Annotated[str | None, Meta(examples=["sd_xl_base_1.0.safetensors"])] = None
+
+
+class VerifiedAnswer(Struct, frozen=True):
+    works: Annotated[bool, Meta(description="Whether all of them would.")]
+    items: list[Verified]
+
+
 @post(
     "/loras",
     status_code=201,
@@ -122,6 +138,37 @@ async def listed(
     return await reader.page(
         lora_shelf.loras, caller.account, shelf=shelf, base_model=base_model, limit=limit, cursor=cursor
     )
+
+
+@post(
+    "/loras/verify",
+    dto=StrictBody[VerifyBody],
+    return_dto=None,
+    status_code=200,
+    responses=answers(200, VerifiedAnswer, 401, 415, 422),
+)
+async def verified(
+    data: JSONBody[VerifyBody],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    idempotency_key: IdempotencyKey = None,
+) -> VerifiedAnswer:
+    """Which of these LoRAs would work here, and why the others would not. Nothing is run, nothing changes.
+
+    `names`, as graphs say them, with the `checkpoint` they are meant for; or a whole `graph`. A LoRA does not work that
+    is not there, not yours nor shared with you, made for another base model, or that no live backend takes.
+    """
+    asked: list[tuple[str, str | None, Reference | None]] = [
+        (name, data.checkpoint, None) for name in data.names
+    ]
+    if data.graph is not None:
+        read_graph(data.graph)
+        asked += [(each.name, checkpoint_of(data.graph, each.node), each) for each in references(data.graph)]
+    if not 1 <= len(asked) <= MAX_VERIFIED:
+        reason = f"1 to {MAX_VERIFIED} of them, in `names` or in `graph`."
+        raise Invalid("There are no LoRAs to look at, or too many.", FieldError("names", reason))
+    found = await verify(asked, caller.account, parts.commands.needs)
+    return VerifiedAnswer(works=all(each.works for each in found), items=found)
 
 
 @get("/loras/{lora:uuid}", security=ANYBODY, responses=answers(200, LoraAnswer, 404, 422))
@@ -303,4 +350,6 @@ class _Owned(Struct):
     owner: UUID
 
 
-ROUTER = Router("/", route_handlers=[upload, listed, show, download, change, remove], tags=["loras"])
+ROUTER = Router(
+    "/", route_handlers=[upload, verified, listed, show, download, change, remove], tags=["loras"]
+)

@@ -38,7 +38,9 @@ class Lane:
     ) -> None:
         self.link = link
         self.health = health
-        self.stock = Stocktaking(link, health, needs.link, needs.settings, access=access)
+        self.stock = Stocktaking(
+            link, health, needs.link, needs.settings, access=access, takes_loras=needs.loras.has(link.name)
+        )
         self._needs = needs
         self._claim_uncertain = claim_uncertain
         self._followed: dict[str, Attempt] = {}

@@ -147,6 +147,10 @@ class LoraCaches:
     def __init__(self, caches: Mapping[str, LoraCache]) -> None:
         self._caches = caches
 
+    def has(self, backend: str) -> bool:
+        """Whether the backend takes LoRAs."""
+        return backend in self._caches
+
     async def bring(self, attempt: Attempt, graph: Mapping[str, Any]) -> bool:
         """Whether the LoRAs that the graph names are there. If not, the verdict is known."""
         wanted = paths(graph)

@@ -5,6 +5,8 @@ import logging
 import zlib
 from uuid import UUID
 
+from msgspec.structs import replace
+
 from domain.ids import Digest
 from services.execution.health import Health
 from services.execution.pauses import pauses, woken
@@ -28,12 +30,14 @@ class Stocktaking:
         settings: ExecutorSettings,
         *,
         access: UUID | None = None,
+        takes_loras: bool = False,
     ) -> None:
         self._link = link
         self._health = health
         self._dispatch = dispatch
         self._settings = settings
         self._access = access
+        self._takes_loras = takes_loras
         self._told: Digest | None = None
         self._again = asyncio.Event()
         self.tried = asyncio.Event()
@@ -64,7 +68,8 @@ class Stocktaking:
                 await woken(self._again, self._settings.inventory_s)
 
     async def _take(self) -> None:
-        body = written(await self._link.inventory())
+        inventory = await self._link.inventory()
+        body = written(replace(inventory, takes_loras=self._takes_loras))
         if (now := digest(body)) == self._told:
             return
         packed = await asyncio.to_thread(zlib.compress, body)

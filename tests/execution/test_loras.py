@@ -3,6 +3,7 @@
 import hashlib
 import os
 import time
+from datetime import timedelta
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ async def test_the_backend_finds_the_file_where_the_graph_says(
 async def test_where_no_folder_is_seen_no_lora_is_taken(
     dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
-    dispatch.retries = Retries(limit=1)
+    dispatch.retries = Retries(1, timedelta(0))
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
         run = dispatch.submit(drawn(kept(store, lora())))
         await dispatch.ends(run, Status.FAILED)
@@ -97,7 +98,7 @@ async def test_where_no_folder_is_seen_no_lora_is_taken(
 async def test_a_backend_that_sees_its_folder_gets_what_another_refused(
     dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, models: Path, tmp_path: Path
 ) -> None:
-    dispatch.retries = Retries(limit=10_000)  # to refuse takes no time
+    dispatch.retries = Retries(200, timedelta(0))  # to refuse takes no time
     async with executor(dispatch, store, tmp_path, [comfyui.url, comfyui.url], models=models):
         runs = [dispatch.submit(drawn(kept(store, lora(mark=mark)))) for mark in range(4)]
         for run in runs:
@@ -189,7 +190,7 @@ async def test_what_a_run_needs_is_not_removed_for_another(
 ) -> None:
     bodies = [lora(mark=mark, extra=1_000_000) for mark in (30, 31)]
     held, other = (kept(store, body) for body in bodies)
-    dispatch.retries = Retries(limit=0)
+    dispatch.retries = Retries(0, timedelta(0))
     graph = drawn(held)
     graph["7"] = {"class_type": "SandboxSleep", "inputs": {"seconds": 3, "steps": 30, "image": ["5", 0]}}
     graph["6"]["inputs"]["images"] = ["7", 0]

@@ -67,6 +67,7 @@ OWN = {
     ("POST", "/inputs"),
     ("POST", "/runs"),
     ("POST", "/loras"),
+    ("POST", "/loras/verify"),
     ("POST", "/uploads"),
     ("POST", "/webhooks"),
     ("POST", "/workflows"),

@@ -129,3 +129,40 @@ async def test_others_see_the_past_of_what_they_see_now_where_they_could(ann: Pe
     nobody.seen = ann.seen
     assert (await nobody.get(f"/loras/{lora}", params={"as_of": "v2"}))["public"]
     refused(await nobody.ask("GET", f"/loras/{lora}", params={"as_of": "v1"}), 404)
+
+
+async def verified(person: Person, **asked: Any) -> dict[str, Any]:
+    answer = await person.ask("POST", "/loras/verify", json=asked)
+    assert answer.status_code == 200, answer.text
+    return {item["name"]: item for item in answer.json()["items"]} | {"": answer.json()["works"]}
+
+
+async def test_which_loras_would_work_is_told_before_the_run(ann: Person, bob: Person) -> None:
+    lora = await put(ann, "Light")
+    path = (await ann.get(f"/loras/{lora}"))["graph_name"]
+    told = await verified(
+        ann, names=["light.safetensors", "nowhere", path], checkpoint="sd_xl_base.safetensors"
+    )
+    assert (told["light.safetensors"]["works"], told["light.safetensors"]["graph_name"]) == (True, path)
+    assert (told[path]["lora"], told[path]["base_model"]) == (lora, "sdxl")
+    assert "on your shelf" in told["nowhere"]["reasons"][0]
+    assert told[""] is False
+    unfit = await verified(ann, names=["Light"], checkpoint="v1-5-pruned.safetensors")
+    assert "SDXL" in unfit["Light"]["reasons"][0]
+    strange = (await verified(bob, names=[path]))[path]
+    unknown = path.replace(path[-80:-70], "0" * 10)
+    assert strange["reasons"] == (await verified(bob, names=[unknown]))[unknown]["reasons"]
+    assert (strange["works"], strange["lora"], strange["owner"]) == (False, None, None)
+
+
+async def test_the_loras_of_a_graph_are_verified_where_it_names_them(ann: Person) -> None:
+    await put(ann, "Light")
+    graph = {
+        "1": {"class_type": "CheckpointLoaderSimple", "inputs": {"ckpt_name": "v1-5-pruned.safetensors"}},
+        "2": {"class_type": "LoraLoaderModelOnly", "inputs": {"model": ["1", 0], "lora_name": "Light"}},
+        "3": {"class_type": "SaveImage", "inputs": {"images": ["2", 0]}},
+    }
+    told = (await verified(ann, graph=graph))["Light"]
+    assert (told["works"], told["node"], told["input"]) == (False, "2", "lora_name")
+    refused(await ann.ask("POST", "/loras/verify", json={}), 422)
+    refused(await ann.ask("POST", "/loras/verify", json={"graph": {"1": {}}}), 422)
