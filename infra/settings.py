@@ -73,6 +73,14 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     comfyui_url: HttpUrl | None = None
     """The ComfyUI to drive; unset: the sandbox."""
+    runpod_endpoint: Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")] | None = None
+    """The id of a serverless endpoint of RunPod, with worker-comfyui on it, that this executor drives as well."""
+    runpod_api_key: Annotated[str, Meta(min_length=1)] | None = None
+    """The key to it."""
+    runpod_url: HttpUrl = "https://api.runpod.ai/v2"
+    """How RunPod is reached."""
+    runpod_backend: Name = "runpod"
+    """The name that the endpoint gets."""
     backend: Name = "local"
     """The name that ComfyUI gets."""
     executor: Name = "local"
@@ -197,6 +205,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             problems.append("COMFYPLUS_BEAT_S must be at most half of COMFYPLUS_LEASE_S.")
         if settings.objects == "s3" and settings.s3_bucket is None:
             problems.append("COMFYPLUS_S3_BUCKET must name the bucket where COMFYPLUS_OBJECTS is s3.")
+        if (settings.runpod_endpoint is None) != (settings.runpod_api_key is None):
+            problems.append("COMFYPLUS_RUNPOD_ENDPOINT and COMFYPLUS_RUNPOD_API_KEY belong together.")
         if (settings.s3_access_key is None) != (settings.s3_secret_key is None):
             problems.append("COMFYPLUS_S3_ACCESS_KEY and COMFYPLUS_S3_SECRET_KEY belong together.")
         if problems:

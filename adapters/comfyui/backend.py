@@ -88,7 +88,7 @@ class ComfyUIBackend:
     async def inventory(self) -> Inventory:
         return await stock.inventory(self._client)
 
-    async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
+    async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> str:
         await self._socket.tried()
         self._traces[str(attempt)] = Trace(_classes(graph), self._socket.line)
         self._socket.expect_status()
@@ -99,11 +99,12 @@ class ComfyUIBackend:
         except (BackendUnavailableError, GraphRefusedError, PromptUncertainError):
             self._socket.expect_nothing()  # perhaps it is not queued: silence proves nothing then
             raise
+        return ""
 
     async def upload(self, name: str, body: bytes, media_type: str) -> str:
         return await self._client.upload(name, body, media_type)
 
-    def follow(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
+    def follow(self, attempt: AttemptId, graph: dict[str, Any], called: str) -> None:
         """Its end is learnt from the history: what was told before is not known."""
         self._traces[str(attempt)] = Trace(_classes(graph), None)
 

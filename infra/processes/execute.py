@@ -7,6 +7,8 @@ import asyncio
 import signal
 from contextlib import ExitStack, closing
 
+from adapters.cloud.runpod import RunPodBackend
+from adapters.cloud.runpod_client import Client, Endpoint
 from adapters.comfyui.backend import ComfyUIBackend
 from adapters.comfyui.client import Address
 from adapters.imaging.thumbnails import PillowImaging
@@ -21,6 +23,7 @@ from infra.settings import Settings
 from infra.wiring import nats, needed
 from services.execution.executor import Executor
 from services.execution.settings import ExecutorSettings
+from services.ports.backend import BackendLink
 from services.ports.messages import BackendOrder
 
 
@@ -57,11 +60,7 @@ async def run(settings: Settings) -> None:
                 )
             executor = Executor(
                 name=name,
-                backends=[
-                    ComfyUIBackend(backend_name(settings), Address(url), transport)
-                    for url in (settings.comfyui_url,)
-                    if url is not None  # then there are only those that are registered
-                ],
+                backends=_own(settings, transport, guarded),
                 connect=connect,
                 link=link,
                 objects=HttpClaimObjects(api, transport),
@@ -86,3 +85,15 @@ def backend_name(settings: Settings) -> str:
     """An account's own executor drives that account's own backend."""
     owner = bound_to(settings.executor)
     return settings.backend if owner is None else own_name(owner)
+
+
+def _own(settings: Settings, transport: KeptTransport, guarded: KeptTransport) -> list[BackendLink]:
+    """Those that our settings name; all others are registered."""
+    backends: list[BackendLink] = []
+    if settings.comfyui_url is not None:
+        backends.append(ComfyUIBackend(backend_name(settings), Address(settings.comfyui_url), transport))
+    if settings.runpod_endpoint is not None:
+        key = needed(settings.runpod_api_key, "COMFYPLUS_RUNPOD_API_KEY")
+        endpoint = Endpoint(url=f"{settings.runpod_url}/{settings.runpod_endpoint}", key=key)
+        backends.append(RunPodBackend(settings.runpod_backend, Client(endpoint, transport, guarded)))
+    return backends

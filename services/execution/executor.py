@@ -24,6 +24,7 @@ from services.execution.progress import ProgressPump
 from services.execution.reporting import Reporter
 from services.execution.settings import ExecutorSettings
 from services.execution.stopping import stop
+from services.execution.submitting import called
 from services.execution.trying import Trying
 from services.ports.backend import BackendLink
 from services.ports.executing import (
@@ -201,6 +202,8 @@ class Executor:
         if lane is None:
             self._spool.forget(attempt)
             return
+        lane.link.follow(attempt, {}, called(entries))
+        lane.link.forget(attempt)
         self._clearing.add(task := self._spawn(self._stop_and_forget(lane, attempt)))
         task.add_done_callback(self._clearing.discard)
 

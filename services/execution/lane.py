@@ -13,7 +13,7 @@ from services.execution.needs import Needs
 from services.execution.pauses import woken
 from services.execution.stocktaking import Stocktaking
 from services.execution.stopping import stop
-from services.execution.submitting import enter
+from services.execution.submitting import called, enter
 from services.execution.watching import Watch
 from services.ports.backend import Advanced, BackendLink, Began, Broken, Ended, Previewed, Signal, Unsettled
 from services.ports.executing import DispatchUnavailableError, EndedAs, Settled
@@ -140,6 +140,8 @@ class Lane:
         if settled:
             await self._needs.finisher.resume(attempt, settled[-1].facts)
             if any(isinstance(fact, Lost) for fact in settled[-1].facts):
+                self.link.follow(attempt.id, {}, called(attempt.entries))
+                self.link.forget(attempt.id)
                 await stop(self.link, attempt.id, self.health, self._needs.settings)
             self._needs.holding.gone_from_backend(attempt)
             return

@@ -69,6 +69,8 @@ class Stocktaking:
 
     async def _take(self) -> None:
         inventory = await self._link.inventory()
+        if inventory is None:
+            return
         body = written(replace(inventory, takes_loras=self._takes_loras))
         if (now := digest(body)) == self._told:
             return

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
@@ -21,7 +22,13 @@ from services.ports.backend import (
     Place,
     PromptUncertainError,
 )
-from services.ports.executing import ObjectRefusedError, ObjectsUnavailableError, Submitting
+from services.ports.executing import (
+    Called,
+    ObjectRefusedError,
+    ObjectsUnavailableError,
+    SpoolEntry,
+    Submitting,
+)
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +39,7 @@ async def enter(attempt: Attempt, link: BackendLink, health: Health, needs: Need
     """Afterwards the backend has it, or may have it (`submitted`), or the verdict is known."""
     known = any(isinstance(entry, Submitting) for entry in attempt.entries)
     if known or (attempt.adopted and await _there(attempt, link, health, needs)):
-        link.follow(attempt.id, _at_hand(attempt))
+        link.follow(attempt.id, _at_hand(attempt), called(attempt.entries))
         attempt.submitted = True
     elif not attempt.over:
         await _submit(attempt, link, health, needs)
@@ -68,7 +75,8 @@ async def _submit(attempt: Attempt, link: BackendLink, health: Health, needs: Ne
     deadline = asyncio.get_running_loop().time() + needs.settings.backend_patience_s
     while not attempt.over:
         try:
-            await link.submit(attempt.id, graph)
+            if name := await link.submit(attempt.id, graph):
+                needs.spool.append(attempt.id, Called(name=name))
         except GraphRefusedError as refused:
             attempt.must_stop = refused.queued
             attempt.settle(Broken(failure=refused.failure))
@@ -83,6 +91,11 @@ async def _submit(attempt: Attempt, link: BackendLink, health: Health, needs: Ne
             continue
         attempt.submitted = True
         return
+
+
+def called(entries: Sequence[SpoolEntry]) -> str:
+    """The backend's own name for an attempt, "" if it has none, or told it to a process that died at that moment."""
+    return next((entry.name for entry in entries if isinstance(entry, Called)), "")
 
 
 def _at_hand(attempt: Attempt) -> dict[str, Any]:

@@ -129,20 +129,23 @@ class BackendLink(Protocol):
     async def sight(self) -> BackendSight:
         """Whether it lives, and what it is."""
 
-    async def inventory(self) -> Inventory:
-        """What it has. Takes long where it has much."""
+    async def inventory(self) -> Inventory | None:
+        """What it has; None where that cannot be found out. Takes long where it has much."""
 
-    async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
-        """Queue a graph under the attempt's id. Raises GraphRefusedError, PromptUncertainError as well."""
+    async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> str:
+        """Queue a graph under the attempt's id. Returns the backend's own name for it, "" where it takes ours.
+
+        Raises GraphRefusedError, PromptUncertainError as well.
+        """
 
     async def upload(self, name: str, body: bytes, media_type: str) -> str:
         """Put a picture where graphs load them from. Returns how the backend calls it: that may be another name."""
 
-    def follow(self, attempt: AttemptId, graph: dict[str, Any]) -> None:
-        """An earlier process submitted it: pass on what is told of it from now on."""
+    def follow(self, attempt: AttemptId, graph: dict[str, Any], called: str) -> None:
+        """An earlier process submitted it, and got this name for it: pass on what is told of it from now on."""
 
     def forget(self, attempt: AttemptId) -> None:
-        """It has ended, or is given up: no more signals of it."""
+        """It has ended, or is given up: no more signals of it. It may still be stopped, and its files be fetched."""
 
     async def look(self, attempts: Sequence[AttemptId]) -> Sequence[Place | Ending]:
         """Where each of them is, from one look at the backend."""

@@ -121,6 +121,12 @@ class Submitting(Struct, frozen=True, kw_only=True, tag="submitting"):
     """By which name the backend tells us of it: a later process listens under the same one."""
 
 
+class Called(Struct, frozen=True, kw_only=True, tag="called"):
+    """The backend has it, under a name of its own: only by that name can it be found again."""
+
+    name: str
+
+
 class EndedAs(Struct, frozen=True, kw_only=True, tag="ended"):
     """What it came to: from now on the backend need not know of the attempt."""
 
@@ -133,7 +139,7 @@ class Settled(Struct, frozen=True, kw_only=True, tag="settled"):
     facts: tuple[Fact, ...]
 
 
-SpoolEntry: TypeAlias = Submitting | EndedAs | Settled
+SpoolEntry: TypeAlias = Submitting | Called | EndedAs | Settled
 
 
 class Spool(Protocol):

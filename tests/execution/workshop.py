@@ -21,6 +21,7 @@ from adapters.spool.disk import DiskSpool
 from domain.ids import AttemptId
 from services.execution.executor import Executor
 from services.execution.settings import ExecutorSettings
+from services.ports.backend import BackendLink
 from tests.execution.dispatch import MemoryDispatch
 from tests.execution.store import ObjectServer
 
@@ -112,11 +113,11 @@ async def executor(
     dispatch: MemoryDispatch,
     store: ObjectServer,
     folder: Path,
-    backends: Sequence[str],
+    backends: Sequence[str | BackendLink],
     models: Path | None = None,
     **changes: Any,
 ) -> AsyncIterator[Running]:
-    """An executor over the backends' addresses. Afterwards it is killed, if it has not ended.
+    """An executor over backends, or their addresses. Afterwards it is killed, if it has not ended.
 
     `models`: the first backend's models folder.
     """
@@ -125,8 +126,10 @@ async def executor(
     work = Executor(
         name="gpu-1",
         backends=[
-            ComfyUIBackend(f"backend-{number}", Address(url), transport)
-            for number, url in enumerate(backends)
+            ComfyUIBackend(f"backend-{number}", Address(backend), transport)
+            if isinstance(backend, str)
+            else backend
+            for number, backend in enumerate(backends)
         ],
         link=dispatch,
         objects=HttpClaimObjects(store.url, transport),
