@@ -220,6 +220,15 @@ async def test_a_run_that_no_backend_takes_says_why(
     async with executing(own, tmp_path):
         await root.post("/admin/backends", {"name": "gpu-9", "url": comfyui.url})
         await until(root, "/backends/gpu-9", lambda row: row["live"] and row["node_classes"])
+        found = await root.get("/models", params={"limit": 1})
+        assert found["items"][0]["backends"] == ["gpu-9"]
+        page = await root.get("/models", params={"type": "checkpoints"})
+        (model,) = page["items"]
+        assert (model["type"], model["name"]) == ("checkpoints", "sandbox.safetensors")
+        assert (await root.get("/models", params={"cursor": "checkpoints/zzz", "type": "checkpoints"}))[
+            "items"
+        ] == []
+        refused(await root.ask("GET", "/models", params={"limit": 0}), 422)
         told = await until(root, f"/runs/{waiting}", lambda run: "lacks" in run.get("waiting_for", ""))
         assert told["waiting_for"] == "gpu-9: It lacks the node NobodyHasIt."
         answer = await root.ask("POST", f"/workflows/{await root.workflow(graph=graph)}/runs", json={})

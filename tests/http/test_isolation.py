@@ -41,6 +41,7 @@ OWN = {
     ("GET", "/accounts/me/backend"),
     ("PUT", "/accounts/me/backend"),
     ("GET", "/backends"),
+    ("GET", "/models"),
     ("GET", "/accounts/me/export"),
     ("GET", "/api-keys"),
     ("GET", "/auth/me"),
