@@ -114,12 +114,18 @@ async def log_out(command: LogOut, context: Context, needs: Needs) -> Accepted:
 
 async def give_role(command: GiveRole, context: Context, needs: Needs) -> Accepted:
     """Raises NotFound."""
-    found = await _who(command.username, needs)
-    if found is None or canonical_username(found.username) != canonical_username(command.username):
-        raise NotFound("There is no such account.")
+    found = await named(command.username, needs)
     return await needs.streams.transact(
-        context, Change(ACCOUNT, found.account, lambda state: account.give_role(state, role=command.role))
+        context, Change(ACCOUNT, found, lambda state: account.give_role(state, role=command.role))
     )
+
+
+async def named(username: str, needs: Needs) -> AccountId:
+    """Whose username it is. Raises NotFound."""
+    found = await _who(username, needs)
+    if found is None or canonical_username(found.username) != canonical_username(username):
+        raise NotFound("There is no such account.")
+    return found.account
 
 
 async def _register(command: RegisterAccount, context: Context, needs: Needs) -> Registered:

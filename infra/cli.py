@@ -2,7 +2,17 @@
 
 import typer
 
-from infra.command_line import admin, audit, backends, backups, objects, processes, read_models, setting_up
+from infra.command_line import (
+    admin,
+    audit,
+    backends,
+    backups,
+    objects,
+    processes,
+    queue,
+    read_models,
+    setting_up,
+)
 
 app = typer.Typer(
     help="The self-hosted platform in front of ComfyUI.", no_args_is_help=True, add_completion=False
@@ -13,6 +23,7 @@ app.add_typer(admin.app, name="admin")
 app.add_typer(audit.app, name="audit")
 app.add_typer(objects.app, name="objects")
 app.add_typer(backends.app, name="backends")
+app.add_typer(queue.app, name="queue")
 
 
 def main() -> None:

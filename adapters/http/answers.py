@@ -183,6 +183,14 @@ class RunAnswer(RunSummary):
         Meta(description="How long nodes took, the slowest 50; null where it was not heard."),
     ]
     waiting_for: Annotated[str, Meta(description="Why it does not start.")] | UnsetType = UNSET
+    queue_position: (
+        Annotated[int, Meta(description="While it is queued: 1 is next, as things are now.", examples=[4])]
+        | UnsetType
+    ) = UNSET
+    eta_s: (
+        Annotated[float, Meta(description="About so many seconds until it begins.", examples=[42.5])]
+        | UnsetType
+    ) = UNSET
 
 
 class RunPage(Struct):

@@ -16,6 +16,7 @@ from domain.seal import Link
 from services.ports.exporting import Archives, Exports, OwnLog
 from services.ports.integrating import Integration
 from services.ports.picturing import Pictures
+from services.ports.queueing import QueueView
 from services.ports.sealing import Finding
 from services.ports.telling import PublicLog
 from services.ports.trying import Trials
@@ -78,6 +79,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     pictures: Pictures
     uploading: Uploading
     live: Live
+    queue: QueueView
     audit: Audit
     told: PublicLog
     trials: Trials

@@ -30,6 +30,7 @@ from projections import run_status
 Priority = Annotated[int, Meta(ge=1, le=10, description="1 to 10; 10 first.", examples=[5])]
 Version = Annotated[int, Meta(ge=1, description="Which version; left out: the newest.", examples=[1])]
 NO_RUN = "There is no such run."
+PAUSED = "The queue is paused:"
 NOBODY_THERE = "No ComfyUI is connected at the moment. The run starts by itself when one is."
 
 
@@ -150,8 +151,8 @@ async def show(
     if as_of is not None:
         return await past_run(run, as_of, parts, caller.account)
     row: dict[str, Any] = msgspec.json.decode(await reader.one(run_status.run, run, missing=NO_RUN))
-    if row["status"] == Status.QUEUED and (waits := await _waiting_for(RunId(run), caller, parts, reader)):
-        row["waiting_for"] = waits
+    if row["status"] == Status.QUEUED:
+        await _tell_place(row, caller, parts, reader)
     return json_response(msgspec.json.encode(with_urls(await with_source(row, parts), parts)))
 
 
@@ -239,6 +240,20 @@ async def _waiting_for(id: RunId, caller: Caller, parts: Parts, reader: Reader) 
     if not reasons or not all(reasons.values()):
         return None
     return " ".join(f"{name}: {reason}" for name, reason in list(reasons.items())[:10])
+
+
+async def _tell_place(row: dict[str, Any], caller: Caller, parts: Parts, reader: Reader) -> None:
+    """Where a queued run stands, and what it waits for but its turn."""
+    run = RunId(UUID(row["id"]))
+    place = await parts.queue.place(run)
+    if place is not None:
+        row["queue_position"] = place.position
+        if place.eta_s is not None:
+            row["eta_s"] = place.eta_s
+    if place is not None and place.paused:
+        row["waiting_for"] = f"{PAUSED} {place.paused}"
+    elif waits := await _waiting_for(run, caller, parts, reader):
+        row["waiting_for"] = waits
 
 
 ROUTER = Router(

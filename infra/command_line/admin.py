@@ -1,4 +1,4 @@
-"""`comfyplus admin`: who may administer the whole."""
+"""`comfyplus admin`: who may administer the whole, and how much of it an account may have."""
 
 from typing import Annotated
 
@@ -6,7 +6,7 @@ import typer
 
 from infra.command_line.given import running_settings
 
-app = typer.Typer(help="Who may administer the whole.", no_args_is_help=True)
+app = typer.Typer(help="Who may administer the whole, and what others may have of it.", no_args_is_help=True)
 
 
 @app.command()
@@ -25,3 +25,23 @@ def revoke(username: str) -> None:
     from infra.admin import give_role
 
     raise typer.Exit(give_role(running_settings(), username, Role.MEMBER))
+
+
+@app.command()
+def limits(
+    username: Annotated[str, typer.Argument(help="Somebody who has registered.")],
+    reason: Annotated[str, typer.Option(help="For those who read the log later.")],
+    weight: Annotated[float, typer.Option(help="2: twice as much service as others.")] = 1.0,
+    running: Annotated[int | None, typer.Option(min=0, help="So many runs under way at most.")] = None,
+    queued: Annotated[int | None, typer.Option(min=0, help="So many runs waiting at most.")] = None,
+    runs_per_day: Annotated[int | None, typer.Option(min=0, help="So many runs a day at most.")] = None,
+    run_s_per_day: Annotated[int | None, typer.Option(min=0, help="So many seconds of runs a day.")] = None,
+) -> None:
+    """Give somebody other limits than all have. What is left out is as for all."""
+    from domain.limits import Allowance
+    from infra.queue import set_limits
+
+    allowance = Allowance(
+        running=running, queued=queued, runs_per_day=runs_per_day, run_s_per_day=run_s_per_day
+    )
+    raise typer.Exit(set_limits(running_settings(), username, allowance, weight, reason))

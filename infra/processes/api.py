@@ -21,6 +21,7 @@ from adapters.nats.live import NatsLive
 from adapters.nats.trials import NatsTrials
 from adapters.postgres.exports import PostgresExports
 from adapters.postgres.public_log import PostgresPublicLog
+from adapters.postgres.queue_view import PostgresQueueView
 from adapters.postgres.tail import PostgresTail
 from adapters.storage.archives import DiskArchives
 from commands.dispatcher import Dispatcher
@@ -72,6 +73,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
         auditing.shown(settings, app_url) as audit,
         pool(app_url, size=4) as work,
         pool(app_url, size=4) as public,
+        pool(app_url, size=4) as looking,
         _beside(keeping(settings, wants, secrets)),
         objects.opened(settings) as stored,
     ):
@@ -93,6 +95,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             uploading=uploading(settings, dispatcher, work),
             live=live,
             trials=trials,
+            queue=PostgresQueueView(looking),
             audit=audit,
             work=work,
             told=PostgresPublicLog(public),

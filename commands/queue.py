@@ -1,0 +1,104 @@
+"""What administrators wish of the queue, and of runs that failed for want of a machine."""
+
+from commands.needs import Command, Needs
+from commands.streams import Accepted, Change, Context, Source
+from domain import limits, queue, run
+from domain.account import ACCOUNT, Account
+from domain.ids import AccountId, RunId, limits_id, queue_id
+from domain.limits import LIMITS, Allowance, Given, LimitsEvent
+from domain.queue import QUEUE, PoolSettings
+from domain.refusals import NotFound
+from domain.run import RUN
+
+
+class PauseQueue(Command, frozen=True, kw_only=True):
+    """An empty `pool` stands for all of them, here and below."""
+
+    pool: str
+    reason: str
+
+
+class ResumeQueue(Command, frozen=True, kw_only=True):
+    pool: str
+    reason: str
+
+
+class SetPool(Command, frozen=True, kw_only=True):
+    pool: str
+    settings: PoolSettings
+    reason: str
+
+
+class SetLimits(Command, frozen=True, kw_only=True):
+    account: AccountId
+    limits: Allowance
+    weight: float
+    reason: str
+
+
+class ReviveRun(Command, frozen=True, kw_only=True):
+    run: RunId
+    reason: str
+
+
+async def pause_queue(command: PauseQueue, context: Context, needs: Needs) -> Accepted:
+    """Raises Invalid, KeyReused; so do the next two."""
+    return await needs.streams.transact(
+        context,
+        Change(QUEUE, queue_id(), lambda state: queue.pause(state, pool=command.pool, reason=command.reason)),
+    )
+
+
+async def resume_queue(command: ResumeQueue, context: Context, needs: Needs) -> Accepted:
+    return await needs.streams.transact(
+        context,
+        Change(
+            QUEUE, queue_id(), lambda state: queue.resume(state, pool=command.pool, reason=command.reason)
+        ),
+    )
+
+
+async def set_pool(command: SetPool, context: Context, needs: Needs) -> Accepted:
+    return await needs.streams.transact(
+        context,
+        Change(
+            QUEUE,
+            queue_id(),
+            lambda state: queue.set_pool(
+                state, pool=command.pool, settings=command.settings, reason=command.reason
+            ),
+        ),
+    )
+
+
+async def set_limits(command: SetLimits, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound, Invalid, KeyReused."""
+
+    def decide(given: Given, account: Account) -> list[LimitsEvent]:
+        if account.id is None or account.erased:
+            raise NotFound("There is no such account.")
+        return limits.give(
+            given,
+            account=command.account,
+            limits=command.limits,
+            weight=command.weight,
+            reason=command.reason,
+        )
+
+    change = Change(LIMITS, limits_id(command.account), decide, given=(Source(ACCOUNT, command.account),))
+    return await needs.streams.transact(context, change)
+
+
+async def revive_run(command: ReviveRun, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound, also for a run whose account is gone; Conflict, Invalid, KeyReused."""
+    state, _ = await needs.streams.load(RUN, command.run)
+    if state.owner is None:
+        raise NotFound("There is no such run.")
+
+    def decide(state: run.Run, owner: Account) -> list[run.RunEvent]:
+        if owner.erased:
+            raise NotFound("There is no such run.")
+        return run.revive(state, now=needs.now(), reason=command.reason)
+
+    change = Change(RUN, command.run, decide, given=(Source(ACCOUNT, state.owner),))
+    return await needs.streams.transact(context, change)
