@@ -85,7 +85,7 @@ def running(*children: Child) -> Iterator[tuple[int, ...]]:
 def whole(folder: Path, *programs: str, comfyui_url: str | None = None) -> Iterator[Launched]:
     """`comfyplus up` with only the named programs, or with all when none is named."""
     folder.mkdir(parents=True)
-    settings = Settings(data=folder, port=0, comfyui_url=comfyui_url, log_level="warning")
+    settings = Settings(data=folder, port=0, comfyui_url=comfyui_url, log_level="warning", queued_limit=0)
 
     def chosen(settings: Settings) -> Sequence[Child]:
         return [child for child in our_programs(settings) if not programs or child.name in programs]

@@ -10,6 +10,7 @@ import msgspec
 from msgspec import Struct
 from msgspec.structs import replace
 
+from commands.admitting import admitted
 from commands.gate import admit
 from commands.needs import Command, Needs
 from commands.sources import of_parameters
@@ -17,6 +18,7 @@ from commands.streams import NOTHING, Accepted, Change, Context
 from domain import batch, run
 from domain.batch import BATCH, MAX_RUNS, BatchSubmitted
 from domain.ids import AccountId, BatchId, Position, RunId
+from domain.limits import Quota
 from domain.refusals import Conflict, FieldError, Invalid, NotFound
 from domain.run import RUN, InBatch
 from domain.workflow import Content
@@ -51,6 +53,7 @@ class SubmittedBatch(Struct, frozen=True):
     id: BatchId
     runs: tuple[RunId, ...]
     position: Position
+    left: tuple[Quota, ...] = ()
 
 
 async def generate_batch(command: GenerateBatch, context: Context, needs: Needs) -> SubmittedBatch:
@@ -129,10 +132,10 @@ async def _submit(
     for place, (run_id, each) in enumerate(zip(runs, prepared, strict=True)):
         submitted = each.submitted(needs, by=by, priority=priority, batch=InBatch(id, place))
         changes.append(Change(RUN, run_id, partial(run.submit, submitted=submitted), new=True))
-    accepted = await needs.streams.transact(context, *changes)
-    if accepted.repeated:
-        return await _submitted(accepted, needs)
-    return SubmittedBatch(id, runs, accepted.position)
+    granted = await admitted(runs, by, context, needs, lambda: needs.streams.transact(context, *changes))
+    if granted.accepted.repeated:
+        return await _submitted(granted.accepted, needs)
+    return SubmittedBatch(id, runs, granted.accepted.position, granted.left)
 
 
 async def _submitted(accepted: Accepted, needs: Needs) -> SubmittedBatch:

@@ -6,13 +6,14 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
+from commands.admitting import Admitted, admitted
 from commands.gate import admit
 from commands.inputs import owned_still
 from commands.lora_references import with_loras
 from commands.needs import Command, Needs
-from commands.runs import Submitted
+from commands.runs import Submitted, submitted_run
 from commands.sources import of_graph, of_parameters
-from commands.streams import Accepted, Change, Context
+from commands.streams import Change, Context
 from domain import run
 from domain.ids import AccountId, RunId
 from domain.refusals import FieldError, Invalid, NotFound
@@ -102,7 +103,9 @@ async def submit(submitted: RunSubmitted, context: Context, needs: Needs) -> Sub
     await admit(submitted.graph, submitted.requirements, submitted.owner, needs)
     id = RunId(needs.new_id())
     change = Change(RUN, id, lambda state: run.submit(state, submitted=submitted), new=True)
-    return await _submitted(id, await needs.streams.transact(context, change), needs)
+    by = submitted.owner
+    granted = await admitted([id], by, context, needs, lambda: needs.streams.transact(context, change))
+    return await submitted_run(id, granted, needs)
 
 
 async def submission(id: RunId, by: AccountId, needs: Needs) -> RunSubmitted:
@@ -140,12 +143,4 @@ async def _reseeded(again: RunSubmitted, seed: int, needs: Needs) -> RunSubmitte
 
 async def _known(context: Context, needs: Needs) -> Submitted | None:
     answered = await needs.streams.answered(context)
-    return None if answered is None else await _submitted(RunId(needs.new_id()), answered, needs)
-
-
-async def _submitted(id: RunId, accepted: Accepted, needs: Needs) -> Submitted:
-    if accepted.repeated:
-        recorded = await needs.streams.log.at(accepted.first)
-        assert recorded is not None
-        id = RunId(recorded.stream)
-    return Submitted(id, accepted.position)
+    return None if answered is None else await submitted_run(RunId(needs.new_id()), Admitted(answered), needs)

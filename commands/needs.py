@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from commands.backend_access import BackendAccess
 from commands.known_backends import KnownBackends
-from commands.ports import Accounts, ApiKeys, Clock, Contents, Erasures, Passwords, Secrets, Vault
+from commands.ports import Accounts, Admissions, ApiKeys, Clock, Contents, Erasures, Passwords, Secrets, Vault
 from commands.streams import Context, Streams
 from commands.webhook_state import WebhookState
 from domain.run import Retries
@@ -39,6 +39,7 @@ class Needs(Struct, frozen=True, kw_only=True):
     webhooks: WebhookState
     backend_access: BackendAccess
     backends: KnownBackends
+    admissions: Admissions
     now: Clock
     new_id: Callable[[], UUID]
     new_seed: Callable[[], int]

@@ -1,6 +1,6 @@
 """What the commands need of the world: the log and the few things that cannot be decided by rules alone."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Protocol
 from uuid import UUID
@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from domain.api_key import Scope
 from domain.event import AnyRecorded, Event
-from domain.ids import AccountId, Actor, ApiKeyId, Digest, Position, SessionId, StreamId
+from domain.ids import AccountId, Actor, ApiKeyId, Digest, Position, RunId, SessionId, StreamId
+from domain.limits import Quota, Standing
 from domain.personal import Personal
 from domain.refusals import Conflict
 
@@ -296,6 +297,22 @@ class Secrets(Protocol):
         """None for a text that we have never made."""
 
     def access_token(self, account: AccountId, session: SessionId, expires_at: datetime) -> str: ...
+
+
+class Admissions(Protocol):
+    """Who may have how many runs waiting. Every method raises LogUnavailableError."""
+
+    async def admit(
+        self,
+        owner: AccountId,
+        pool: str,
+        runs: Sequence[RunId],
+        decide: Callable[[Standing], Sequence[Quota]],
+    ) -> Sequence[Quota]:
+        """Let these runs in if `decide` does, which sees all that were let in before. Raises what it raises."""
+
+    async def release(self, runs: Sequence[RunId]) -> None:
+        """They were let in, but are not going to be submitted. Those that nobody releases count for a minute."""
 
 
 class Clock(Protocol):

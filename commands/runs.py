@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 from msgspec.structs import replace
 
+from commands.admitting import Admitted, admitted
 from commands.gate import admit
 from commands.inputs import with_inputs
 from commands.lora_references import with_loras
@@ -12,6 +13,7 @@ from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context, Source
 from domain import run, workflow
 from domain.ids import AccountId, Digest, Position, RunId, WorkflowId
+from domain.limits import Quota
 from domain.run import RUN, Failure, NodeTime, Output, Run, RunEvent, RunSubmitted
 from domain.workflow import WORKFLOW, Content, Requirements, Workflow
 from workflows.graph import names_loras
@@ -52,16 +54,18 @@ class LoseAttempt(Command, frozen=True, kw_only=True):
 
 
 class Submitted(Struct, frozen=True):
+    """`left`: what is left of its owner's limits."""
+
     id: RunId
     position: Position
+    left: tuple[Quota, ...] = ()
 
 
 async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Submitted:
-    """Queue a run of one's own or a published workflow. Raises NotFound, Invalid, KeyReused."""
+    """Queue a run of one's own or a published workflow. Raises NotFound, Invalid, LimitReached, KeyReused."""
 
     ready: dict[Digest, _Files] = {}
-
-    admitted: set[Digest] = set()
+    passed: set[Digest] = set()
 
     def decide(state: Run, source: Workflow) -> list[RunEvent]:
         number, version = workflow.runnable(source, by=command.by, number=command.version)
@@ -71,7 +75,7 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
             if version.graph.digest not in ready:
                 raise _FilesNeeded(version.graph, version.requirements)
             files = ready[version.graph.digest]
-        if files.graph.digest not in admitted:
+        if files.graph.digest not in passed:
             raise _NotAdmitted(files.graph, files.requirements)
         submitted = RunSubmitted(
             owner=command.by,
@@ -87,20 +91,30 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
 
     id = RunId(needs.new_id())
     change = Change(RUN, id, decide, given=(Source(WORKFLOW, command.workflow),), new=True)
-    while True:
-        try:
-            accepted = await needs.streams.transact(context, change)
-            break
-        except _FilesNeeded as needed:  # few graphs have files of one's own: the others are not looked into
-            ready[needed.graph.digest] = await _files(needed, command.by, needs)
-        except _NotAdmitted as asked:
-            await admit(asked.graph, asked.requirements, command.by, needs)
-            admitted.add(asked.graph.digest)
-    if accepted.repeated:
-        recorded = await needs.streams.log.at(accepted.first)
+
+    async def append() -> Accepted:
+        while True:
+            try:
+                return await needs.streams.transact(context, change)
+            except (
+                _FilesNeeded
+            ) as needed:  # few graphs have files of one's own: the others are not looked into
+                ready[needed.graph.digest] = await _files(needed, command.by, needs)
+            except _NotAdmitted as asked:
+                await admit(asked.graph, asked.requirements, command.by, needs)
+                passed.add(asked.graph.digest)
+
+    granted = await admitted([id], command.by, context, needs, append)
+    return await submitted_run(id, granted, needs)
+
+
+async def submitted_run(id: RunId, granted: Admitted, needs: Needs) -> Submitted:
+    """What a run, or the repeat of one, is answered."""
+    if granted.accepted.repeated:
+        recorded = await needs.streams.log.at(granted.accepted.first)
         assert recorded is not None
         id = RunId(recorded.stream)
-    return Submitted(id, accepted.position)
+    return Submitted(id, granted.accepted.position, granted.left)
 
 
 class _Files(Struct, frozen=True):

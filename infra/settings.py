@@ -19,6 +19,7 @@ MIB = 2**20
 
 Seconds: TypeAlias = Annotated[float, Meta(gt=0, le=366 * 86_400)]
 Bytes: TypeAlias = Annotated[int, Meta(ge=1024, le=1024**4)]
+Limit: TypeAlias = Annotated[int, Meta(ge=0, le=10_000_000)]
 Name: TypeAlias = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
 Url: TypeAlias = Annotated[str, Meta(pattern=r"^[a-z][a-z0-9+]*://\S+$")]
 HttpUrl: TypeAlias = Annotated[str, Meta(pattern=r"^https?://\S+$")]
@@ -125,6 +126,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How often a lost run is tried again."""
     run_timeout_s: Annotated[int, Meta(ge=1, le=7 * 86_400)] = 300
     """How long a run may take."""
+
+    running_limit: Limit = 0
+    """How many runs of an account may be under way at once; 0: any number, as for the next three."""
+    queued_limit: Limit = 1000
+    """How many runs of an account may wait."""
+    runs_per_day_limit: Limit = 0
+    """How many runs an account may have on a day, of UTC."""
+    run_s_per_day_limit: Limit = 0
+    """How many seconds the runs of an account may take on a day."""
 
     webhook_private_addresses: bool = False
     """Whether webhooks may lead into private networks, or to this machine."""

@@ -22,6 +22,7 @@ from adapters.identity.vault import SecretVault
 from adapters.identity.webhook_box import WebhookBox
 from adapters.nats.connection import Connection
 from adapters.postgres.accounts import PostgresAccounts
+from adapters.postgres.admissions import PostgresAdmissions
 from adapters.postgres.api_keys import PostgresApiKeys
 from adapters.postgres.backend_access import PostgresBackendAccess
 from adapters.postgres.contents import PostgresContents
@@ -31,6 +32,7 @@ from adapters.storage.erasures import ErasureFile
 from commands.known_backends import KnownBackends
 from commands.needs import Limits, Needs
 from commands.streams import Streams
+from domain.limits import Allowance
 from domain.run import Retries
 from infra.settings import Settings, SettingsError, erasures_path, load_secret
 from projections.catalogue import PROJECTIONS
@@ -88,6 +90,7 @@ async def needs(settings: Settings, server_secrets: ServerSecrets, url: str) -> 
             passwords=Argon2Passwords(),
             secrets=server_secrets,
             vault=SecretVault(load_secret(settings), accounts.keys),
+            admissions=PostgresAdmissions(connections, allowance(settings)),
             erasures=ErasureFile(erasures_path(settings)),
             webhooks=PostgresWebhooks(connections, WebhookBox(load_secret(settings))),
             backend_access=access,
@@ -116,6 +119,16 @@ def limits(settings: Settings) -> Limits:
         retries=Retries(settings.retries, timedelta(seconds=settings.retry_pause_s)),
         private_addresses=settings.webhook_private_addresses,
         private_backends=settings.backend_private_addresses,
+    )
+
+
+def allowance(settings: Settings) -> Allowance:
+    """What an account may have that was given nothing else."""
+    return Allowance(
+        running=settings.running_limit or None,
+        queued=settings.queued_limit or None,
+        runs_per_day=settings.runs_per_day_limit or None,
+        run_s_per_day=settings.run_s_per_day_limit or None,
     )
 
 

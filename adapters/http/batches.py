@@ -14,6 +14,7 @@ from adapters.http.auth import Moved
 from adapters.http.callers import Caller
 from adapters.http.outputs import with_urls
 from adapters.http.parts import Parts
+from adapters.http.rates import rate_limits
 from adapters.http.reads import Reader, json_response
 from commands.batches import CancelBatch, SubmittedBatch
 from commands.streams import Context
@@ -37,7 +38,7 @@ class AcceptedBatch(Struct, frozen=True):
 def accepted_batch(submitted: SubmittedBatch, parts: Parts) -> Response[AcceptedBatch]:
     url = f"{parts.public_url}/api/v1/batches/{submitted.id}"
     accepted = AcceptedBatch(submitted.id, submitted.runs, url, f"{url}/cancel", submitted.position)
-    return Response(accepted, status_code=202, headers={"Location": url})
+    return Response(accepted, status_code=202, headers={"Location": url, **rate_limits(submitted.left)})
 
 
 @get("/batches", responses=answers(200, BatchPage, 401, 422))

@@ -71,7 +71,7 @@ class GridBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     dto=StrictBody[GenerateBody],
     return_dto=None,
     status_code=202,
-    responses=answers(202, Accepted, 401, 409, 413, 415, 422),
+    responses=answers(202, Accepted, 401, 409, 413, 415, 422, 429),
 )
 async def generate(
     data: JSONBody[GenerateBody],
@@ -91,7 +91,7 @@ async def generate(
     dto=StrictBody[GenerateBody],
     return_dto=None,
     status_code=200,
-    responses=answers(200, RunAnswer, 401, 409, 413, 415, 422) | answers(202, Accepted),
+    responses=answers(200, RunAnswer, 401, 409, 413, 415, 422, 429) | answers(202, Accepted),
 )
 async def generate_and_wait(
     data: JSONBody[GenerateBody],
@@ -122,7 +122,7 @@ async def generate_and_wait(
     dto=StrictBody[BatchBody],
     return_dto=None,
     status_code=202,
-    responses=answers(202, AcceptedBatch, 401, 409, 413, 415, 422),
+    responses=answers(202, AcceptedBatch, 401, 409, 413, 415, 422, 429),
 )
 async def generate_batch(
     data: JSONBody[BatchBody],
@@ -141,7 +141,7 @@ async def generate_batch(
     dto=StrictBody[GridBody],
     return_dto=None,
     status_code=202,
-    responses=answers(202, AcceptedBatch, 401, 409, 413, 415, 422),
+    responses=answers(202, AcceptedBatch, 401, 409, 413, 415, 422, 429),
 )
 async def generate_grid(
     data: JSONBody[GridBody],

@@ -7,6 +7,7 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException
 from msgspec import Struct
 
+from adapters.http.rates import rate_limits
 from commands.ports import (
     LogUnavailableError,
     ObjectsAwayError,
@@ -15,6 +16,7 @@ from commands.ports import (
     Outdated,
     WrongDigest,
 )
+from domain.limits import LimitReached
 from domain.refusals import (
     Conflict,
     DomainError,
@@ -123,6 +125,8 @@ def refused(request: Request[Any, Any, Any], error: Exception) -> Response[Probl
     answer = problem(status, title, detail, error.errors if isinstance(error, Invalid) else ())
     if isinstance(error, TooMany):
         answer.headers["Retry-After"] = str(error.retry_after_s)
+        if isinstance(error, LimitReached):
+            answer.headers.update(rate_limits(error.quotas))
     elif status == 503:
         answer.headers["Retry-After"] = RETRY_AFTER_S
     elif status == 401:

@@ -158,7 +158,7 @@ async def resume(
     dto=StrictBody[PoolBody],
     return_dto=None,
     status_code=202,
-    responses=answers(202, Moved, 401, 403, 409, 415, 422),
+    responses=answers(202, Moved, 401, 403, 404, 409, 415, 422),
 )
 async def set_pool(
     name: FromPath[str],

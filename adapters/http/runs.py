@@ -16,6 +16,7 @@ from adapters.http.callers import Caller
 from adapters.http.outputs import with_urls
 from adapters.http.parts import Parts
 from adapters.http.past import AsOf, past_run
+from adapters.http.rates import rate_limits
 from adapters.http.reads import Reader, json_response
 from adapters.http.sources import with_source
 from adapters.http.versions import Graph
@@ -71,7 +72,7 @@ class RerunBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 def accepted_run(submitted: Submitted, parts: Parts) -> Response[Accepted]:
     url = f"{parts.public_url}/api/v1/runs/{submitted.id}"
     accepted = Accepted(submitted.id, url, f"{url}/cancel", f"{url}/live", submitted.position)
-    return Response(accepted, status_code=202, headers={"Location": url})
+    return Response(accepted, status_code=202, headers={"Location": url, **rate_limits(submitted.left)})
 
 
 @post(
@@ -79,7 +80,7 @@ def accepted_run(submitted: Submitted, parts: Parts) -> Response[Accepted]:
     dto=StrictBody[SubmitBody],
     return_dto=None,
     status_code=202,
-    responses=answers(202, Accepted, 401, 404, 409, 415, 422),
+    responses=answers(202, Accepted, 401, 404, 409, 415, 422, 429),
 )
 async def submit(
     workflow: FromPath[UUID],
@@ -106,7 +107,7 @@ async def submit(
     dto=StrictBody[GraphBody],
     return_dto=None,
     status_code=202,
-    responses=answers(202, Accepted, 401, 409, 413, 415, 422),
+    responses=answers(202, Accepted, 401, 409, 413, 415, 422, 429),
 )
 async def run_graph(
     data: JSONBody[GraphBody],
@@ -161,7 +162,7 @@ async def show(
     dto=StrictBody[RerunBody],
     return_dto=None,
     status_code=202,
-    responses=answers(202, Accepted, 401, 404, 409, 415, 422),
+    responses=answers(202, Accepted, 401, 404, 409, 415, 422, 429),
 )
 async def run_again(
     run: FromPath[UUID],

@@ -116,6 +116,8 @@ WITH moved AS (
         UNION ALL
         SELECT pool, owner, 0, 0, came FROM change WHERE came IS NOT NULL
     ) AS each GROUP BY pool, owner
+), admitted AS (
+    DELETE FROM work.admissions AS a USING change AS c WHERE c.came IS NOT NULL AND a.run = c.run
 ), lately AS (
     SELECT pool, owner, sum(s * power(0.8::float8, after)) AS s, sum(power(0.8::float8, after)) AS runs,
         power(0.8::float8, count(*)) AS keep

@@ -14,6 +14,7 @@ NOT_KEPT = frozenset(
         "work.pools",
         "work.limits",
         "work.usage",
+        "work.admissions",  # of requests that were under way
         "work.backends",  # executors say who they are
         "work.needs",  # folded anew with the queue
         "work.able",

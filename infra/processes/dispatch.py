@@ -9,7 +9,7 @@ from adapters.postgres.queue import PostgresQueue
 from adapters.postgres.tail import PostgresTail
 from commands.dispatcher import Dispatcher
 from infra.settings import Settings, load_secret
-from infra.wiring import nats, needed, needs, now, pool, until_told_to_stop
+from infra.wiring import allowance, nats, needed, needs, now, pool, until_told_to_stop
 from services.dispatch.answering import Answering, Leases
 from services.dispatch.folding import Folding
 from services.dispatch.roll import Roll
@@ -28,7 +28,7 @@ async def run(settings: Settings) -> None:
         needs(settings, secrets, url) as wants,
     ):
         queue, server, dispatcher = (
-            PostgresQueue(connections),
+            PostgresQueue(connections, running=allowance(settings).running),
             NatsDispatchServer(connection),
             Dispatcher(wants),
         )

@@ -12,6 +12,7 @@ from adapters.identity.passwords import Argon2Passwords
 from adapters.identity.secrets import ServerSecrets
 from adapters.identity.vault import SecretVault
 from adapters.memory.accounts import MemoryAccounts
+from adapters.memory.admissions import MemoryAdmissions
 from adapters.memory.api_keys import MemoryApiKeys
 from adapters.memory.backend_access import MemoryBackendAccess
 from adapters.memory.contents import MemoryContents
@@ -44,6 +45,7 @@ class Ground(Struct):
     erasures: MemoryErasures
     webhooks: MemoryWebhooks
     backend_access: MemoryBackendAccess
+    admissions: MemoryAdmissions
     dispatcher: Dispatcher
     elapsed: timedelta = timedelta()
 
@@ -74,7 +76,7 @@ def make_ground() -> Ground:
 
     log, contents, accounts = MemoryLog(now), MemoryContents(), MemoryAccounts()
     vault, erasures = SecretVault(SECRET, accounts.keys), MemoryErasures()
-    webhooks = MemoryWebhooks(log)
+    webhooks, admissions = MemoryWebhooks(log), MemoryAdmissions(log, now)
     backend_access = MemoryBackendAccess()
     streams = Streams(log)
     needs = Needs(
@@ -86,6 +88,7 @@ def make_ground() -> Ground:
         secrets=ServerSecrets(SECRET),
         vault=vault,
         erasures=erasures,
+        admissions=admissions,
         webhooks=webhooks,
         backend_access=backend_access,
         backends=KnownBackends(streams, contents, backend_access, now),
@@ -94,5 +97,6 @@ def make_ground() -> Ground:
         new_seed=count(1000).__next__,
         limits=Limits(graph_bytes=10_000),
     )
-    made = Ground(log, contents, accounts, vault, erasures, webhooks, backend_access, Dispatcher(needs))
+    state = (webhooks, backend_access, admissions)
+    made = Ground(log, contents, accounts, vault, erasures, *state, Dispatcher(needs))
     return made

@@ -21,6 +21,7 @@ from commands.runs import (
 from commands.workflows import ChangeWorkflow, CreateWorkflow, DeleteWorkflow, Saved, SaveVersion
 from domain import run
 from domain.ids import RunId, WorkflowId
+from domain.limits import Allowance, LimitReached
 from domain.refusals import Conflict, Invalid, NotFound
 from domain.run import RUN, RunClaimed, RunRequeued, RunSubmitted, Status
 from tests.commands.ground import GRAPH, NOON, OTHER_GRAPH, Ground
@@ -207,3 +208,29 @@ async def test_two_claims_of_one_run_cannot_both_stand(ground: Ground, portrait:
     await ground.log.append(entry(Write(id, version, tuple(claims[0]), ANN)))
     with pytest.raises(StaleStreamError):
         await ground.log.append(entry(Write(id, version, tuple(claims[1]), ANN)))
+
+
+async def test_no_more_runs_wait_than_may(ground: Ground, portrait: Saved) -> None:
+    ground.admissions.usual = Allowance(queued=2)
+    first = await ground.wish(SubmitRun(by=ANN, workflow=portrait.id), key="first")
+    second = await submit(ground, portrait)
+    assert [quota.left for quota in (*first.left, *second.left)] == [1, 0]
+    with pytest.raises(LimitReached):
+        await submit(ground, portrait)
+    again = await ground.wish(SubmitRun(by=ANN, workflow=portrait.id), key="first")
+    assert (again.id, again.position) == (first.id, first.position)  # the repeat of one that was let in
+    await ground.wish(CancelRun(by=ANN, run=second.id))
+    await submit(ground, portrait)
+
+
+async def test_a_refused_wish_takes_nobodys_place(ground: Ground, portrait: Saved) -> None:
+    ground.admissions.usual = Allowance(queued=1)
+    for _ in range(3):
+        with pytest.raises(Invalid):
+            await submit(ground, portrait, priority=11)
+        with pytest.raises(NotFound):
+            await submit(ground, portrait, version=9)
+    first = await ground.wish(SubmitRun(by=ANN, workflow=portrait.id), key="k")
+    await ground.wish(CancelRun(by=ANN, run=first.id))
+    await ground.wish(SubmitRun(by=ANN, workflow=portrait.id), key="k")
+    await submit(ground, portrait)

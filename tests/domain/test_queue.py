@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as some
 from msgspec.structs import replace
 
-from domain.limits import LIMITS, Allowance, LimitsSet, give
+from domain.limits import LIMITS, Allowance, LimitReached, LimitsSet, Quota, Standing, admit, give
 from domain.queue import (
     EVERYTHING,
     QUEUE,
@@ -21,7 +21,7 @@ from domain.queue import (
     set_pool,
 )
 from domain.refusals import DomainError, Invalid
-from tests.domain.facts import ANN
+from tests.domain.facts import ANN, NOON
 from tests.domain.scenario import Scenario
 
 queue, limits = Scenario(QUEUE), Scenario(LIMITS)
@@ -108,6 +108,37 @@ def test_a_limit_has_bounds(field: str) -> None:
     for number in (-1, 10_000_001):
         wish = {"account": ANN, "limits": Allowance(**{field: number}), "weight": 1.0, "reason": "Agreed."}
         limits.given().when(give, **wish).then_invalid(field)
+
+
+NIGHT = NOON.replace(hour=23, minute=59)
+four = Standing(limits=Allowance(queued=5, runs_per_day=10, run_s_per_day=60), queued=4, runs_today=4)
+
+
+def test_runs_are_let_in_up_to_the_limit_and_told_what_is_left() -> None:
+    assert admit(four, runs=1, now=NIGHT) == (
+        Quota("queued", 5, 0),
+        Quota("runs-per-day", 10, 5, 86_400, 60),
+        Quota("run-seconds-per-day", 60, 60, 86_400, 60),
+    )
+    assert admit(Standing(limits=Allowance(), queued=10**6), runs=1, now=NIGHT) == ()
+
+
+@pytest.mark.parametrize(
+    ("standing", "says", "retry_after_s"),
+    [
+        (four, "At most 5 of your runs may wait", 30),
+        (replace(four, queued=0, runs_today=9), "10 runs a day", 60),
+        (replace(four, queued=0, run_s_today=60.0), "60 seconds a day", 60),
+        (replace(four, queued=0, pool_queued=9, pool_limit=10), "The queue is full", 30),
+    ],
+)
+def test_more_are_refused_and_told_when_to_come_back(
+    standing: Standing, says: str, retry_after_s: int
+) -> None:
+    with pytest.raises(LimitReached, match=says) as refused:
+        admit(standing, runs=2, now=NIGHT)
+    assert refused.value.retry_after_s == retry_after_s
+    assert [each.name for each in refused.value.quotas] == ["queued", "runs-per-day", "run-seconds-per-day"]
 
 
 wishes = some.one_of(

@@ -76,8 +76,9 @@ class Floor:
         model: str = "",
         pool: str = SHARED,
         fold: bool = True,
+        ids: list[RunId] | None = None,
     ) -> list[RunId]:
-        ids = [RunId(new_id()) for _ in range(runs)]
+        ids = ids or [RunId(new_id()) for _ in range(runs)]
         needed = Requirements(models=(f"checkpoints/{model}",) if model else ())
         submitted = RunSubmitted(
             owner=owner,

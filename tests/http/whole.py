@@ -30,7 +30,7 @@ from infra.integrating import publishing
 from infra.nats_users import urls
 from infra.processes import api
 from infra.settings import Settings, load_secret
-from infra.wiring import connect, nats, needed, needs, now, pool, read_models
+from infra.wiring import allowance, connect, nats, needed, needs, now, pool, read_models
 from projections.runner import Runner
 from services.dispatch.answering import Answering, Leases
 from services.dispatch.folding import Folding
@@ -177,7 +177,11 @@ async def _dispatching(stack: AsyncExitStack, settings: Settings) -> Coroutine[A
     connections = await stack.enter_async_context(pool(url))
     tail = await _tail(stack, url)
     wants = await stack.enter_async_context(needs(settings, secrets, url))
-    queue, server, dispatcher = PostgresQueue(connections), NatsDispatchServer(connection), Dispatcher(wants)
+    queue, server, dispatcher = (
+        PostgresQueue(connections, running=allowance(settings).running),
+        NatsDispatchServer(connection),
+        Dispatcher(wants),
+    )
     folding = Folding(tail, queue, server, wants.streams)
     roll = Roll(queue, PostgresBackendTable(connections), dispatcher)
     answering = Answering(queue, folding, roll, dispatcher, wants.contents, secrets, now, Leases(lease))
