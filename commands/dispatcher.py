@@ -54,6 +54,7 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     queue.ResumeQueue: queue.resume_queue,
     queue.SetPool: queue.set_pool,
     queue.SetLimits: queue.set_limits,
+    queue.CleanQueue: queue.clean_queue,
     queue.ReviveRun: queue.revive_run,
     backends.SeeBackend: backends.see_backend,
     backends.LoseBackend: backends.lose_backend,

@@ -1,5 +1,7 @@
 """What administrators wish of the queue, and of runs that failed for want of a machine."""
 
+from datetime import timedelta
+
 from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context, Source
 from domain import limits, queue, run
@@ -36,6 +38,14 @@ class SetLimits(Command, frozen=True, kw_only=True):
     reason: str
 
 
+class CleanQueue(Command, frozen=True, kw_only=True):
+    """Runs in these states that have been over for so long."""
+
+    states: tuple[str, ...]
+    older_than_s: float
+    reason: str
+
+
 class ReviveRun(Command, frozen=True, kw_only=True):
     run: RunId
     reason: str
@@ -69,6 +79,16 @@ async def set_pool(command: SetPool, context: Context, needs: Needs) -> Accepted
             ),
         ),
     )
+
+
+async def clean_queue(command: CleanQueue, context: Context, needs: Needs) -> Accepted:
+    """Say so; an errand does it. Raises Invalid, KeyReused."""
+    before = needs.now() - timedelta(seconds=command.older_than_s)
+
+    def decide(state: queue.Queue) -> list[queue.QueueEvent]:
+        return queue.clean(state, states=command.states, before=before, reason=command.reason)
+
+    return await needs.streams.transact(context, Change(QUEUE, queue_id(), decide))
 
 
 async def set_limits(command: SetLimits, context: Context, needs: Needs) -> Accepted:

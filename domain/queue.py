@@ -1,5 +1,6 @@
 """The queue, as administrators steer it: paused and resumed, pools with a class and limits, old runs cleaned away."""
 
+from datetime import datetime
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -39,8 +40,17 @@ class PoolSet(Event, frozen=True, kw_only=True, tag="queue.pool_set.v1"):
     reason: str
 
 
-QueueEvent: TypeAlias = QueuePaused | QueueResumed | PoolSet
+class QueueCleaned(Event, frozen=True, kw_only=True, tag="queue.cleaned.v1"):
+    """Runs in these states that were over by then are put away, with their files; what happened to them stays."""
 
+    states: tuple[str, ...]
+    before: datetime
+    reason: str
+
+
+QueueEvent: TypeAlias = QueuePaused | QueueResumed | PoolSet | QueueCleaned
+
+FINISHED = frozenset({"succeeded", "failed", "cancelled"})
 MAX_RANK = 1_000
 MAX_RUNS = 10_000_000
 MAX_NAME = 64
@@ -51,6 +61,7 @@ LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456
 class Queue(Struct, frozen=True):
     paused: tuple[str, ...] = ()
     pools: dict[str, PoolSettings] = {}
+    cleaned: tuple[tuple[str, ...], datetime] | None = None
 
 
 def evolve(queue: Queue, event: QueueEvent) -> Queue:
@@ -61,6 +72,8 @@ def evolve(queue: Queue, event: QueueEvent) -> Queue:
             return replace(queue, paused=tuple(each for each in queue.paused if each != pool))
         case PoolSet(pool=pool, settings=settings):
             return replace(queue, pools={**queue.pools, pool: settings})
+        case QueueCleaned(states=states, before=before):
+            return replace(queue, cleaned=(states, before))
 
 
 QUEUE: Decider[Queue, QueueEvent] = Decider("queue", Queue(), evolve, lambda queue: None)
@@ -94,6 +107,20 @@ def set_pool(queue: Queue, *, pool: str, settings: PoolSettings, reason: str) ->
     if queue.pools.get(pool, PoolSettings()) == settings:
         return []
     return [PoolSet(pool=pool, settings=settings, reason=given)]
+
+
+def clean(queue: Queue, *, states: tuple[str, ...], before: datetime, reason: str) -> list[QueueEvent]:
+    """Put old runs away. `before` is not in the future: that is known by the caller."""
+    given = stated(reason)
+    wanted = tuple(sorted(set(states)))
+    if not wanted or not FINISHED.issuperset(wanted):
+        raise Invalid(
+            "There is no such state of a run that is over.",
+            FieldError("states", f"Some of {', '.join(sorted(FINISHED))}."),
+        )
+    if queue.cleaned == (wanted, before):
+        return []
+    return [QueueCleaned(states=wanted, before=before, reason=given)]
 
 
 def _named(queue: Queue, pool: str) -> None:

@@ -14,7 +14,7 @@ from commands.accounts import named
 from commands.dispatcher import Dispatcher
 from commands.needs import Command, Needs
 from commands.ports import LogUnavailableError, OutcomeUnknownError
-from commands.queue import PauseQueue, ResumeQueue, ReviveRun, SetLimits, SetPool
+from commands.queue import CleanQueue, PauseQueue, ResumeQueue, ReviveRun, SetLimits, SetPool
 from commands.streams import Accepted, Context
 from domain.ids import Actor, RunId
 from domain.limits import Allowance
@@ -42,6 +42,11 @@ def resume(settings: Settings, pool: str, reason: str) -> int:
 
 def set_pool(settings: Settings, name: str, pool: PoolSettings, reason: str) -> int:
     return _wish(settings, SetPool(pool=name, settings=pool, reason=reason), f"{name} is set up.")
+
+
+def clean(settings: Settings, days: float, states: tuple[str, ...], reason: str) -> int:
+    wish = CleanQueue(states=states, older_than_s=days * 86_400, reason=reason)
+    return _wish(settings, wish, "They are put away in the background.")
 
 
 def requeue(settings: Settings, run: UUID, reason: str) -> int:

@@ -1,7 +1,7 @@
 """The queue: how it is, for everybody; how it is steered, for administrators."""
 
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Literal
 from uuid import UUID
 
 from litestar import Router, get, post, put
@@ -14,7 +14,7 @@ from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
-from commands.queue import PauseQueue, ResumeQueue, ReviveRun, SetLimits, SetPool
+from commands.queue import CleanQueue, PauseQueue, ResumeQueue, ReviveRun, SetLimits, SetPool
 from commands.streams import Context
 from domain.ids import AccountId, RunId
 from domain.limits import Allowance
@@ -79,6 +79,16 @@ class LimitsBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     queued: Limit | None = None
     runs_per_day: Limit | None = None
     run_s_per_day: Limit | None = None
+
+
+class CleanBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    reason: Reason
+    older_than_s: Annotated[
+        int, Meta(ge=0, le=100 * 366 * 86_400, description="Over for so long.", examples=[30 * 86_400])
+    ]
+    states: Annotated[
+        tuple[Literal["succeeded", "failed", "cancelled"], ...], Meta(min_length=1, max_length=3)
+    ] = ("succeeded", "failed", "cancelled")
 
 
 class ReasonBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -194,6 +204,28 @@ async def set_limits(
     return Moved(accepted.position)
 
 
+@post(
+    "/queue/clean",
+    dto=StrictBody[CleanBody],
+    return_dto=None,
+    status_code=202,
+    responses=answers(202, Moved, 401, 403, 409, 415, 422),
+)
+async def clean(
+    data: JSONBody[CleanBody],
+    parts: NamedDependency[Parts],
+    administrator: NamedDependency[Caller],
+    context: NamedDependency[Context],
+) -> Moved:
+    """Put old runs away, everybody's, with their files. 202: it is done in the background, with an event for each run.
+
+    What happened to them stays in the log.
+    """
+    wish = CleanQueue(states=data.states, older_than_s=data.older_than_s, reason=data.reason)
+    accepted = await parts.commands.run(wish, context)
+    return Moved(accepted.position)
+
+
 @get("/admin/dead-letters", responses=answers(200, DeadPage, 401, 403, 422))
 async def dead_letters(
     parts: NamedDependency[Parts],
@@ -238,5 +270,5 @@ def _place(dead: DeadRun) -> str:
 
 ROUTER = Router("/", route_handlers=[stats], tags=["queue"])
 ADMIN = Router(
-    "/", route_handlers=[pause, resume, set_pool, set_limits, dead_letters, requeue], tags=["admin"]
+    "/", route_handlers=[pause, resume, set_pool, set_limits, clean, dead_letters, requeue], tags=["admin"]
 )

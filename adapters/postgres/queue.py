@@ -115,7 +115,7 @@ class PostgresQueue:
             "epoch": epoch,
             "backend": request.backend,
             "executor": request.executor,
-            "pools": list(request.pools),
+            "pools": list(dict.fromkeys(request.pools)),
             "only": request.only,
             "lease_until": lease_until,
             "running": self._running,

@@ -53,6 +53,21 @@ def set_pool(
     raise typer.Exit(set_up(running_settings(), name, settings, reason))
 
 
+@app.command()
+def clean(
+    days: Annotated[float, typer.Option(min=0, max=36_600, help="Runs that have been over for so long.")],
+    reason: Reason,
+    state: Annotated[
+        list[str] | None, typer.Option(help="succeeded, failed or cancelled; may be repeated; left out: all.")
+    ] = None,
+) -> None:
+    """Put old runs away, everybody's, with their files. What happened to them stays in the log."""
+    from domain.queue import FINISHED
+    from infra.queue import clean as put_away
+
+    raise typer.Exit(put_away(running_settings(), days, tuple(state or sorted(FINISHED)), reason))
+
+
 @app.command("dead")
 def show_dead() -> None:
     """List the runs that failed for want of a machine, after all their retries."""

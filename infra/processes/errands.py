@@ -4,6 +4,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, TypeAlias
 
 from infra.auditing import auditing
+from infra.cleaning import cleaning
 from infra.erasing import erasing
 from infra.exporting import exporting
 from infra.integrating import publishing
@@ -32,6 +33,7 @@ def errands(settings: Settings) -> Sequence[Errand]:
         lambda: publishing(settings),
         lambda: rebuilding(settings),
         lambda: tidying(settings),
+        lambda: cleaning(settings),
     )
 
 

@@ -41,7 +41,7 @@ from domain.lora import (
 )
 from domain.personal import Personal
 from domain.projection import ProjectionEventSkipped, ProjectionSkipWithdrawn
-from domain.queue import PoolSet, PoolSettings, QueuePaused, QueueResumed
+from domain.queue import PoolSet, PoolSettings, QueueCleaned, QueuePaused, QueueResumed
 from domain.reservation import NameReleased, NameReserved
 from domain.run import (
     Charge,
@@ -196,6 +196,7 @@ EXAMPLES: tuple[Event, ...] = (
     ProjectionSkipWithdrawn(projection="gallery", position=Position(7), reason="The fold is mended."),
     QueuePaused(pool="studio", reason="New cards are built in."),
     QueueResumed(pool="studio", reason="They are in."),
+    QueueCleaned(states=("cancelled", "failed"), before=NOON, reason="They are a year old."),
     PoolSet(
         pool="studio",
         settings=PoolSettings(rank=2, running=8, queued=500),

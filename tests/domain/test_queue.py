@@ -14,8 +14,10 @@ from domain.queue import (
     PoolSet,
     PoolSettings,
     Queue,
+    QueueCleaned,
     QueuePaused,
     QueueResumed,
+    clean,
     pause,
     resume,
     set_pool,
@@ -83,6 +85,17 @@ def test_there_are_not_endlessly_many_pools() -> None:
     full.when(set_pool, pool="one-more", settings=studio, reason="Paid for.").then_refused(
         Invalid, "too many"
     )
+
+
+def test_old_runs_are_put_away_once() -> None:
+    wish = {"states": ("failed", "cancelled"), "before": NOON, "reason": "Old."}
+    cleaned = QueueCleaned(states=("cancelled", "failed"), before=NOON, reason="Old.")
+    queue.given().when(clean, **wish).then(cleaned).and_again_nothing()
+
+
+@pytest.mark.parametrize("states", [(), ("queued",), ("failed", "deleted")])
+def test_only_runs_that_are_over_are_put_away(states: tuple[str, ...]) -> None:
+    queue.given().when(clean, states=states, before=NOON, reason="Old.").then_invalid("states")
 
 
 def test_an_account_is_given_its_own_limits_once() -> None:

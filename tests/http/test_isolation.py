@@ -22,6 +22,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/workflows/{workflow:uuid}"): {"name": "mine now"},
     ("POST", "/admin/dead-letters/{run:uuid}/requeue"): {"reason": "because"},
     ("POST", "/admin/queue/pause"): {"reason": "because"},
+    ("POST", "/queue/clean"): {"reason": "because", "older_than_s": 0},
     ("POST", "/admin/queue/resume"): {"reason": "because"},
     ("PUT", "/admin/accounts/{account:uuid}/limits"): {"reason": "because"},
     ("PUT", "/admin/pools/{name:str}"): {"reason": "because"},
@@ -94,7 +95,7 @@ OPEN = {
     ("POST", "/auth/register"),
 }
 """Nobody need be logged in for these."""
-ADMIN = {route for route in table() if route[1].startswith("/admin/")}
+ADMIN = {route for route in table() if route[1].startswith("/admin/")} | {("POST", "/queue/clean")}
 """For administrators: nobody else learns more than that."""
 NAMING = [route for route in table() if route not in OWN | BY_TOKEN | ADMIN]
 
