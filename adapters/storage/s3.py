@@ -28,7 +28,6 @@ COPIED_BYTES = 5 << 30  # S3 copies no more than that at once
 READ_ATTEMPTS = 4  # in a row without a byte
 READ_PAUSE_S = 0.2  # doubled with each
 REMOVING_S = 60.0  # a mark that is older is of somebody who was killed
-ABANDONED = timedelta(days=1)  # no upload takes that long
 ABSENT = {"404", "NoSuchKey", "NotFound"}
 NO_SUCH_PART = {"416", "InvalidRange"}
 
@@ -177,20 +176,6 @@ class S3Objects:
         start = self._key(Digest(""))
         async for each in self._under(start):
             yield Listed(Digest(each["Key"].removeprefix(start)), each["Size"], each["LastModified"])
-
-    async def collect(self) -> int:
-        """Take back uploads that somebody who was killed has left. Returns how many."""
-        oldest, taken = self._now() - ABANDONED, 0
-        with _told():
-            pages = self._client.get_paginator("list_multipart_uploads")
-            async for page in pages.paginate(Bucket=self._bucket.name, Prefix=self._key(Digest(""))):
-                for each in page.get("Uploads", ()):
-                    if each["Initiated"] < oldest:
-                        await self._client.abort_multipart_upload(
-                            Bucket=self._bucket.name, Key=each["Key"], UploadId=each["UploadId"]
-                        )
-                        taken += 1
-        return taken
 
     async def _found(self, digest: Digest) -> Listed | None:
         try:

@@ -193,14 +193,6 @@ async def test_a_link_is_good_for_so_long(s3_server: S3Server) -> None:
             assert (await anybody.get(url)).status_code in (400, 403)
 
 
-async def test_uploads_in_parts_that_are_young_are_not_collected(objects: S3Objects) -> None:
-    started = await objects._client.create_multipart_upload(Bucket=BUCKET, Key=objects._key(DIGEST))
-    assert await objects.collect() == 0
-    where = {"Bucket": BUCKET, "Key": objects._key(DIGEST), "UploadId": started["UploadId"]}
-    assert (await objects._client.list_parts(**where)).get("Parts", []) == []
-    await objects._client.abort_multipart_upload(**where)
-
-
 async def test_two_places_are_one(objects: S3Objects, tmp_path: Path) -> None:
     disk = DiskObjects(tmp_path)
     both = Places(objects, disk)
