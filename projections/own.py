@@ -27,6 +27,7 @@ _PAGED = "SELECT convert_to(coalesce(json_agg(one), '[]')::text, 'UTF8') FROM ({
 _WORKFLOWS = "SELECT * FROM read.workflows WHERE owner = %(owner)s AND id > %(after)s ORDER BY id"
 _VERSIONS = """SELECT * FROM read.workflow_versions
     WHERE owner = %(owner)s AND workflow = %(workflow)s AND number > %(after)s ORDER BY number"""
+_INPUTS = "SELECT * FROM read.inputs WHERE owner = %(owner)s AND id > %(after)s ORDER BY id"
 _RUNS = """SELECT run.*, (
         SELECT coalesce(json_agg(output ORDER BY output.node, output.index), '[]')
         FROM read.outputs AS output WHERE output.run = run.id
@@ -61,6 +62,13 @@ class OwnThings:
             for row in page:
                 yield row
             after = page[-1]["number"]
+
+    async def inputs(self, account: AccountId) -> AsyncIterator[Row]:
+        after: Any = UUID(int=0)
+        while page := await self._page(account, _INPUTS, {"after": after}):
+            for row in page:
+                yield row
+            after = page[-1]["id"]
 
     async def runs(self, account: AccountId) -> AsyncIterator[Row]:
         at: Any = datetime(1, 1, 1, tzinfo=UTC)

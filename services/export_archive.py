@@ -30,6 +30,8 @@ workflows.json  its workflows; versions.json: all their versions
 workflows/      the documents of each version: <workflow>/<number>.json, and .editor.json as the editor has it
 runs.json       its runs with their outputs
 outputs/        the files of those outputs
+inputs.json     the pictures it has uploaded to make others from
+inputs/         their files
 loras.json      its LoRAs
 loras/          their files
 history.json    every event of it and of its things, the oldest first
@@ -75,6 +77,7 @@ class Building:
         await self._add_documents(archive)
         await archive.add("runs.json", _array(self._counted(self._runs())))
         await self._add_outputs(archive)
+        await self._add_inputs(archive)
         await self._add_loras(archive)
         await archive.add("history.json", _array(self._history(head)))
 
@@ -128,6 +131,15 @@ class Building:
                     await archive.add(
                         _output_name(run, output), self._material.objects.read(digest), packed=True
                     )
+
+    async def _add_inputs(self, archive: Archive) -> None:
+        things = self._material.things
+        await archive.add("inputs.json", _array(things.inputs(self._account)))
+        async for each in things.inputs(self._account):
+            digest = Digest(each["digest"])
+            if await self._material.objects.size(digest) is not None:
+                pieces = self._told_of(self._material.objects.read(digest))
+                await archive.add(f"inputs/{each['id']}.png", pieces, packed=True)
 
     async def _add_loras(self, archive: Archive) -> None:
         """From the shelf itself: it is one stream, and small."""

@@ -101,6 +101,8 @@ class Things(Protocol):
     def runs(self, account: AccountId) -> AsyncIterator[Row]:
         """With their `outputs`."""
 
+    def inputs(self, account: AccountId) -> AsyncIterator[Row]: ...
+
 
 class OwnLog(Protocol):
     async def head(self) -> Position: ...

@@ -1,5 +1,6 @@
 """Everything about oneself, to take along."""
 
+import hashlib
 import io
 import time
 from typing import Any
@@ -13,7 +14,7 @@ from msgspec.structs import replace
 
 from infra.exporting import exporting
 from tests.http.errands import drawn, errand, eventually, value
-from tests.http.person import GRAPH, Person, client, joined
+from tests.http.person import GRAPH, Person, client, joined, png
 from tests.http.problems import refused
 from tests.http.test_erasure import erased
 from tests.http.test_uploads import fresh, sent
@@ -56,6 +57,8 @@ async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whol
         await ann.run(shown)
         run = await drawn(own, ann, b"one picture", b"another")
         await drawn(own, bob, b"not hers")
+        photo = await ann.upload(png(31, 17))
+        await bob.upload(png(32, 17))
         lora = fresh()
         await ann.ask("POST", "/loras", **sent(lora, name="Mine.safetensors"))
         await bob.ask("POST", "/loras", **sent(fresh(), name="His.safetensors"))
@@ -78,6 +81,9 @@ async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whol
         assert read[f"workflows/{workflow}/1.editor.json"] == {"nodes": []}
         assert read[f"workflows/{workflow}/2.json"] == other
         assert len(read["runs.json"]) == 2
+        assert [each["id"] for each in read["inputs.json"]] == [photo["id"]]
+        uploaded = hashlib.sha256(files[f"inputs/{photo['id']}.png"]).hexdigest()
+        assert uploaded == photo["digest"]
         (kept,) = read["loras.json"]
         assert kept["name"] == "Mine"
         assert files[f"loras/{kept['file']}"] == lora
