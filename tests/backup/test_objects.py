@@ -1,4 +1,4 @@
-"""Files of the log on disk and in S3: looked after, backed up from where they are, brought back to where they belong."""
+"""Files on disk and in S3: looked after, backed up from where they are, brought back to where they belong."""
 
 from pathlib import Path
 
