@@ -1,5 +1,6 @@
 """Backends that come and go while an executor works: ordered, left, drained, flapping, dying."""
 
+import asyncio
 import logging
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -8,8 +9,13 @@ from uuid import UUID, uuid4
 import httpx
 import pytest
 
+from adapters.comfyui.backend import ComfyUIBackend
+from adapters.comfyui.client import Address
+from adapters.outbound.guard import Guard
+from adapters.outbound.transport import KeptTransport
 from domain.ids import RunId
 from domain.run import FailureKind, RunAttemptLost, RunClaimed, RunRequeued, Status
+from services.ports.backend import BackendUnavailableError
 from services.ports.messages import BackendOrder, BackendState
 from services.ports.trying import Trial
 from tests.execution.dispatch import MemoryDispatch
@@ -254,3 +260,21 @@ async def test_an_address_is_tried_for_whoever_asks(
 
 def nothing_there():  # type: ignore[no-untyped-def]
     return proxy("127.0.0.1", 9, wants=b"nobody has this")
+
+
+async def test_an_accounts_address_is_looked_at_when_it_is_dialled(comfyui: SharedSandbox) -> None:
+    """A name may lead into our own network, whatever it was when it was given; the socket is no way round."""
+    guard = Guard()
+    url = comfyui.url.replace("127.0.0.1", "localhost")
+    heard: list[object] = []
+    async with KeptTransport(resolve=guard) as guarded:
+        backend = ComfyUIBackend("own", Address(url), guarded, guard)
+        with pytest.raises(BackendUnavailableError, match="private network"):
+            await backend.sight()
+        listening = asyncio.create_task(backend.listen(heard.append))
+        async with asyncio.timeout(10):
+            while len(heard) < 2:  # each time that it was refused, it is looked for anew
+                await asyncio.sleep(0.01)
+        assert not listening.done()
+        listening.cancel()
+    guard.close()
