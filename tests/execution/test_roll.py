@@ -32,6 +32,7 @@ from services.ports.messages import BackendState, ClaimRequest, Stock
 from tests.execution.test_dispatch import Office, office
 from tests.execution.test_queue import submitted
 from tests.servers import Database
+from workflows.graph import MAX_MODEL_NAME
 from workflows.inventory import Inventory, written
 
 ANN, BOB = AccountId(uuid4()), AccountId(uuid4())
@@ -204,18 +205,19 @@ async def test_a_run_is_given_only_to_a_backend_that_can_do_it(made: Office, adm
         return found.run if found else None
 
     roll = made.roll()
-    model = "checkpoints/" + "m" * 200
+    long = "m" * (MAX_MODEL_NAME + 50)
+    model = f"checkpoints/{long[:MAX_MODEL_NAME]}"
     big = Inventory(
         node_classes={"KSampler": "nodes", "Impact": "custom_nodes.impact"},
-        models={"checkpoints": ("m" * 200 + ".safetensors",)},
+        models={"checkpoints": (f"{long}.safetensors",)},
     )
-    first = await submit(Requirements(("KSampler",), (model[:132],)))
+    first = await submit(Requirements(("KSampler",), (model,)))
     await has("small", Inventory(node_classes={"KSampler": "nodes"}))
     assert await claimed("small") is None
     await has("big", big)
     assert await claimed("big") == first
 
-    second = await submit(Requirements(("KSampler",), (model[:132], "loras/user-1/own.safetensors")))
+    second = await submit(Requirements(("KSampler",), (model, "loras/user-1/own.safetensors")))
     assert await claimed("small") is None
     assert await claimed("big") == second  # what an account has uploaded is brought there
 
