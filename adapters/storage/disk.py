@@ -5,10 +5,12 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
+
+from msgspec import Struct
 
 from adapters.storage.checked import checked
 from commands.ports import Download, Listed, ObjectMissingError
@@ -18,6 +20,7 @@ ABANDONED_S = 86_400  # no upload takes that long: whoever wrote it was killed
 HELD_BYTES = 256 * 1024  # of an upload in memory; a smaller one is written in one go
 PIECE_BYTES = 256 * 1024  # of an object that is read; a smaller one costs one visit to a thread
 DIGEST_LENGTH = 64
+TOGETHER = 32  # small objects at once: the last waits for the first
 
 
 class DiskObjects:
@@ -29,6 +32,7 @@ class DiskObjects:
         self._incoming.mkdir(parents=True, exist_ok=True)
         for first in range(256):
             (folder / f"{first:02x}").mkdir(exist_ok=True)
+        self._together = _Together(self._keep_all)
         _settle(folder)
         _clear(self._incoming)
 
@@ -43,7 +47,10 @@ class DiskObjects:
                 if len(held) >= HELD_BYTES:
                     _append(temporary, held)
                     held.clear()
-            await asyncio.to_thread(self._keep, temporary, held, digest)
+            if len(held) < size:
+                await asyncio.to_thread(self._keep, temporary, held, digest)
+            else:
+                await self._together.keep(_Small(temporary, bytes(held), digest))
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -109,14 +116,71 @@ class DiskObjects:
 
     def _keep(self, temporary: Path, rest: bytes | bytearray, digest: Digest) -> None:
         """On the disk for good before anybody is told: an output that was reported must survive a power cut."""
+        self._place(temporary, rest, digest)
+        _settle(self._path(digest).parent)  # also where somebody else put it there a moment ago
+
+    def _keep_all(self, small: Sequence["_Small"]) -> list[OSError | None]:
+        """As `_keep`; the folder of several is settled once. What went wrong with each."""
+        outcomes: list[OSError | None] = []
+        for each in small:
+            try:
+                self._place(each.temporary, each.body, each.digest)
+                outcomes.append(None)
+            except OSError as error:
+                outcomes.append(error)
+        for folder in {self._path(each.digest).parent for each in small}:
+            _settle(folder)
+        return outcomes
+
+    def _place(self, temporary: Path, rest: bytes | bytearray, digest: Digest) -> None:
         path = self._path(digest)
         try:
             os.utime(path)  # as if it were stored now: nobody removes it before it is referred to
             temporary.unlink(missing_ok=True)
         except FileNotFoundError:
             _append(temporary, rest, durable=True)
-            temporary.replace(path)
-        _settle(path.parent)  # also where somebody else put it there a moment ago
+            os.replace(temporary, path)
+
+
+class _Small(Struct, frozen=True):
+    """An object that is in memory as a whole."""
+
+    temporary: Path
+    body: bytes
+    digest: Digest
+
+
+class _Together:
+    """Small objects that come at the same time go to the disk by one hop to a thread, which costs as much as one."""
+
+    def __init__(self, keep_all: Callable[[Sequence[_Small]], list[OSError | None]]) -> None:
+        self._keep_all = keep_all
+        self._waiting: list[tuple[_Small, asyncio.Future[None]]] = []
+        self._keeping: asyncio.Task[None] | None = None
+
+    async def keep(self, small: _Small) -> None:
+        """Raises OSError."""
+        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((small, kept))
+        if self._keeping is None:
+            self._keeping = asyncio.create_task(self._keep())
+        await kept
+
+    async def _keep(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
+            try:
+                outcomes = await asyncio.to_thread(self._keep_all, [small for small, _ in batch])
+            except OSError as error:
+                outcomes = [error for _ in batch]
+            for (_, kept), outcome in zip(batch, outcomes, strict=True):
+                if kept.done():
+                    continue  # nobody waits any more
+                if outcome is None:
+                    kept.set_result(None)
+                else:
+                    kept.set_exception(outcome)
+        self._keeping = None
 
 
 def _begin(path: Path, start: int, end: int | None) -> tuple[BinaryIO, int, bytes]:
@@ -145,11 +209,15 @@ def _listed(folder: Path) -> list[Listed]:
 
 
 def _append(path: Path, body: bytes | bytearray, *, durable: bool = False) -> None:
-    with path.open("ab") as file:
-        file.write(body)
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+    try:
+        left = memoryview(body)
+        while left:
+            left = left[os.write(descriptor, left) :]
         if durable:
-            file.flush()
-            os.fsync(file.fileno())
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _settle(folder: Path) -> None:
