@@ -23,7 +23,7 @@ logger = logging.getLogger(__name__)
 TOPICS = frozenset({topic(AccountErased), topic(AccountLoggedOut), topic(SessionRevoked)})
 PAGE = 1_000
 POLL_S = 1.0  # a wake-up may be lost
-REST_S = 0.05  # a busy log grows all the time
+REST_S = 0.25  # a busy log grows all the time
 SKEW = timedelta(minutes=5)  # Postgres's clock may be behind ours, by which tokens expire
 PAUSE_S = 0.5  # before Postgres is asked again
 
