@@ -2,33 +2,35 @@
 
 import logging
 import sys
-
-import structlog
+from datetime import UTC, datetime
 
 from infra.settings import Level
 
 QUIET = ("httpx", "httpcore", "asyncio", "nats", "websockets", "uvicorn.access")
+NO_FACTS = {*logging.makeLogRecord({}).__dict__, "message", "asctime", "taskName"}
 
 
 def configure(level: Level, process: str) -> None:
-    shared: list[structlog.typing.Processor] = [
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True),
-        structlog.processors.format_exc_info,
-    ]
-    formatter = structlog.stdlib.ProcessorFormatter(
-        foreign_pre_chain=shared,
-        processors=[
-            structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            structlog.processors.KeyValueRenderer(
-                key_order=["timestamp", "level", "event"], repr_native_str=False
-            ),
-        ],
-    )
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(formatter)
+    handler.setFormatter(Facts())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.WARNING)
     logging.getLogger(__name__).debug("logging", extra={"process": process})
+
+
+class Facts(logging.Formatter):
+    """`timestamp=... level=... event=... fact=...`; a failure's trace comes last, with lines of its own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        fields: dict[str, object] = {
+            "timestamp": datetime.fromtimestamp(record.created, UTC).isoformat().replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+        }
+        fields |= {name: fact for name, fact in record.__dict__.items() if name not in NO_FACTS}
+        if record.exc_info:
+            fields["exception"] = self.formatException(record.exc_info)
+        return " ".join(
+            f"{name}={fact if isinstance(fact, str) else repr(fact)}" for name, fact in fields.items()
+        )

@@ -178,11 +178,9 @@ def our_programs(settings: Settings) -> Sequence[Child]:
         sandbox_port = free_port()
         backend = f"http://127.0.0.1:{sandbox_port}"
         children.append(
-            _program(
-                "sandbox",
-                Settings(data=settings.data, log_level=settings.log_level),
-                "--port",
-                str(sandbox_port),
+            replace(
+                _program("sandbox", Settings(data=settings.data, log_level=settings.log_level)),
+                argv=_sandbox(settings.data / "sandbox", sandbox_port),
             )
         )
     executor = Settings(
@@ -208,16 +206,19 @@ def our_programs(settings: Settings) -> Sequence[Child]:
     return children
 
 
+def _sandbox(directory: Path, port: int) -> tuple[str, ...]:
+    return (sys.executable, "-m", "infra.sandbox", "--directory", str(directory), "--port", str(port))
+
+
 def _program(
     name: str,
     settings: Settings,
-    *options: str,
     logs: Path | None = None,
     is_ready: Callable[[int], bool] = lambda _pid: True,
 ) -> Child:
     return Child(
         name=name,
-        argv=(sys.executable, "-m", "infra.cli", name, *options),
+        argv=(sys.executable, "-m", "infra.processes", name),
         cwd=ROOT,
         log=(logs or settings.data / "log") / f"{name}.log",
         environment=_inherited() | settings.to_environment(),

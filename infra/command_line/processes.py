@@ -1,7 +1,5 @@
 """`comfyplus api`, `relay` ...: one process each, and `up`, all of them."""
 
-import importlib
-
 import typer
 
 from infra.command_line.given import fail, given_settings
@@ -77,16 +75,6 @@ def demo() -> None:
 
 
 def _process(name: str) -> None:
-    settings = given_settings()
-    module = importlib.import_module(f"infra.processes.{name}")
-    import uvloop
+    from infra.start import start
 
-    from infra.embedded.lock import pass_gate
-    from infra.logs import configure
-
-    configure(settings.log_level, name)
-    pass_gate(settings.gate)
-    try:
-        uvloop.run(module.run(settings))
-    except SettingsError as error:
-        fail(str(error))
+    start(name)
