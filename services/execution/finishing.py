@@ -57,7 +57,11 @@ class Finisher:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def _start(self, attempt: Attempt, work: Coroutine[Any, Any, None]) -> None:
-        await self._places.acquire()
+        try:
+            await self._places.acquire()
+        except BaseException:
+            work.close()  # else it is said to be forgotten, whenever the collector finds it
+            raise
         attempt.finishing = asyncio.create_task(self._guarded(attempt, work))
         self._tasks.add(attempt.finishing)
         attempt.finishing.add_done_callback(self._done)
