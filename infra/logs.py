@@ -29,8 +29,10 @@ class Facts(logging.Formatter):
             "event": record.getMessage(),
         }
         fields |= {name: fact for name, fact in record.__dict__.items() if name not in NO_FACTS}
-        if record.exc_info:
-            fields["exception"] = self.formatException(record.exc_info)
-        return " ".join(
-            f"{name}={fact if isinstance(fact, str) else repr(fact)}" for name, fact in fields.items()
-        )
+        failure = f"\n{self.formatException(record.exc_info)}" if record.exc_info else ""
+        return " ".join(f"{name}={_shown(fact)}" for name, fact in fields.items()) + failure
+
+
+def _shown(fact: object) -> str:
+    """Words as they are, but for what could pass for another line."""
+    return fact if isinstance(fact, str) and fact.isprintable() else repr(fact)
