@@ -65,6 +65,7 @@ class Finisher:
         attempt.finishing = asyncio.create_task(self._guarded(attempt, work))
         self._tasks.add(attempt.finishing)
         attempt.finishing.add_done_callback(self._done)
+        attempt.finishing.add_done_callback(lambda _: work.close())  # cancelled before its first step
 
     def _done(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
