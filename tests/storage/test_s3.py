@@ -147,26 +147,6 @@ async def test_a_mark_of_somebody_who_was_killed_does_no_harm(objects: S3Objects
     assert await all_in(objects) == {DIGEST: len(BODY)}
 
 
-async def test_an_object_is_stored_or_removed_whoever_is_faster(objects: S3Objects) -> None:
-    """Many rounds of a removal against somebody who stores it again: what was accepted is there."""
-    for _ in range(10):
-        await objects.put(DIGEST, chunks(BODY), len(BODY))
-        later = datetime.now(UTC) + timedelta(seconds=30)  # all that is there now counts as settled
-        stored, _gone = await asyncio.gather(
-            _stored(objects), objects.remove(DIGEST, later), return_exceptions=False
-        )
-        assert not stored or await objects.size(DIGEST) in (len(BODY), None)
-        await objects.remove(DIGEST, later)
-
-
-async def _stored(objects: S3Objects) -> bool:
-    try:
-        await objects.put(DIGEST, chunks(BODY), len(BODY))
-    except ObjectsAwayError:
-        return False
-    return True
-
-
 async def test_a_link_gives_the_object_under_its_name(objects: S3Objects) -> None:
     await objects.put(DIGEST, chunks(BODY), len(BODY))
     url = await objects.link(DIGEST, PICTURE)
