@@ -221,14 +221,22 @@ MIN_PRIORITY, MAX_PRIORITY = 1, 10
 MAX_TIMEOUT_S = 24 * 3600
 MAX_TIMED_NODES = 50  # an event is small: the others took less
 MAX_REASON = 500
+UNSAID = "The executor gave no reason."
+LONGEST_PAUSE = timedelta(hours=1)
+MAX_DOUBLINGS = 64  # of a microsecond are longer than that
 MAX_OUTPUTS = 1_000  # of one attempt: a batch of pictures, not a film cut into frames
 
 
 class Retries(Struct, frozen=True):
-    """How often an attempt is repeated, and after what pause: `first_pause`, doubled each time."""
+    """How often an attempt is repeated, and after what pause: `first_pause`, doubled each time, an hour at most."""
 
     limit: int = 3
     first_pause: timedelta = timedelta(seconds=5)
+
+    def pause(self, lost: int) -> timedelta:
+        """After so many attempts that were lost before. In seconds: a timedelta overflows at a few dozen."""
+        doubled_s = self.first_pause.total_seconds() * 2.0 ** min(lost, MAX_DOUBLINGS)
+        return timedelta(seconds=min(doubled_s, LONGEST_PAUSE.total_seconds()))
 
 
 class Run(Struct, frozen=True):
@@ -370,8 +378,7 @@ def lose_attempt(
     if hopeless or (failure.kind is FailureKind.OUT_OF_MEMORY and run.out_of_memory >= 1):
         failed = RunFailed(failure=failure, execution_s=execution_s, backend=run.backend, nodes=timed)
         return [lost, failed]
-    pause: timedelta = retries.first_pause * 2**run.lost_attempts
-    return [lost, RunRequeued(not_before=now + pause)]
+    return [lost, RunRequeued(not_before=now + retries.pause(run.lost_attempts))]
 
 
 def hand_back(run: Run, *, epoch: int, reason: str, now: datetime) -> list[RunEvent]:
@@ -381,7 +388,7 @@ def hand_back(run: Run, *, epoch: int, reason: str, now: datetime) -> list[RunEv
     _held(run, epoch)
     if run.status is Status.RUNNING:
         raise Conflict("The run has begun already.")
-    return [RunRequeued(not_before=now, reason=reason[:MAX_REASON])]
+    return [RunRequeued(not_before=now, reason=reason[:MAX_REASON] or UNSAID)]
 
 
 def cancel(run: Run, *, by: AccountId) -> list[RunEvent]:

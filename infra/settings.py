@@ -121,7 +121,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     sweep_s: Seconds = 2
     """How often dispatch looks for lost runs."""
     retry_pause_s: Seconds = 5
-    """The pause before a run's first retry; it doubles with each."""
+    """The pause before a run's first retry; it doubles with each, up to an hour."""
     retries: Annotated[int, Meta(ge=0, le=20)] = 3
     """How often a lost run is tried again."""
     run_timeout_s: Annotated[int, Meta(ge=1, le=7 * 86_400)] = 300

@@ -357,8 +357,12 @@ class Batch:
                 change.started_at = recorded.at
             case RunAttemptLost():
                 self._end(change, recorded, None)
-            case RunRequeued(not_before=not_before) | RunRevived(not_before=not_before):
-                change.failed -= isinstance(recorded.event, RunRevived)
+            case RunRequeued(not_before=not_before, reason=reason):
+                if reason:  # handed back: nobody has said that this attempt was lost
+                    self._end(change, recorded, None)
+                self._wait(change, not_before)
+            case RunRevived(not_before=not_before):
+                change.failed -= 1
                 self._wait(change, not_before)
             case RunSucceeded(execution_s=execution_s):
                 self._end(change, recorded, execution_s)

@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as some
 from msgspec.structs import replace
 
 from domain.refusals import Conflict, NotFound
@@ -26,6 +28,7 @@ from domain.run import (
     cancel,
     claim,
     delete,
+    hand_back,
     held_by,
     lose_attempt,
     revive,
@@ -179,6 +182,22 @@ def test_out_of_memory_is_tried_once_more() -> None:
         RunAttemptLost(epoch=2, failure=no_memory, backend="gpu-2"),
         RunFailed(failure=no_memory, backend="gpu-2"),
     )
+
+
+@given(lost=some.integers(0, 10_000), first=some.floats(0, 366 * 86_400))
+def test_the_pause_before_a_retry_is_never_longer_than_an_hour(lost: int, first: float) -> None:
+    retries = Retries(limit=10_001, first_pause=timedelta(seconds=first))
+    state = replace(RUN.fold(RUN.initial, [submitted, claimed]), lost_attempts=lost)
+    again = lose_attempt(state, epoch=1, failure=lost_connection, now=NOON, retries=retries)[-1]
+    assert isinstance(again, RunRequeued)
+    assert NOON <= again.not_before <= NOON + timedelta(hours=1)
+
+
+def test_an_executor_that_gives_no_reason_has_handed_the_run_back_all_the_same() -> None:
+    """The reason is what tells it from a lost attempt."""
+    (back,) = hand_back(RUN.fold(RUN.initial, [submitted, claimed]), epoch=1, reason="", now=NOON)
+    assert isinstance(back, RunRequeued)
+    assert back.reason
 
 
 def test_an_attempt_is_lost_once() -> None:

@@ -127,6 +127,9 @@ class Floor:
         lost = RunAttemptLost(epoch=claimed.epoch, failure=LOST)
         await self._tell(claimed, lost, RunRequeued(not_before=not_before))
 
+    async def hand_back(self, claimed: Claimed) -> None:
+        await self._tell(claimed, RunRequeued(not_before=LONG_AGO, reason="It is told to stop."))
+
     async def fail(self, claimed: Claimed, kind: FailureKind = FailureKind.LOST) -> None:
         failure = replace(LOST, kind=kind)
         lost = RunAttemptLost(epoch=claimed.epoch, failure=failure)

@@ -297,6 +297,22 @@ async def test_an_attempt_that_never_began_costs_nothing(floor: Floor) -> None:
     assert (pool, owner, waiting, served_us) == ("shared", ANN, 2, 0)
 
 
+@pytest.mark.parametrize("page", [500, 1])
+async def test_what_was_handed_back_costs_nothing(floor: Floor, page: int) -> None:
+    await floor.submit(ANN)
+    for _ in range(3):
+        await floor.hand_back(await floor.claimed())
+    ((pool, owner, waiting, served_us, _, _),) = before = (await floor.tables())["shares"]
+    assert (pool, owner, waiting, served_us) == ("shared", ANN, 1, 0)
+    await floor.rebuild(page)
+    assert (await floor.tables())["shares"] == before
+
+    await floor.finish(await floor.claimed(), 10)
+
+    ((_, _, _, served_us, _, _),) = (await floor.tables())["shares"]
+    assert served_us == 10_000_000
+
+
 async def test_two_backends_seldom_change_their_models(floor: Floor) -> None:
     """4 models, 5 people, 100 runs in any order: at most 12 changes, and nobody is far behind."""
     chance = random.Random(4)
@@ -334,7 +350,7 @@ async def test_the_queue_is_built_anew_from_the_log_as_it_was(floor: Floor, seed
     people = (ANN, BOB, CAT)
     others = [PostgresQueue(floor.pool) for _ in range(2)]
     waiting, held = list[UUID](), list[Claimed]()
-    failed = list[Claimed]()
+    failed, begun = list[Claimed](), set[UUID]()
     await floor.see("gpu-0", "gpu-1")
     for _ in range(150):
         match chance.randrange(11):
@@ -346,12 +362,16 @@ async def test_the_queue_is_built_anew_from_the_log_as_it_was(floor: Floor, seed
                 claimed = await floor.claim(backend, "shared", "studio", queue=chance.choice(others))
                 held += [claimed] if claimed is not None else []
             case 6 if held:
-                await floor.start(chance.choice(held))
+                started = chance.choice(held)
+                begun.add(started.run)
+                await floor.start(started)
             case 7 if held:
                 await floor.finish(held.pop(chance.randrange(len(held))), chance.uniform(0, 40))
             case 8 if held:
                 one = held.pop(chance.randrange(len(held)))
-                if chance.random() < 0.5:
+                if one.run not in begun and chance.random() < 0.5:
+                    await floor.hand_back(one)
+                elif chance.random() < 0.5:
                     await floor.lose(one)
                 else:
                     await floor.fail(one)
