@@ -5,19 +5,12 @@ import sys
 
 from adapters.identity.secrets import ServerSecrets
 from commands.backends import Basic, Bearer, Credentials, Header
-from commands.dispatcher import Dispatcher
-from commands.needs import Command
-from commands.ports import LogUnavailableError, OutcomeUnknownError
-from commands.streams import Context
 from domain.backend import BACKEND
 from domain.ids import backend_id
-from domain.refusals import DomainError, FieldError, Invalid
-from infra.admin import OPERATOR
+from infra.asking import REFUSALS
 from infra.printable import printable
 from infra.settings import Settings, load_secret
-from infra.wiring import needed, needs, new_id
-
-REFUSALS = (DomainError, LogUnavailableError, OutcomeUnknownError)
+from infra.wiring import needed, needs
 
 
 def opened_by(text: str) -> Credentials | None:
@@ -37,17 +30,6 @@ def opened_by(text: str) -> Credentials | None:
     raise SystemExit(2)
 
 
-def ask(settings: Settings, wish: Command, done: str) -> int:
-    """Returns the exit code: 0 done, 1 not done."""
-    try:
-        asyncio.run(_ask(settings, wish))
-    except REFUSALS as error:
-        print(f"Not done: {_said(error)}", file=sys.stderr)
-        return 1
-    print(done)
-    return 0
-
-
 def show(settings: Settings) -> int:
     try:
         lines = asyncio.run(_lines(settings))
@@ -56,17 +38,6 @@ def show(settings: Settings) -> int:
         return 1
     print("\n".join(lines) or "No backend is registered. The executors' own settings may name some.")
     return 0
-
-
-def _said(error: Exception) -> str:
-    errors: tuple[FieldError, ...] = error.errors if isinstance(error, Invalid) else ()
-    return " ".join([str(error), *(f"{each.field}: {each.reason}" for each in errors)])
-
-
-async def _ask(settings: Settings, wish: Command) -> None:
-    url = needed(settings.app_database_url, "COMFYPLUS_APP_DATABASE_URL")
-    async with needs(settings, ServerSecrets(load_secret(settings)), url) as wants:
-        await Dispatcher(wants).run(wish, Context(actor=OPERATOR, correlation=new_id()))
 
 
 async def _lines(settings: Settings) -> list[str]:

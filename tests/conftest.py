@@ -6,8 +6,17 @@ import pytest
 
 from tests.s3 import s3_server
 from tests.servers import database, database_template, fresh_nats, nats_server, postgres_url
+from tests.terminal import terminal
 
-__all__ = ["database", "database_template", "fresh_nats", "nats_server", "postgres_url", "s3_server"]
+__all__ = [
+    "database",
+    "database_template",
+    "fresh_nats",
+    "nats_server",
+    "postgres_url",
+    "s3_server",
+    "terminal",
+]
 
 
 @pytest.hookimpl(optionalhook=True)

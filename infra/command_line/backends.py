@@ -41,7 +41,8 @@ def add(
 ) -> None:
     """Have a ComfyUI driven from now on."""
     from commands.backends import RegisterBackend
-    from infra.backends import ask, opened_by
+    from infra.asking import ask
+    from infra.backends import opened_by
 
     wish = RegisterBackend(
         name=name,
@@ -68,7 +69,8 @@ def edit(
 ) -> None:
     """Change what is said; the rest stays. What it runs it finishes first."""
     from commands.backends import ChangeBackend
-    from infra.backends import ask, opened_by
+    from infra.asking import ask
+    from infra.backends import opened_by
 
     wish = ChangeBackend(
         name=name,
@@ -87,7 +89,7 @@ def edit(
 def drain(name: str, reason: Reason) -> None:
     """Give it nothing new; what it has it finishes."""
     from commands.backends import DrainBackend
-    from infra.backends import ask
+    from infra.asking import ask
 
     wish = DrainBackend(name=name, reason=reason)
     raise typer.Exit(ask(running_settings(), wish, f"{name} is given nothing new."))
@@ -97,7 +99,7 @@ def drain(name: str, reason: Reason) -> None:
 def resume(name: str, reason: Reason) -> None:
     """Give it work again."""
     from commands.backends import ResumeBackend
-    from infra.backends import ask
+    from infra.asking import ask
 
     wish = ResumeBackend(name=name, reason=reason)
     raise typer.Exit(ask(running_settings(), wish, f"{name} is given work again."))
@@ -107,7 +109,7 @@ def resume(name: str, reason: Reason) -> None:
 def remove(name: str, reason: Reason) -> None:
     """Forget it. Runs that it has go on elsewhere."""
     from commands.backends import RemoveBackend
-    from infra.backends import ask
+    from infra.asking import ask
 
     wish = RemoveBackend(name=name, reason=reason)
     raise typer.Exit(ask(running_settings(), wish, f"{name} is removed."))

@@ -1,19 +1,13 @@
 """Read models operated from the terminal: each command as people call it, over a database of the test's own."""
 
-import os
 import signal
-import subprocess
-import sys
 import time
-from pathlib import Path
 from uuid import uuid4
 
 import msgspec
 import psycopg
-import pytest
 
 from infra.printable import printable, size
-from infra.up import ROOT
 from projections.catalogue import PROJECTIONS
 from projections.rebuild import rebuild
 from tests.projections import ground
@@ -23,52 +17,9 @@ from tests.projections.test_jobs import builds
 from tests.projections.test_kills import BEFORE, filled
 from tests.projections.test_skips import parked_at
 from tests.servers import Database
+from tests.terminal import Terminal
 
 SHELF = ground.PROJECTIONS["workflow_shelf"]
-
-
-class Terminal:
-    def __init__(self, database: Database, folder: Path) -> None:
-        inherited = {name: value for name, value in os.environ.items() if not name.startswith("COMFYPLUS_")}
-        self._environment = inherited | {
-            "COMFYPLUS_DATA": str(folder),
-            "COMFYPLUS_SECRET": "a secret that only tests know, long enough",
-            "COMFYPLUS_APP_DATABASE_URL": database.url_of("comfyplus_app"),
-            "COMFYPLUS_PROJECT_DATABASE_URL": database.url_of("comfyplus_project"),
-            "COLUMNS": "200",
-        }
-
-    def call(self, *words: str, code: int = 0) -> str:
-        """What it says, on either channel."""
-        done = subprocess.run(
-            (sys.executable, "-m", "infra.cli", *words),
-            cwd=ROOT,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            timeout=60,
-            check=False,
-        )
-        said = done.stdout.decode()
-        assert done.returncode == code, said
-        assert "Traceback" not in said
-        return said
-
-    def start(self, *words: str) -> "subprocess.Popen[bytes]":
-        return subprocess.Popen(
-            (sys.executable, "-m", "infra.cli", *words),
-            cwd=ROOT,
-            env=self._environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-
-
-@pytest.fixture
-def terminal(database: Database, tmp_path: Path) -> Terminal:
-    return Terminal(database, tmp_path)
 
 
 def test_read_models_are_rebuilt_listed_and_led_back(
