@@ -50,6 +50,7 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     batches.GenerateGrid: batches.generate_grid,
     batches.CancelBatch: batches.cancel_batch,
     gate.SetGate: gate.set_gate,
+    gate.ChangeGate: gate.change_gate,
     queue.PauseQueue: queue.pause_queue,
     queue.ResumeQueue: queue.resume_queue,
     queue.SetPool: queue.set_pool,

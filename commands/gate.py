@@ -1,6 +1,6 @@
 """Letting a graph through to the backends, or saying why not: all that is wrong with it at once."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
@@ -31,15 +31,39 @@ class SetGate(Command, frozen=True, kw_only=True):
     reason: str
 
 
+class ChangeGate(Command, frozen=True, kw_only=True):
+    """Only what is named; the rest of the rules stays. `limits`: those of GateRules, by name."""
+
+    allow: tuple[str, ...] = ()
+    deny: tuple[str, ...] = ()
+    forget: tuple[str, ...] = ()
+    limits: dict[str, int] = msgspec.field(default_factory=dict)
+    reason: str
+
+
 async def set_gate(command: SetGate, context: Context, needs: Needs) -> Accepted:
     """Raises Invalid, KeyReused."""
 
     def decide(state: gate.Gate) -> list[gate.GateEvent]:
         return gate.set_rules(state, rules=command.rules, reason=command.reason)
 
-    accepted = await needs.streams.transact(context, Change(GATE, GATE_ID, decide))
-    needs.backends.look_again()
-    return accepted
+    return await _decided(decide, context, needs)
+
+
+async def change_gate(command: ChangeGate, context: Context, needs: Needs) -> Accepted:
+    """Raises Invalid, KeyReused."""
+
+    def decide(state: gate.Gate) -> list[gate.GateEvent]:
+        return gate.change_rules(
+            state,
+            allow=command.allow,
+            deny=command.deny,
+            forget=command.forget,
+            limits=command.limits,
+            reason=command.reason,
+        )
+
+    return await _decided(decide, context, needs)
 
 
 async def admit(graph: Content, requirements: Requirements, owner: AccountId, needs: Needs) -> None:
@@ -74,6 +98,14 @@ def refuses(known: Known, requirements: Requirements, rules: GateRules) -> str:
     lacking = _lacking(known.inventory, requirements, rules)
     names = [*(f"the node {name}" for name in lacking.node_classes), *lacking.models]
     return f"It lacks {', '.join(names[:10])}." if names else ""
+
+
+async def _decided(
+    decide: Callable[[gate.Gate], list[gate.GateEvent]], context: Context, needs: Needs
+) -> Accepted:
+    accepted = await needs.streams.transact(context, Change(GATE, GATE_ID, decide))
+    needs.backends.look_again()
+    return accepted
 
 
 def _lacking(inventory: Inventory, requirements: Requirements, rules: GateRules) -> Missing:

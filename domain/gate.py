@@ -1,9 +1,11 @@
 """The gate: which graphs are let through to a backend, as administrators say."""
 
+from collections.abc import Mapping
 from typing import TypeAlias
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.event import Decider, Event
 from domain.reasons import stated
@@ -75,6 +77,29 @@ def set_rules(gate: Gate, *, rules: GateRules, reason: str) -> list[GateEvent]:
         batch=rules.batch,
     )
     return [] if gate.rules == wanted else [GateSet(rules=wanted, reason=given)]
+
+
+def change_rules(
+    gate: Gate,
+    *,
+    allow: tuple[str, ...] = (),
+    deny: tuple[str, ...] = (),
+    forget: tuple[str, ...] = (),
+    limits: Mapping[str, int] | None = None,
+    reason: str,
+) -> list[GateEvent]:
+    """Say anew what is let through of these node classes only; the others stay as they are.
+
+    What is allowed is denied no more, and the other way round; what is forgotten is neither.
+    """
+    named = {*allow, *deny, *forget}
+    rules = replace(
+        gate.rules,
+        allowed=(*(name for name in gate.rules.allowed if name not in named), *allow),
+        denied=(*(name for name in gate.rules.denied if name not in named), *deny),
+        **(limits or {}),
+    )
+    return set_rules(gate, rules=rules, reason=reason)
 
 
 def _names(field: str, names: tuple[str, ...]) -> list[FieldError]:

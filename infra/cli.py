@@ -7,6 +7,7 @@ from infra.command_line import (
     audit,
     backends,
     backups,
+    gate,
     objects,
     processes,
     queue,
@@ -23,6 +24,7 @@ app.add_typer(admin.app, name="admin")
 app.add_typer(audit.app, name="audit")
 app.add_typer(objects.app, name="objects")
 app.add_typer(backends.app, name="backends")
+app.add_typer(gate.app, name="gate")
 app.add_typer(queue.app, name="queue")
 
 
