@@ -18,6 +18,8 @@ from workflows.graph import MAX_MODEL_NAME, MODEL_INPUTS, Graph, Node
 from workflows.inventory import Inventory, Missing, missing, uploaded
 
 REFUSED = "The graph is not let through."
+UNTOLD = "It has not told that it takes uploaded LoRAs."
+TAKES_NONE = "It takes no uploaded LoRAs."
 NO_LORAS = "No backend that is here takes uploaded LoRAs."
 NOBODY = "No backend that is here could ever run this graph."
 
@@ -67,7 +69,10 @@ async def change_gate(command: ChangeGate, context: Context, needs: Needs) -> Ac
 
 
 async def admit(graph: Content, requirements: Requirements, owner: AccountId, needs: Needs) -> None:
-    """Raises Invalid: the graph is not let through, or no live backend could ever run it. With none alive it waits."""
+    """Raises Invalid: the graph is not let through, or no live backend could ever run it.
+
+    With none alive it waits; so it does for a backend that takes uploaded LoRAs, where that one is away.
+    """
     view = await needs.backends.now()
     if needs.backends.passed(graph.digest, owner, view):
         return
@@ -83,7 +88,8 @@ async def admit(graph: Content, requirements: Requirements, owner: AccountId, ne
     lacking = [_lacking(each.inventory, requirements, view.rules) for each in live if each.inventory]
     if len(lacking) == len(live) and lacking and all(lacking):
         least = min(lacking, key=lambda each: len(each.node_classes) + len(each.models))
-        raise Invalid(NOBODY, *_named(least, nodes))
+        if not _only_loras(least) or not _brought_by_others(backends, requirements, view.rules):
+            raise Invalid(NOBODY, *_named(least, nodes))
     needs.backends.remember(graph.digest, owner, view)
 
 
@@ -94,10 +100,12 @@ def refuses(known: Known, requirements: Requirements, rules: GateRules) -> str:
     if known.state.draining:
         return "It is drained."
     if known.inventory is None:
-        return ""
+        return UNTOLD if any(map(uploaded, requirements.models)) else ""
     lacking = _lacking(known.inventory, requirements, rules)
-    names = [*(f"the node {name}" for name in lacking.node_classes), *lacking.models]
-    return f"It lacks {', '.join(names[:10])}." if names else ""
+    models = [name for name in lacking.models if not uploaded(name)]
+    names = [*(f"the node {name}" for name in lacking.node_classes), *models]
+    said = [f"It lacks {', '.join(names[:10])}."] if names else []
+    return " ".join([*said, TAKES_NONE] if len(models) < len(lacking.models) else said)
 
 
 async def _decided(
@@ -117,6 +125,16 @@ def _lacking(inventory: Inventory, requirements: Requirements, rules: GateRules)
         if name in inventory.node_classes and not let_through(name, inventory.node_classes[name], rules)
     ]
     return Missing((*found.node_classes, *closed), found.models)
+
+
+def _only_loras(lacking: Missing) -> bool:
+    return not lacking.node_classes and all(map(uploaded, lacking.models))
+
+
+def _brought_by_others(backends: Iterable[Known], requirements: Requirements, rules: GateRules) -> bool:
+    """Whether one that is away would have all that is needed."""
+    away = [each.inventory for each in backends if not each.state.live and each.inventory is not None]
+    return not all(_lacking(each, requirements, rules) for each in away)
 
 
 def _modules(backends: Iterable[Known]) -> dict[str, str]:

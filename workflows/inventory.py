@@ -1,5 +1,6 @@
 """What a backend has: node classes and where they come from, and the model files its nodes can load."""
 
+import re
 from collections.abc import Mapping
 from hashlib import sha256
 
@@ -12,7 +13,9 @@ from workflows.graph import MAX_MODEL_NAME
 
 NODE = "node:"
 """Before a node class, where classes and models stand in one list."""
-UPLOADED = "user-"
+TAKES_LORAS = "takes:loras"
+"""In such a list: uploaded LoRAs, whichever; no folder is called so."""
+UPLOADED = re.compile(r"user-[0-9a-fA-F-]{36}[/\\]")
 """Model files below such a folder are accounts' own: brought when they are needed, and nobody else's business."""
 
 
@@ -83,7 +86,14 @@ def models_named(inventory: Inventory) -> frozenset[str]:
 
 def uploaded(model: str) -> bool:
     """Whether a requirement names what an account has uploaded."""
-    return model.partition("/")[2].startswith(UPLOADED)
+    return UPLOADED.match(model.partition("/")[2]) is not None
+
+
+def wants(requirements: Requirements) -> list[str]:
+    """What a run needs, as one list; of what accounts have uploaded, only that there is some."""
+    models = [model for model in requirements.models if not uploaded(model)]
+    brought = [TAKES_LORAS] if len(models) < len(requirements.models) else []
+    return [*(f"{NODE}{name}" for name in requirements.node_classes), *models, *brought]
 
 
 def _has(inventory: Inventory, model: str) -> bool:

@@ -56,7 +56,7 @@ def _choices(
 
 def _usable(names: list[str], room: int) -> tuple[str, ...]:
     """Sorted, without accounts' own."""
-    kept = {name for name in names if _named(name) and not name.startswith(UPLOADED)}
+    kept = {name for name in names if _named(name) and not UPLOADED.match(name)}
     return tuple(sorted(kept)[:room])
 
 

@@ -18,6 +18,7 @@ from domain.event import AnyRecorded
 from domain.ids import AccountId, Digest, Position, RunId
 from services.ports.dispatching import Claimed, Expired, QueueUnavailableError, Revoked
 from services.ports.messages import ClaimRequest, HeldAttempt
+from workflows.inventory import TAKES_LORAS
 
 Values: TypeAlias = Sequence[Any] | Mapping[str, Any]
 
@@ -119,6 +120,7 @@ class PostgresQueue:
             "only": request.only,
             "lease_until": lease_until,
             "running": self._running,
+            "must_tell": [TAKES_LORAS],
             "ahead": AHEAD,
             "near": NEAR,
             "run_s": RUN_S,

@@ -60,6 +60,8 @@ WITH pool AS MATERIALIZED (
                     WHERE w.state = 'waiting' AND w.pool = s.pool AND w.owner = s.owner AND w.not_before <= now()
                         AND (w.needs IS NULL
                             OR NOT EXISTS (SELECT FROM work.backends AS b WHERE b.name = %(backend)s AND b.stock <> '')
+                            AND NOT EXISTS (
+                                SELECT FROM work.needs AS n WHERE n.id = w.needs AND n.wants @> %(must_tell)s::text[])
                             OR EXISTS (SELECT FROM work.able AS a WHERE a.backend = %(backend)s AND a.needs = w.needs))
                     ORDER BY w.rank, w.run LIMIT %(ahead)s
                 ) AS q

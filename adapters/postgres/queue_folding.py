@@ -33,7 +33,7 @@ from domain.run import (
     warmth,
 )
 from domain.workflow import Requirements
-from workflows.inventory import NODE, uploaded
+from workflows.inventory import wants
 
 RANK_S = 600  # seconds of waiting that weigh as much as one step of priority
 
@@ -309,12 +309,11 @@ class Batch:
 
     def _needs_of(self, requirements: Requirements) -> UUID | None:
         """The name of what a run needs: the same for all that need the same; None: nothing."""
-        models = [model for model in requirements.models if not uploaded(model)]
-        wants = [*(f"{NODE}{name}" for name in requirements.node_classes), *models]
-        if not wants:
+        wanted = wants(requirements)
+        if not wanted:
             return None
-        name = UUID(bytes=sha256("\n".join(wants).encode()).digest()[:16])
-        self.needs[name] = wants
+        name = UUID(bytes=sha256("\n".join(wanted).encode()).digest()[:16])
+        self.needs[name] = wanted
         return name
 
     def _take_in(self, recorded: AnyRecorded) -> None:

@@ -24,17 +24,18 @@ from domain.gate import GATE, GATE_ID
 from domain.ids import AccountId, backend_id
 from domain.run import SHARED
 from domain.workflow import Content
-from services.ports.dispatching import RunQueue
+from services.ports.dispatching import RunQueue, TooEarlyError
 from services.ports.enrolling import BackendTable
 from services.ports.messages import BackendOrder, BackendState, ClaimRequest, Stock
 from workflows.gate import let_through
-from workflows.inventory import NODE, Inventory, digest, models_named, read, written
+from workflows.inventory import NODE, TAKES_LORAS, Inventory, digest, models_named, read, written
 
 logger = logging.getLogger(__name__)
 
 FRESH_S = 1.0
 MAX_INVENTORY_BYTES = 16 << 20  # a list of a hundred thousand models
 MAX_WORD, MAX_REASON = 100, 500
+MADE = 2  # one more when other things are made of the same inventory: then all are made anew
 CHECKPOINTS, LORAS = "checkpoints", "loras"
 
 
@@ -101,11 +102,19 @@ class Roll:
             await self._dispatcher.run(SeeBackend(sight=sight), context)
 
     async def stocked(self, executor: str, stock: Stock, context: Context) -> None:
-        """Note what a backend has, if it is this executor's to tell. Raises UnusableError."""
+        """Note what a backend has, if it is this executor's to tell. Raises UnusableError.
+
+        It is told once: what comes before the first beat that has seen the backend raises TooEarlyError, and an order
+        that another process has just given is looked for in the log.
+        """
+        if not await self._drives(executor, stock.backend, stock.access):
+            self._looked_at = float("-inf")
         if not await self._drives(executor, stock.backend, stock.access):
             logger.warning("not this executor's", extra={"backend": stock.backend, "executor": executor})
             return
         inventory = _unpacked(stock.packed)
+        if not (await self._dispatcher.needs.streams.load(BACKEND, backend_id(stock.backend)))[0].known:
+            raise TooEarlyError(f"No beat has told of {stock.backend} yet.")
         body = written(inventory)
         await self._dispatcher.needs.contents.put(body)
         event = _inventoried(stock.backend, inventory, Content(digest(body), len(body)))
@@ -165,7 +174,7 @@ class Roll:
         for name, state in states.items():
             if state.inventory is None or name not in known:
                 continue
-            stock = f"{state.inventory.digest}:{rules}"
+            stock = f"{state.inventory.digest}:{rules}:{MADE}"
             if known[name] == stock or (body := await needs.contents.get(state.inventory.digest)) is None:
                 continue
             inventory = read(body)
@@ -174,7 +183,8 @@ class Roll:
                 for node_class, module in inventory.node_classes.items()
                 if let_through(node_class, module, gate.rules)
             ]
-            await self._table.take_stock(name, stock, [*usable, *models_named(inventory)])
+            takes = [TAKES_LORAS] if inventory.takes_loras else []
+            await self._table.take_stock(name, stock, [*usable, *models_named(inventory), *takes])
 
 
 def _eligible(executor: str, state: Backend) -> bool:

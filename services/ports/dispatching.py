@@ -30,6 +30,10 @@ class QueueUnavailableError(Exception):
     """The queue cannot be reached. What was asked may have happened or not."""
 
 
+class TooEarlyError(QueueUnavailableError):
+    """What has to be known first is not known yet: ask again."""
+
+
 class RunQueue(Protocol):
     """The queue's order and leases: working state, folded from `run.*` events.
 

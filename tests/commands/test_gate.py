@@ -3,10 +3,11 @@
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
-from commands.backends import RegisterBackend, SeeBackend, TakeStock
-from commands.gate import SetGate
+from commands.backends import LoseBackend, RegisterBackend, SeeBackend, TakeStock
+from commands.gate import SetGate, admit, refuses
 from commands.generating import RunGraph
 from commands.runs import SubmitRun
 from commands.workflows import CreateWorkflow
@@ -14,7 +15,7 @@ from domain.backend import BackendInventoried, BackendSeen
 from domain.gate import GateRules
 from domain.ids import AccountId
 from domain.refusals import Invalid
-from domain.workflow import Content
+from domain.workflow import Content, Requirements
 from tests.commands.ground import Ground
 from workflows.inventory import Inventory, written
 
@@ -35,6 +36,18 @@ async def has(ground: Ground, name: str, **classes: str) -> None:
         node_classes={"SaveImage": "nodes"} | {k: v.replace("_slash_", ".") for k, v in classes.items()},
         models={"checkpoints": (MODEL,)},
     )
+    body = written(inventory)
+    content = Content(await ground.contents.put(body), len(body))
+    await ground.wish(RegisterBackend(name=name, url="https://gpu.example.org"))
+    await ground.wish(SeeBackend(sight=BackendSeen(name=name, executor="east")))
+    await ground.wish(TakeStock(stock=BackendInventoried(name=name, inventory=content)))
+    ground.dispatcher.needs.backends.look_again()
+
+
+async def takes(ground: Ground, name: str, takes_loras: bool) -> None:
+    """A live backend with the nodes of a graph with a LoRA."""
+    classes = {"CheckpointLoaderSimple": "nodes", "SaveImage": "nodes"}
+    inventory = Inventory(node_classes=classes, models={"checkpoints": (MODEL,)}, takes_loras=takes_loras)
     body = written(inventory)
     content = Content(await ground.contents.put(body), len(body))
     await ground.wish(RegisterBackend(name=name, url="https://gpu.example.org"))
@@ -92,3 +105,28 @@ async def test_rules_that_make_no_sense_change_nothing(ground: Ground) -> None:
     with pytest.raises(Invalid):
         await ground.wish(SetGate(rules=GateRules(nodes=5), reason=" "))
     assert await ground.happened() == []
+
+
+async def test_uploaded_loras_are_waited_for_where_a_backend_that_is_away_takes_them(ground: Ground) -> None:
+    needs = ground.dispatcher.needs
+    content = await ground.contents.put(msgspec.json.encode(graph()))
+    lora = f"loras/user-{ANN}/own.safetensors"
+    wanted = Requirements(("CheckpointLoaderSimple", "SaveImage"), (f"checkpoints/{MODEL}", lora))
+
+    async def reasons() -> list[str]:
+        await admit(Content(content, 1), wanted, ANN, needs)
+        view = await needs.backends.now()
+        return [refuses(each, wanted, view.rules) for each in view.backends]
+
+    await takes(ground, "gpu-1", False)
+    with pytest.raises(Invalid, match="No backend that is here"):
+        await reasons()
+    await takes(ground, "gpu-2", True)
+    assert await reasons() == ["It takes no uploaded LoRAs.", ""]
+    await ground.wish(LoseBackend(name="gpu-2", reason="It is switched off."))
+    needs.backends.look_again()
+    assert await reasons() == ["It takes no uploaded LoRAs.", "It is not there."]
+    await ground.wish(RegisterBackend(name="gpu-3", url="https://gpu.example.org"))
+    await ground.wish(SeeBackend(sight=BackendSeen(name="gpu-3", executor="east")))
+    needs.backends.look_again()
+    assert (await reasons())[2] == "It has not told that it takes uploaded LoRAs."

@@ -9,6 +9,7 @@ from uuid import UUID, uuid4
 import pytest
 from msgspec.structs import replace
 
+from adapters.postgres.backend_table import PostgresBackendTable
 from commands.backends import (
     ChangeBackend,
     DrainBackend,
@@ -28,6 +29,7 @@ from domain.workflow import Requirements
 from infra.settings import Settings
 from infra.wiring import needs
 from services.dispatch.roll import Roll, UnusableError
+from services.ports.dispatching import TooEarlyError
 from services.ports.messages import BackendState, ClaimRequest, Stock
 from tests.execution.test_dispatch import Office, office
 from tests.execution.test_queue import submitted
@@ -170,6 +172,28 @@ async def test_what_a_backend_has_is_kept_beside_the_log(made: Office, admin: Ne
     assert [(each.event.loras, each.event.node_classes) for each in events[1:]] == [(2, 1)]
 
 
+async def test_what_is_told_to_a_process_that_has_not_looked_yet_is_kept(made: Office, admin: Needs) -> None:
+    table = PostgresBackendTable(made.ground.pool)
+    slow = Roll(made.queue, table, Dispatcher(made.wants), fresh_s=3_600)
+    assert await names(slow, "east") == []
+    await wish(admin, RegisterBackend(name="gpu-1", url=URL))
+    access = (await state(admin, "gpu-1")).access
+    assert await names(made.roll(), "east") == ["gpu-1"]
+    await made.roll().seen("east", sight("gpu-1", access), later(), CONTEXT)
+    packed = zlib.compress(written(Inventory()))
+    await slow.stocked("east", Stock(backend="gpu-1", packed=packed, access=access), CONTEXT)
+    assert (await state(admin, "gpu-1")).inventory is not None
+
+
+async def test_what_is_told_before_the_first_beat_is_asked_for_again(made: Office, admin: Needs) -> None:
+    roll, stock = made.roll(), Stock(backend="gpu-1", packed=zlib.compress(written(Inventory())))
+    with pytest.raises(TooEarlyError):
+        await roll.stocked("east", stock, CONTEXT)
+    await roll.seen("east", sight("gpu-1"), later(), CONTEXT)
+    await roll.stocked("east", stock, CONTEXT)
+    assert (await state(admin, "gpu-1")).inventory is not None
+
+
 @pytest.mark.parametrize(
     "packed",
     [
@@ -186,46 +210,73 @@ async def test_what_cannot_be_an_inventory_is_refused(made: Office, admin: Needs
         await made.roll().stocked("east", Stock(backend="gpu-1", packed=packed), CONTEXT)
 
 
-async def test_a_run_is_given_only_to_a_backend_that_can_do_it(made: Office, admin: Needs) -> None:
-    """Whichever is known first: what runs need, or what backends have."""
+class Floor:
+    """Runs that need something, and backends that have something."""
 
-    async def submit(needed: Requirements) -> RunId:
+    def __init__(self, made: Office) -> None:
+        self._made = made
+        self.roll = made.roll()
+
+    async def submit(self, needed: Requirements) -> RunId:
         run = RunId(uuid4())
-        await made.ground.write(run, 0, replace(submitted(), requirements=needed))
-        await made.ground.fold(made.queue)
+        await self._made.ground.write(run, 0, replace(submitted(), requirements=needed))
+        await self._made.ground.fold(self._made.queue)
         return run
 
-    async def has(name: str, inventory: Inventory) -> None:
-        await roll.seen("east", sight(name), later(), CONTEXT)
+    async def has(self, name: str, inventory: Inventory) -> None:
+        await self.roll.seen("east", sight(name), later(), CONTEXT)
         stock = Stock(backend=name, packed=zlib.compress(written(inventory)))
-        await roll.stocked("east", stock, CONTEXT)
+        await self.roll.stocked("east", stock, CONTEXT)
 
-    async def claimed(name: str) -> RunId | None:
-        found = await made.queue.claim(ClaimRequest(executor="east", backend=name), later())
+    async def claimed(self, name: str) -> RunId | None:
+        found = await self._made.queue.claim(ClaimRequest(executor="east", backend=name), later())
         return found.run if found else None
 
-    roll = made.roll()
+
+async def test_a_run_is_given_only_to_a_backend_that_can_do_it(made: Office, admin: Needs) -> None:
+    """Whichever is known first: what runs need, or what backends have."""
+    floor = Floor(made)
     long = "m" * (MAX_MODEL_NAME + 50)
     model = f"checkpoints/{long[:MAX_MODEL_NAME]}"
     big = Inventory(
         node_classes={"KSampler": "nodes", "Impact": "custom_nodes.impact"},
         models={"checkpoints": (f"{long}.safetensors",)},
     )
-    first = await submit(Requirements(("KSampler",), (model,)))
-    await has("small", Inventory(node_classes={"KSampler": "nodes"}))
-    assert await claimed("small") is None
-    await has("big", big)
-    assert await claimed("big") == first
+    first = await floor.submit(Requirements(("KSampler",), (model,)))
+    await floor.has("small", Inventory(node_classes={"KSampler": "nodes"}))
+    assert await floor.claimed("small") is None
+    await floor.has("big", big)
+    assert await floor.claimed("big") == first
 
-    second = await submit(Requirements(("KSampler",), (model, "loras/user-1/own.safetensors")))
-    assert await claimed("small") is None
-    assert await claimed("big") == second  # what an account has uploaded is brought there
-
-    third = await submit(Requirements(("Impact",)))
-    assert await claimed("big") is None
+    second = await floor.submit(Requirements(("Impact",)))
+    assert await floor.claimed("big") is None
     await wish(admin, SetGate(rules=GateRules(allowed=("Impact",)), reason="Asked for."))
-    await roll.orders("east", later())
-    assert await claimed("big") == third
+    await floor.roll.orders("east", later())
+    assert await floor.claimed("big") == second
 
-    fourth = await submit(Requirements(("SomethingNew",)))
-    assert await claimed("untold") == fourth  # nobody has told what it has
+    third = await floor.submit(Requirements(("SomethingNew",)))
+    assert await floor.claimed("untold") == third  # nobody has told what it has
+
+
+async def test_runs_with_uploaded_loras_go_where_they_are_brought(made: Office) -> None:
+    floor, nodes = Floor(made), {"LoraLoader": "nodes"}
+    one, other = (f"loras/user-{owner}/own.safetensors" for owner in (ANN, BOB))
+    none = Inventory(node_classes=nodes, models={"loras": ("user-friendly.safetensors",)})
+    await floor.has("none", none)
+    first = await floor.submit(Requirements(("LoraLoader",), (one,)))
+    second = await floor.submit(Requirements(("LoraLoader",), (other, "loras/user-friendly.safetensors")))
+    third = await floor.submit(Requirements(("LoraLoader",), ("loras/user-friendly.safetensors",)))
+    assert await floor.claimed("untold") == third  # it waits behind those that an untold one might refuse
+    assert await floor.claimed("untold") is None
+    assert await floor.claimed("none") is None
+
+    await floor.has("takes", Inventory(node_classes=nodes, takes_loras=True))
+    assert await floor.claimed("takes") == first
+    assert await floor.claimed("takes") is None  # what is no account's own is not brought
+    await floor.has("none", replace(none, takes_loras=True))
+    assert await floor.claimed("none") == second
+
+    fourth = await floor.submit(Requirements(("LoraLoader",), (one,)))
+    await floor.has("takes", Inventory(node_classes=nodes))
+    assert await floor.claimed("takes") is None  # it takes them no more
+    assert await floor.claimed("none") == fourth

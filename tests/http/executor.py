@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import time
+import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import TypeVar
@@ -24,11 +25,13 @@ from services.ports.messages import (
     Progress,
     Report,
     Started,
+    Stock,
     Stored,
     Succeeded,
 )
 from tests.http.person import client
 from tests.http.whole import Whole
+from workflows.inventory import Inventory, written
 
 NAME = "gpu-1"
 PATIENCE_S = 20.0
@@ -49,6 +52,10 @@ class ByHand:
         await self._patiently(
             lambda: self.link.beat(Beat(executor=NAME, attempts=attempts, backends=(state,)))
         )
+
+    async def has(self, inventory: Inventory) -> None:
+        packed = zlib.compress(written(inventory))
+        await self._patiently(lambda: self.link.stock(Stock(backend=NAME, packed=packed)))
 
     async def claim(self, run: str) -> Assignment:
         """Others' runs that wait before it are claimed and given up for good."""

@@ -28,6 +28,7 @@ from tests.http.test_loras import change
 from tests.http.test_uploads import fresh, sent
 from tests.http.whole import Whole, beside
 from tests.sandbox.process import SandboxProcess, sandbox
+from workflows.inventory import Inventory
 
 
 def graph(lora: str, checkpoint: str = "sandbox.safetensors") -> dict[str, Any]:
@@ -53,6 +54,21 @@ def graph(lora: str, checkpoint: str = "sandbox.safetensors") -> dict[str, Any]:
         "6": {"class_type": "VAEDecode", "inputs": {"samples": ["5", 0], "vae": ["1", 2]}},
         "7": {"class_type": "SaveImage", "inputs": {"images": ["6", 0], "filename_prefix": "lit"}},
     }
+
+
+def without_lora(named: dict[str, Any]) -> dict[str, Any]:
+    """The same graph with the checkpoint straight at the sampler."""
+    rest = {id: node for id, node in named.items() if id != "2"}
+    for id, input, slot in (("3", "clip", 1), ("5", "model", 0)):
+        rest[id]["inputs"][input] = ["1", slot]
+    return rest
+
+
+HAS = Inventory(
+    node_classes={node["class_type"]: "nodes" for node in graph("any").values()},
+    models={"checkpoints": ("sandbox.safetensors",)},
+    takes_loras=True,
+)
 
 
 @asynccontextmanager
@@ -135,6 +151,7 @@ async def test_a_claim_opens_the_loras_of_its_run_and_no_others(own: Whole) -> N
         hers, his = await uploaded(ann, fresh(), "hers"), await uploaded(bob, fresh(), "his")
         run = (await ann.post("/runs", {"graph": graph("hers")}))["id"]
         async with by_hand(own) as hand, client(own.url) as http:
+            await hand.has(HAS)
             claimed = await hand.claim(run)
             headers = {"Authorization": f"Bearer {claimed.token}"}
             answer = await http.get(f"/api/v1/objects/{hers['sha256']}", headers=headers)
@@ -142,6 +159,27 @@ async def test_a_claim_opens_the_loras_of_its_run_and_no_others(own: Whole) -> N
             assert answer.headers["content-length"] == str(hers["size_bytes"])
             refused(await http.get(f"/api/v1/objects/{his['sha256']}", headers=headers), 404)
             await hand.fail(claimed)
+
+
+async def test_a_run_waits_for_a_backend_that_takes_loras_and_says_so(own: Whole) -> None:
+    async with joined(own.url) as ann:
+        await uploaded(ann, fresh(), "hers")
+        run = (await ann.post("/runs", {"graph": graph("hers")}))["id"]
+        async with by_hand(own) as hand:
+            await hand.has(replace(HAS, takes_loras=False))
+            plain = (await ann.post("/runs", {"graph": without_lora(graph("hers"))}))["id"]
+            claimed = await hand.claim(plain)  # it came later, and yet first
+
+            async def told() -> bool:
+                said = (await ann.get(f"/runs/{run}")).get("waiting_for", "")
+                return bool(said == f"{NAME}: It takes no uploaded LoRAs.")
+
+            await eventually(told)
+            refusal = refused(await ann.ask("POST", "/runs", json={"graph": graph("hers")}), 422)
+            assert [each["field"] for each in refusal["errors"]] == ["graph.2.inputs.lora_name"]
+            await hand.fail(claimed)
+            await hand.has(HAS)
+            await hand.fail(await hand.claim(run))
 
 
 async def test_a_deleted_lora_stays_for_the_runs_that_were_submitted_before(own: Whole) -> None:
@@ -157,6 +195,7 @@ async def test_a_deleted_lora_stays_for_the_runs_that_were_submitted_before(own:
             await eventually(lambda: _is(not gone.exists()))  # so it was looked at both
             assert kept.exists()
             async with by_hand(own) as hand:
+                await hand.has(HAS)
                 await hand.fail(await hand.claim(run))
             await eventually(lambda: _is(not kept.exists()))
 
