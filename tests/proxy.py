@@ -27,6 +27,12 @@ class Proxy:
         """Nothing gets through, and nobody is told."""
         self._flowing.clear()
 
+    def tear(self) -> None:
+        """Every connection ends, and no new one comes about."""
+        self.pause()
+        for task in self._tasks:
+            task.cancel()
+
     def resume(self) -> None:
         self._flowing.set()
 

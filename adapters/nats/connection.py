@@ -24,9 +24,9 @@ SAME_ERROR_S = 10.0  # a server that is away would otherwise fill the log
 
 
 class _Client(Client):
-    """nats-py with requests that end as soon as they can.
+    """nats-py with requests that end as soon as they can, and attempts to connect that leave nothing open.
 
-    Its own wait by asyncio.wait_for, which on Python 3.11 can swallow a cancellation, are sent long after a
+    Its own requests wait by asyncio.wait_for, which on Python 3.11 can swallow a cancellation, are sent long after a
     reconnect, and wait for answers that a lost connection cannot bring.
     """
 
@@ -41,6 +41,12 @@ class _Client(Client):
                 return await super()._request_new_style(subject, payload, timeout=patient, headers=headers)
         except TimeoutError as error:
             raise nats.errors.TimeoutError from error
+
+    async def _connect_to_server(self, s: Any) -> None:
+        """A server that was reached and said nothing, as in a cut network, is let go of before the next attempt."""
+        if self._transport is not None:
+            self._transport.close()  # type: ignore[no-untyped-call]
+        await super()._connect_to_server(s)
 
     def fail_requests(self) -> None:
         for answer in list(self._resp_map.values()):

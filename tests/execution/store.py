@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from hashlib import sha256
 
@@ -17,6 +17,7 @@ class ObjectServer:
         """While it is not set, an object is sent but for its last byte."""
         self.hold.set()
         self.tokens = {"first"}
+        self.opens: Callable[[str], bool] = lambda token: token in self.tokens
         self.away = False
         self.url = ""
         self.requests = 0
@@ -48,7 +49,7 @@ class ObjectServer:
         prefix, _, digest = target.rpartition("/")
         if prefix != "/api/v1/objects":
             return 404, b""
-        if headers.get("authorization", "").removeprefix("Bearer ") not in self.tokens:
+        if not self.opens(headers.get("authorization", "").removeprefix("Bearer ")):
             return 401, b""
         if method == "GET":
             self.gets[digest] += 1

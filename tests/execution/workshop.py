@@ -22,7 +22,7 @@ from domain.ids import AttemptId
 from services.execution.executor import Executor
 from services.execution.settings import ExecutorSettings
 from services.ports.backend import BackendLink
-from tests.execution.dispatch import MemoryDispatch
+from services.ports.executing import DispatchLink
 from tests.execution.store import ObjectServer
 
 QUICK = ExecutorSettings(
@@ -110,11 +110,14 @@ class Running:
 
 @asynccontextmanager
 async def executor(
-    dispatch: MemoryDispatch,
+    dispatch: DispatchLink,
     store: ObjectServer,
     folder: Path,
     backends: Sequence[str | BackendLink],
     models: Path | None = None,
+    *,
+    name: str = "gpu-1",
+    backend: str = "backend",
     **changes: Any,
 ) -> AsyncIterator[Running]:
     """An executor over backends, or their addresses. Afterwards it is killed, if it has not ended.
@@ -124,12 +127,10 @@ async def executor(
     seen = None if models is None else DiskModels(models)
     transport, imaging, spool = KeptTransport(), PillowImaging(), DiskSpool(folder / "spool")
     work = Executor(
-        name="gpu-1",
+        name=name,
         backends=[
-            ComfyUIBackend(f"backend-{number}", Address(backend), transport)
-            if isinstance(backend, str)
-            else backend
-            for number, backend in enumerate(backends)
+            ComfyUIBackend(f"{backend}-{number}", Address(each), transport) if isinstance(each, str) else each
+            for number, each in enumerate(backends)
         ],
         link=dispatch,
         objects=HttpClaimObjects(store.url, transport),
@@ -139,7 +140,7 @@ async def executor(
         connect=lambda order: ComfyUIBackend(
             order.name, Address(order.url, order.header, order.value), transport
         ),
-        folders={} if seen is None else {"backend-0": seen},
+        folders={} if seen is None else {f"{backend}-0": seen},
     )
     stop = asyncio.Event()
     running = Running(work, asyncio.create_task(work.run(stop)), stop)
