@@ -225,8 +225,9 @@ async def test_what_a_backend_has_is_told_once_until_it_is_something_else(
     dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
 ) -> None:
     loras = comfyui.directory / "base" / "models" / "loras"
-    (loras / "user-1").mkdir(parents=True, exist_ok=True)
-    (loras / "user-1" / "secret.safetensors").write_bytes(b"x")
+    own = loras / f"user-{UUID(int=1)}"
+    own.mkdir(parents=True, exist_ok=True)
+    (own / "secret.safetensors").write_bytes(b"x")
     async with executor(dispatch, store, tmp_path, [comfyui.url], inventory_s=0.1):
         await dispatch.until(lambda: "backend-0" in dispatch.stocks)
         first = dispatch.stocks.pop("backend-0")
