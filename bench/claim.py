@@ -9,18 +9,18 @@ of dispatch and with its pool.
 import time
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 import psycopg
 import uvloop
-from psycopg_pool import AsyncConnectionPool
 
+from adapters.postgres.plans import PLANNED_ONCE
 from adapters.postgres.queue import PostgresQueue
 from adapters.postgres.tail import PostgresTail
 from bench.figures import percentile
 from bench.filling import fill, waiting_runs
 from bench.row import Figure, Ground
 from bench.servers import Database, database
+from infra.wiring import pool
 from services.dispatch.folding import TOPICS
 from services.ports.messages import ClaimRequest
 
@@ -43,11 +43,8 @@ def measure(ground: Ground) -> Mapping[str, Figure]:
 
 async def _claims(server: Database, claims: int) -> list[float]:
     url = server.of("comfyplus_dispatch")
-    pool: AsyncConnectionPool[Any] = AsyncConnectionPool(
-        url, min_size=1, open=False, kwargs={"autocommit": True}
-    )
-    async with pool, PostgresTail(url) as tail:
-        queue = PostgresQueue(pool)
+    async with pool(url, options=PLANNED_ONCE) as connections, PostgresTail(url) as tail:
+        queue = PostgresQueue(connections)
         await _fold(tail, queue)
         with psycopg.connect(server.url, autocommit=True) as owner:
             owner.execute("VACUUM ANALYZE work.queue, work.shares, work.limits")

@@ -59,11 +59,13 @@ def new_seed() -> int:
 
 
 @asynccontextmanager
-async def pool(url: str, *, size: int = 8) -> AsyncIterator[AsyncConnectionPool[Any]]:
+async def pool(url: str, *, size: int = 8, options: str = "") -> AsyncIterator[AsyncConnectionPool[Any]]:
     """Connections in autocommit mode, opened as they are needed; a broken one is thrown away."""
-    options = {"autocommit": True, "connect_timeout": 5}
+    kwargs: dict[str, Any] = {"autocommit": True, "connect_timeout": 5}
+    if options:  # else those of the URL
+        kwargs["options"] = options
     async with AsyncConnectionPool(
-        url, min_size=1, max_size=size, open=False, kwargs=options, timeout=5, max_idle=300
+        url, min_size=1, max_size=size, open=False, kwargs=kwargs, timeout=5, max_idle=300
     ) as opened:
         yield opened
 

@@ -29,6 +29,7 @@ from adapters.postgres.append import (
     request_id,
     touched,
 )
+from adapters.postgres.plans import PLANNED_ONCE
 from adapters.postgres.rows import COLUMNS, EventRow, recorded
 from adapters.postgres.wire import Row, Wire
 from commands.ports import (
@@ -259,8 +260,7 @@ class PostgresLog:
             connection = await psycopg.AsyncConnection.connect(
                 self._url,
                 autocommit=True,
-                # plpgsql would otherwise plan the statements anew for each size of batch
-                options="-c plan_cache_mode=force_generic_plan",
+                options=PLANNED_ONCE,
                 connect_timeout=5,
             )
             await connection.execute(PREPARE)

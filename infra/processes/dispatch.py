@@ -5,6 +5,7 @@ from datetime import timedelta
 from adapters.identity.secrets import ServerSecrets
 from adapters.nats.dispatching import NatsDispatchServer
 from adapters.postgres.backend_table import PostgresBackendTable
+from adapters.postgres.plans import PLANNED_ONCE
 from adapters.postgres.queue import PostgresQueue
 from adapters.postgres.tail import PostgresTail
 from commands.dispatcher import Dispatcher
@@ -23,7 +24,7 @@ async def run(settings: Settings) -> None:
     lease = timedelta(seconds=settings.lease_s)
     async with (
         nats("dispatch", settings.nats_url) as connection,
-        pool(url) as connections,
+        pool(url, options=PLANNED_ONCE) as connections,
         PostgresTail(url) as tail,
         needs(settings, secrets, url) as wants,
     ):
