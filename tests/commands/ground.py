@@ -47,6 +47,7 @@ class Ground(Struct):
     backend_access: MemoryBackendAccess
     admissions: MemoryAdmissions
     dispatcher: Dispatcher
+    start: datetime = NOON
     elapsed: timedelta = timedelta()
 
     async def wish(self, command: Command, *, actor: str = "somebody", key: str | None = None) -> Any:
@@ -67,10 +68,10 @@ class Ground(Struct):
         self.elapsed += elapsed
 
     def now(self) -> datetime:
-        return NOON + self.elapsed
+        return self.start + self.elapsed
 
 
-def make_ground() -> Ground:
+def make_ground(start: datetime = NOON) -> Ground:
     def now() -> datetime:
         return made.now()
 
@@ -98,5 +99,5 @@ def make_ground() -> Ground:
         limits=Limits(graph_bytes=10_000),
     )
     state = (webhooks, backend_access, admissions)
-    made = Ground(log, contents, accounts, vault, erasures, *state, Dispatcher(needs))
+    made = Ground(log, contents, accounts, vault, erasures, *state, Dispatcher(needs), start=start)
     return made

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -41,7 +41,7 @@ class House:
     """Accounts and keys in memory, a real server, a log that is relayed."""
 
     def __init__(self, folder: Path, lifetime_s: float = 3600) -> None:
-        self.ground: Ground = make_ground()
+        self.ground: Ground = make_ground(datetime.now(UTC))  # the server goes by the real time
         self.needs = self.ground.dispatcher.needs
         assert isinstance(self.needs.secrets, ServerSecrets)
         self.secrets: ServerSecrets = self.needs.secrets

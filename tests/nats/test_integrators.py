@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -212,16 +212,11 @@ async def test_a_log_in_lasts_for_its_time_only(tmp_path: Path) -> None:
     made = House(tmp_path, lifetime_s=5)
     try:
         async with made.open():
-            made.ground.elapsed = _real_elapsed(made)
             integrator = await made.key(await made.account())
             async with integrator.open() as session, asyncio.timeout(30):
                 await session.closed.wait()
     finally:
         made.kill()
-
-
-def _real_elapsed(house: House) -> timedelta:
-    return datetime.now(UTC) - (house.ground.now() - house.ground.elapsed)
 
 
 async def test_more_connections_than_a_key_may_have_are_ended(house: House) -> None:
