@@ -179,7 +179,7 @@ async def test_a_backup_taken_under_load_gives_the_same_answers_elsewhere(
 @pytest.mark.timeout(300)
 async def test_read_models_built_from_a_backup_have_the_same_rows(before: Before, tmp_path: Path) -> None:
     settings = Settings(data=tmp_path / "new", log_level="warning")
-    bring_back(settings, before.at_rest, None, no_erasures=True)
+    await asyncio.to_thread(bring_back, settings, before.at_rest, None, no_erasures=True)
     with stopped_database(settings) as url:
         project = role_url(url, load_secret(settings), "comfyplus_project")
         settings = Settings(data=settings.data, project_database_url=project)
