@@ -65,9 +65,15 @@ async def pool(url: str, *, size: int = 8, options: str = "") -> AsyncIterator[A
     if options:  # else those of the URL
         kwargs["options"] = options
     async with AsyncConnectionPool(
-        url, min_size=1, max_size=size, open=False, kwargs=kwargs, timeout=5, max_idle=300
+        url, min_size=1, max_size=size, open=False, kwargs=kwargs, timeout=5, max_idle=300, check=_there
     ) as opened:
         yield opened
+
+
+async def _there(connection: AsyncConnection[Any]) -> None:
+    """Whether the server has hung up meanwhile: its last words and the end behind them lie there, and cost no trip."""
+    for _ in range(2):
+        connection.pgconn.consume_input()
 
 
 @asynccontextmanager
