@@ -2,7 +2,7 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 PYTEST := $(RUN) -m pytest
-WORKERS ?= 2
+WORKERS ?= 3
 
 .PHONY: help demo up test check format bench soak golden lock setup clean
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from tests.s3 import s3_server
+from tests.scheduling import turn
 from tests.servers import database, database_template, fresh_nats, nats_server, postgres_url
 from tests.terminal import terminal
 
@@ -17,6 +18,10 @@ __all__ = [
     "s3_server",
     "terminal",
 ]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: turn(item.nodeid))
 
 
 @pytest.hookimpl(optionalhook=True)
