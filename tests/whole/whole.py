@@ -12,6 +12,7 @@ from pathlib import Path
 
 import msgspec
 
+from infra.embedded.child import dying_with_us
 from infra.settings import Settings
 from infra.up import ROOT, RUNNING
 from tests.embedded.wholes import lives, owner_url
@@ -57,6 +58,7 @@ class Whole:
                 stdout=said,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=dying_with_us(signal.SIGTERM),  # a test run that is killed leaves nothing running
             )
         until(self._is_ready, "ready")
 
