@@ -70,7 +70,9 @@ def test_it_stops_cleanly_when_asked(tmp_path: Path) -> None:
     with whole(tmp_path) as running:
         pids = running.pids()
         running.process.send_signal(signal.SIGINT)
-        assert running.process.wait(10) == 0
+        assert (
+            running.process.wait(60) == 0
+        )  # PostgreSQL syncs its files first, and others may keep the disk busy
         assert not any(map(lives, pids.values()))
     assert not (tmp_path / "processes.json").exists()
     assert "database system is shut down" in (tmp_path / "log" / "postgres.log").read_text()

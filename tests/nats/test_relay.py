@@ -227,9 +227,9 @@ async def test_a_foreign_message_in_the_stream_is_put_right(
             try:
                 return await stored(connection) == complete(log)
             except (*Unreachable, APIError):
-                return False  # it is being made anew
+                return False  # it is being made anew; a request amid that is never answered
 
-        await eventually(put_right)
+        await eventually(put_right, within_s=60)
 
 
 async def test_changed_limits_reach_an_existing_stream(connection: Connection) -> None:
