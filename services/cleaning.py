@@ -27,6 +27,8 @@ ACTOR = Actor("cleaning")
 TOPICS = frozenset({topic(QueueCleaned)})
 PAGE = 200
 POLL_S = 1.0
+REST_S = 1.0  # a busy log grows all the time
+MOVE_EVERY = 10_000  # positions; so much of the log is looked through again after a crash, at most
 PAUSE_S = 2.0  # before something that failed is tried again
 
 
@@ -68,15 +70,17 @@ class Cleaning:
         self._checkpoint = checkpoint
         self._finished = finished
         self._dispatcher = dispatcher
+        self._stored = Position(0)
 
     async def run(self) -> None:
         while True:
             try:
                 async with self._log.leadership(self.name) as leadership:
-                    position = await self._checkpoint.position()
+                    position = self._stored = await self._checkpoint.position()
                     while await leadership.held():
                         position = await self._go_on(position)
                         await self._log.grown(POLL_S)
+                        await asyncio.sleep(REST_S)
             except (LogUnavailableError, OutcomeUnknownError) as error:
                 logger.warning("cleaning waits", extra={"reason": str(error)})
             except Exception:  # the outermost loop: it begins again where the checkpoint is
@@ -86,13 +90,19 @@ class Cleaning:
     async def _go_on(self, position: Position) -> Position:
         page = await self._log.after(position, PAGE, TOPICS)
         if not page.events:
-            return position
+            if page.upto - self._stored >= MOVE_EVERY:
+                await self._store(page.upto)
+            return page.upto
         while not await self._finished.reached(page.events[-1].position):
             await asyncio.sleep(POLL_S)
         for recorded in page.events:
             await self._delete(recorded, recorded.event)
-        await self._checkpoint.move(page.events[-1].position)
+        await self._store(page.events[-1].position)
         return page.events[-1].position
+
+    async def _store(self, position: Position) -> None:
+        await self._checkpoint.move(position)
+        self._stored = position
 
     async def _delete(self, recorded: AnyRecorded, cleaned: QueueCleaned) -> None:
         after, deleted = UUID(int=0), 0

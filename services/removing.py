@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 TOPICS = frozenset({topic(RunDeleted), topic(InputDeleted)})
 PAGE = 200
 POLL_S = 1.0
+REST_S = 1.0  # a busy log grows all the time
 PAUSE_S = 2.0  # before something that failed is tried again
 MOVE_EVERY = 10_000  # positions; so much of the log is looked through again after a crash, at most
 
@@ -64,6 +65,7 @@ class Removing:
                         while await self._remove_some():
                             pass
                         await self._log.grown(POLL_S)
+                        await asyncio.sleep(REST_S)
             except (LogUnavailableError, ObjectsAwayError) as error:
                 logger.warning("removing waits", extra={"reason": str(error)})
             except Exception:  # the outermost loop: a removal is never given up
