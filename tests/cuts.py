@@ -7,13 +7,17 @@ from typing import cast
 
 
 class Cuts:
-    """`up_after`, `down_after`: bytes after which a connection is broken off; each is used up by one cut."""
+    """`up_after`, `down_after`: bytes after which a connection is broken off; each is used up by one cut.
+
+    `turned_away`: somebody came while it was closed.
+    """
 
     def __init__(self, target: int) -> None:
         self.target = target
         self.port = 0
         self.closed = False
         self.cut = 0
+        self.turned_away = asyncio.Event()
         self.up_after: int | None = None
         self.down_after: int | None = None
         self.ends: set[End] = set()
@@ -75,6 +79,7 @@ class End(asyncio.Protocol):
 
     async def _open(self, other: "End") -> None:
         if self.way.closed:
+            self.way.turned_away.set()
             self.abort()
         else:
             await asyncio.get_running_loop().create_connection(lambda: other, "127.0.0.1", self.way.target)

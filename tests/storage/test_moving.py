@@ -126,7 +126,8 @@ async def test_it_goes_on_when_the_store_was_away(disk: DiskObjects, s3_server: 
     async with cuts(s3_server.port) as way, opened(s3_server.bucket(url=way.url), now) as s3:
         way.closed = True
         moving = asyncio.create_task(moved(disk, s3))
-        await asyncio.sleep(1)
+        async with asyncio.timeout(30):
+            await way.turned_away.wait()
         way.closed = False
         assert {each.fate for each in await moving} == {Fate.MOVED}
         assert await holds_all(s3)
