@@ -220,7 +220,7 @@ async def test_a_run_that_no_backend_takes_says_why(
     async with executing(own, tmp_path):
         await root.post("/admin/backends", {"name": "gpu-9", "url": comfyui.url})
         await until(root, "/backends/gpu-9", lambda row: row["live"] and row["node_classes"])
-        found = await root.get("/models", params={"limit": 1})
+        found = await until(root, "/models?limit=1", lambda page: page["items"])  # known to a second
         assert found["items"][0]["backends"] == ["gpu-9"]
         page = await root.get("/models", params={"type": "checkpoints"})
         (model,) = page["items"]
