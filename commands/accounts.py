@@ -5,9 +5,10 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from commands.known_accounts import NOBODY, Known, holder, known
 from commands.names import canonical_email, canonical_username, check_registration
 from commands.needs import Command, Needs
-from commands.ports import Credentials, RefreshToken
+from commands.ports import Credentials, RefreshToken, SessionRow
 from commands.streams import Accepted, Change, Context
 from domain import account, reservation
 from domain.account import ACCOUNT, AccountRegistered, Role
@@ -25,15 +26,24 @@ class RegisterAccount(Command, frozen=True, kw_only=True):
     password: str
 
 
+class Client(Struct, frozen=True):
+    """What somebody logs in with and from where, as far as it is known."""
+
+    user_agent: str = ""
+    address: str = ""
+
+
 class LogIn(Command, frozen=True, kw_only=True):
     """`login` is a username or an e-mail address."""
 
     login: str
     password: str
+    client: Client = Client()
 
 
 class Refresh(Command, frozen=True, kw_only=True):
     refresh_token: str
+    client: Client = Client()
 
 
 class LogOut(Command, frozen=True, kw_only=True):
@@ -77,16 +87,17 @@ async def register_account(command: RegisterAccount, context: Context, needs: Ne
 
 async def log_in(command: LogIn, context: Context, needs: Needs) -> Tokens:
     """Raises NotAuthenticated, the same and as late for an unknown login as for a wrong password."""
-    found = await _who(command.login, needs)
-    right = await needs.passwords.verify(command.password, found.password_hash if found else None)
-    if found is None or not right:
+    found = await _known(command.login, needs)
+    right = await needs.passwords.verify(command.password, found.password_hash)
+    if found.id == NOBODY or not right:
         raise NotAuthenticated(WRONG_LOGIN)
-    session = SessionId(needs.new_id())
+    session, epoch = SessionId(needs.new_id()), found.state.epoch
+    await _note(session, found.id, command.client, needs)
     await needs.streams.transact(
-        Context(actor=account_actor(found.account), correlation=context.correlation),
-        Change(ACCOUNT, found.account, lambda state: account.log_in(state, session=session)),
+        Context(actor=account_actor(found.id), correlation=context.correlation),
+        Change(ACCOUNT, found.id, lambda state: account.log_in(state, session=session, epoch=epoch)),
     )
-    return await _tokens(found.account, session, needs)
+    return await _tokens(found.id, session, epoch, needs)
 
 
 async def refresh(command: Refresh, context: Context, needs: Needs) -> Tokens:
@@ -100,11 +111,12 @@ async def refresh(command: Refresh, context: Context, needs: Needs) -> Tokens:
         raise NotAuthenticated(WRONG_REFRESH)
     if token.session not in state.sessions:
         raise NotAuthenticated(WRONG_REFRESH)
-    return await _tokens(token.account, token.session, needs)
+    await _note(token.session, token.account, command.client, needs)
+    return await _tokens(token.account, token.session, state.epoch, needs)
 
 
 async def log_out(command: LogOut, context: Context, needs: Needs) -> Accepted:
-    """End the session; its refresh tokens are gone, its access token expires by itself."""
+    """End the session; its refresh tokens are gone, its access token is refused by those who hear of it."""
     await needs.accounts.end_session(command.session)
     return await needs.streams.transact(
         context,
@@ -122,10 +134,10 @@ async def give_role(command: GiveRole, context: Context, needs: Needs) -> Accept
 
 async def named(username: str, needs: Needs) -> AccountId:
     """Whose username it is. Raises NotFound."""
-    found = await _who(username, needs)
-    if found is None or canonical_username(found.username) != canonical_username(username):
+    found = await holder("username", canonical_username(username), needs)
+    if found is None:
         raise NotFound("There is no such account.")
-    return found.account
+    return found
 
 
 async def _register(command: RegisterAccount, context: Context, needs: Needs) -> Registered:
@@ -175,13 +187,25 @@ def _reservation(
     return Change(RESERVATION, stream, lambda state: reservation.reserve(state, account=id, what=what))
 
 
-async def _who(login: str, needs: Needs) -> Credentials | None:
-    """The credentials whose account really holds the name: a lost race leaves others behind for a moment."""
-    for credentials in await needs.accounts.by_login(login):
-        state, _ = await needs.streams.load(ACCOUNT, credentials.account)
-        if state.id is not None:
-            return credentials
-    return None
+async def _known(login: str, needs: Needs) -> Known:
+    """Whose name or address it is. As much is asked for one that nobody has."""
+    by_name = await holder("username", canonical_username(login), needs)
+    by_email = await holder("email", canonical_email(login), needs)
+    return await known(by_name or by_email or NOBODY, needs)
+
+
+async def _note(session: SessionId, id: AccountId, client: Client, needs: Needs) -> None:
+    now = needs.now()
+    await needs.accounts.note_session(
+        SessionRow(
+            session=session,
+            account=id,
+            user_agent=client.user_agent,
+            address=client.address,
+            began_at=now,
+            used_at=now,
+        )
+    )
 
 
 async def _revoke(token: RefreshToken, context: Context, needs: Needs) -> None:
@@ -192,11 +216,11 @@ async def _revoke(token: RefreshToken, context: Context, needs: Needs) -> None:
     )
 
 
-async def _tokens(id: AccountId, session: SessionId, needs: Needs) -> Tokens:
+async def _tokens(id: AccountId, session: SessionId, epoch: int, needs: Needs) -> Tokens:
     now: datetime = needs.now()
     fresh = needs.secrets.random_token()
     await needs.accounts.add_refresh_token(
         RefreshToken(needs.secrets.hash_token(fresh), session, id, now + needs.limits.refresh_token)
     )
-    access = needs.secrets.access_token(id, session, now + needs.limits.access_token)
+    access = needs.secrets.access_token(id, session, now + needs.limits.access_token, epoch)
     return Tokens(access, fresh, int(needs.limits.access_token.total_seconds()))

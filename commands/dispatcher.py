@@ -3,6 +3,7 @@
 from typing import Any
 
 from commands import (
+    access,
     accounts,
     api_keys,
     backends,
@@ -27,6 +28,10 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     accounts.Refresh: accounts.refresh,
     accounts.LogOut: accounts.log_out,
     accounts.GiveRole: accounts.give_role,
+    access.ChangePassword: access.change_password,
+    access.ChangeEmail: access.change_email,
+    access.EndSession: access.end_session,
+    access.EndOtherSessions: access.end_other_sessions,
     erasure.EraseAccount: erasure.erase_account,
     erasure.FinishErasure: erasure.finish_erasure,
     api_keys.MakeApiKey: api_keys.make_api_key,

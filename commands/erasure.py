@@ -7,7 +7,9 @@ finished, and a backup of before is brought back only together with that list.
 from contextlib import suppress
 from uuid import UUID
 
+from commands.known_accounts import WRONG_PASSWORD, known
 from commands.needs import Command, Needs
+from commands.ports import Outdated
 from commands.streams import Accepted, Change, Context
 from commands.webhooks import DeleteWebhook, delete_webhook
 from domain import account, reservation
@@ -33,11 +35,10 @@ class FinishErasure(Command, frozen=True, kw_only=True):
 
 async def erase_account(command: EraseAccount, context: Context, needs: Needs) -> Accepted:
     """Raises NotAllowed, as late for an account that is gone as for a wrong password. Again, it changes nothing."""
-    known = await needs.accounts.by_id(command.account)
-    right = await needs.passwords.verify(command.password, known.password_hash if known else None)
-    state, _ = await needs.streams.load(ACCOUNT, command.account)
-    if not state.erased and not right:
-        raise NotAllowed("The password is wrong.")
+    found = await known(command.account, needs)
+    right = await needs.passwords.verify(command.password, found.password_hash)
+    if not found.state.erased and not right:
+        raise NotAllowed(WRONG_PASSWORD)
     accepted = await _record(command.account, context, needs, with_published=command.with_published)
     await _forget(command.account, context, needs)
     return accepted
@@ -51,14 +52,26 @@ async def finish_erasure(command: FinishErasure, context: Context, needs: Needs)
 
 
 async def _record(id: AccountId, context: Context, needs: Needs, *, with_published: bool) -> Accepted:
-    return await needs.streams.transact(
-        context,
-        Change(ACCOUNT, id, lambda state: account.erase(state, with_published=with_published)),
-        *[
-            Change(RESERVATION, name, lambda state: reservation.release(state, account=id))
-            for name in await _names(id, needs)
-        ],
-    )
+    """An account that has got another address meanwhile is looked at again: its names go with it."""
+    while True:
+        state, version = await needs.streams.load(ACCOUNT, id)
+        names = await _names(id, needs) + ([] if state.email is None else [state.email])
+        try:
+            return await needs.streams.transact(
+                context,
+                Change(
+                    ACCOUNT,
+                    id,
+                    lambda state: account.erase(state, with_published=with_published),
+                    expected=version,
+                ),
+                *[
+                    Change(RESERVATION, name, lambda state: reservation.release(state, account=id))
+                    for name in names
+                ],
+            )
+        except Outdated:
+            continue
 
 
 async def _forget(id: AccountId, context: Context, needs: Needs) -> None:

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+from commands.known_accounts import holder
+from commands.names import canonical_username
 from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context
 from domain import lora
@@ -124,7 +126,4 @@ async def _account(name: str, needs: Needs) -> AccountId | None:
         pass
     if not name or "@" in name or not name.isprintable():
         return None
-    for known in await needs.accounts.by_login(name):
-        if known.username.casefold() == name.casefold():
-            return known.account
-    return None
+    return await holder("username", canonical_username(name), needs)

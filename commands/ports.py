@@ -176,10 +176,28 @@ class Objects(Protocol):
 
 
 class Credentials(Struct, frozen=True):
+    """`email` and `password_hash` are as registered; `emails` and `passwords` hold what they were changed to.
+
+    Which of them counts the account itself says: they are kept before its event, and forgotten after it.
+    """
+
     account: AccountId
     username: str
     email: str
     password_hash: str
+    emails: Mapping[UUID, str] = {}
+    passwords: Mapping[UUID, str] = {}
+
+
+class SessionRow(Struct, frozen=True, kw_only=True):
+    """Where a session was begun from. `used_at`: when tokens were last given out for it."""
+
+    session: SessionId
+    account: AccountId
+    user_agent: str
+    address: str
+    began_at: datetime
+    used_at: datetime
 
 
 class RefreshToken(Struct, frozen=True):
@@ -207,10 +225,25 @@ class Accounts(Protocol):
     async def keys(self, accounts: Sequence[AccountId]) -> Mapping[AccountId, bytes]:
         """Of those that have one (any more)."""
 
-    async def by_login(self, login: str) -> Sequence[Credentials]:
-        """By username or e-mail address; more than one while a registration that lost its name is not yet removed."""
-
     async def by_id(self, account: AccountId) -> Credentials | None: ...
+
+    async def keep_password(self, account: AccountId, id: UUID, password_hash: str) -> None:
+        """One that may come to count."""
+
+    async def forget_password(self, account: AccountId, id: UUID | None) -> None:
+        """One that does not count any more; None: that of the registration."""
+
+    async def keep_email(self, account: AccountId, name: UUID, email: str) -> None:
+        """One that may come to count; `name` is the stream of its reservation."""
+
+    async def forget_email(self, account: AccountId, name: UUID | None) -> None:
+        """One that does not count any more; None: that of the registration."""
+
+    async def note_session(self, row: SessionRow) -> None:
+        """That it begins, or is used again: then `began_at` stays as it was."""
+
+    async def sessions(self, account: AccountId) -> Sequence[SessionRow]:
+        """Those that were noted and have not been ended, the last used first."""
 
     async def add_refresh_token(self, token: RefreshToken) -> None: ...
 
@@ -218,7 +251,10 @@ class Accounts(Protocol):
         """Mark it used and return it as it was before; None if there is none."""
 
     async def end_session(self, session: SessionId) -> None:
-        """Forget the session's refresh tokens."""
+        """Forget the session and its refresh tokens."""
+
+    async def end_other_sessions(self, account: AccountId, kept: SessionId | None) -> None:
+        """Forget all of the account but one."""
 
 
 class Vault(Protocol):
@@ -296,7 +332,9 @@ class Secrets(Protocol):
     def read_api_key(self, text: str) -> ApiKeyId | None:
         """None for a text that we have never made."""
 
-    def access_token(self, account: AccountId, session: SessionId, expires_at: datetime) -> str: ...
+    def access_token(
+        self, account: AccountId, session: SessionId, expires_at: datetime, epoch: int = 0
+    ) -> str: ...
 
 
 class Admissions(Protocol):

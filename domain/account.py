@@ -5,12 +5,13 @@ What is personal in its events is sealed; erasing the account destroys the key.
 
 from enum import StrEnum
 from typing import TypeAlias
+from uuid import UUID
 
 from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.event import Decider, Event
-from domain.ids import AccountId, SessionId
+from domain.ids import AccountId, SessionId, StreamId
 from domain.personal import Personal
 from domain.refusals import Conflict, NotAuthenticated, NotFound
 
@@ -39,6 +40,32 @@ class SessionRevoked(Event, frozen=True, kw_only=True, tag="account.session_revo
     session: SessionId
 
 
+class PasswordChanged(Event, frozen=True, kw_only=True, tag="account.password_changed.v1"):
+    """`password` names the hash that counts from now on; `kept` is the only session that goes on.
+
+    Access tokens of an epoch before `epoch` open nothing any more.
+    """
+
+    password: UUID
+    kept: SessionId | None
+    epoch: int
+
+
+class EmailChanged(Event, frozen=True, kw_only=True, tag="account.email_changed.v1"):
+    """`email`: the stream of the reservation that counts from now on. The rest as where a password changes."""
+
+    email: StreamId
+    kept: SessionId | None
+    epoch: int
+
+
+class SessionsEnded(Event, frozen=True, kw_only=True, tag="account.sessions_ended.v1"):
+    """All but one at once; that one needs a new access token, too."""
+
+    kept: SessionId | None
+    epoch: int
+
+
 class RoleGiven(Event, frozen=True, kw_only=True, tag="account.role_given.v1"):
     role: Role
 
@@ -50,15 +77,31 @@ class AccountErased(Event, frozen=True, kw_only=True, tag="account.erased.v1"):
 
 
 AccountEvent: TypeAlias = (
-    AccountRegistered | AccountLoggedIn | AccountLoggedOut | SessionRevoked | RoleGiven | AccountErased
+    AccountRegistered
+    | AccountLoggedIn
+    | AccountLoggedOut
+    | SessionRevoked
+    | PasswordChanged
+    | EmailChanged
+    | SessionsEnded
+    | RoleGiven
+    | AccountErased
 )
 
 MAX_SESSIONS = 50  # open at once; a client that never logs out must not make the state grow for ever
 
 
+SESSION_OVER = "This session has ended. Please log in again."
+
+
 class Account(Struct, frozen=True):
+    """`password`, `email`: what they were changed to; None while they are as registered."""
+
     id: AccountId | None = None
     sessions: tuple[SessionId, ...] = ()
+    epoch: int = 0
+    password: UUID | None = None
+    email: StreamId | None = None
     role: Role = Role.MEMBER
     erased: bool = False
 
@@ -71,14 +114,20 @@ def evolve(account: Account, event: AccountEvent) -> Account:
             return replace(account, sessions=(*account.sessions, session)[-MAX_SESSIONS:])
         case AccountLoggedOut(session=session) | SessionRevoked(session=session):
             return replace(account, sessions=tuple(open for open in account.sessions if open != session))
+        case PasswordChanged(password=password, kept=kept, epoch=epoch):
+            return replace(_alone(account, kept, epoch), password=password)
+        case EmailChanged(email=email, kept=kept, epoch=epoch):
+            return replace(_alone(account, kept, epoch), email=email)
+        case SessionsEnded(kept=kept, epoch=epoch):
+            return _alone(account, kept, epoch)
         case RoleGiven(role=role):
             return replace(account, role=role)
         case AccountErased():
-            return Account(id=account.id, erased=True)
+            return Account(id=account.id, epoch=account.epoch, erased=True)
 
 
 ACCOUNT: Decider[Account, AccountEvent] = Decider(
-    "account", Account(), evolve, lambda account: account.id, shape=2
+    "account", Account(), evolve, lambda account: account.id, shape=3
 )
 
 
@@ -96,9 +145,9 @@ def give_role(account: Account, *, role: Role) -> list[AccountEvent]:
     return [] if account.role == role else [RoleGiven(role=role)]
 
 
-def log_in(account: Account, *, session: SessionId) -> list[AccountEvent]:
-    """Begin a session. Whether the password was right is known by the caller."""
-    if account.id is None or account.erased:
+def log_in(account: Account, *, session: SessionId, epoch: int) -> list[AccountEvent]:
+    """Begin a session. That the password was right in that epoch is known by the caller."""
+    if account.id is None or account.erased or account.epoch != epoch:
         raise NotAuthenticated("Wrong login or password.")
     if session in account.sessions:
         return []
@@ -115,8 +164,40 @@ def revoke(account: Account, *, session: SessionId) -> list[AccountEvent]:
     return [SessionRevoked(session=session)] if session in account.sessions else []
 
 
+def change_password(account: Account, *, password: UUID, by: SessionId) -> list[AccountEvent]:
+    """Whoever else is logged in may know the old one: they are logged out."""
+    _at_home(account, by)
+    return [PasswordChanged(password=password, kept=by, epoch=account.epoch + 1)]
+
+
+def change_email(
+    account: Account, *, email: StreamId, seen: StreamId | None, by: SessionId
+) -> list[AccountEvent]:
+    """Go by another address than the one that was `seen`. It logs out everybody else."""
+    _at_home(account, by)
+    if account.email != seen:
+        raise Conflict("The e-mail address has been changed by somebody else just now.")
+    return [EmailChanged(email=email, kept=by, epoch=account.epoch + 1)]
+
+
+def end_others(account: Account, *, by: SessionId) -> list[AccountEvent]:
+    """Log out everywhere else."""
+    _at_home(account, by)
+    return [] if account.sessions == (by,) else [SessionsEnded(kept=by, epoch=account.epoch + 1)]
+
+
 def erase(account: Account, *, with_published: bool) -> list[AccountEvent]:
     """Forget the person. What they did stays in the history, done by nobody one could name."""
     if account.id is None:
         raise NotFound("There is no such account.")
     return [] if account.erased else [AccountErased(with_published=with_published)]
+
+
+def _alone(account: Account, kept: SessionId | None, epoch: int) -> Account:
+    sessions = tuple(session for session in account.sessions if session == kept)
+    return replace(account, sessions=sessions, epoch=epoch)
+
+
+def _at_home(account: Account, session: SessionId) -> None:
+    if account.id is None or account.erased or session not in account.sessions:
+        raise NotAuthenticated(SESSION_OVER)

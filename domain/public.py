@@ -15,8 +15,11 @@ from domain.account import (
     AccountLoggedIn,
     AccountLoggedOut,
     AccountRegistered,
+    EmailChanged,
+    PasswordChanged,
     RoleGiven,
     SessionRevoked,
+    SessionsEnded,
 )
 from domain.api_key import ApiKeyMade, ApiKeyRevoked
 from domain.backend import BackendEvent
@@ -253,6 +256,7 @@ PUBLIC: dict[type[Event], Translation] = {
 INTERNAL: frozenset[type[Event]] = frozenset(
     {
         *(AccountRegistered, AccountLoggedIn, AccountLoggedOut, SessionRevoked, RoleGiven),
+        *(PasswordChanged, EmailChanged, SessionsEnded),
         *(ApiKeyMade, ApiKeyRevoked),
         *(NameReserved, NameReleased),
         *(run.RunClaimed, run.RunAttemptLost, run.RunDeleted),

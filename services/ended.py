@@ -1,4 +1,5 @@
-"""Sessions that are over although their access tokens still run: logged out, revoked, or of an erased account.
+"""Sessions that are over although their access tokens still run: logged out, revoked, of an epoch that is over, or of
+an erased account; and API keys that were revoked while somebody is connected by them.
 
 Followed in the log by every process that lets people in, so that nobody has to be asked at each request. What is
 older than an access token lives is forgotten: such tokens have expired by themselves.
@@ -13,14 +14,28 @@ from typing import Protocol
 from uuid import UUID
 
 from commands.ports import Clock, LogUnavailableError
-from domain.account import AccountErased, AccountLoggedOut, SessionRevoked
+from domain.account import (
+    AccountErased,
+    AccountLoggedOut,
+    EmailChanged,
+    PasswordChanged,
+    SessionRevoked,
+    SessionsEnded,
+)
+from domain.api_key import ApiKeyRevoked
 from domain.event import AnyRecorded, topic
-from domain.ids import AccountId, Position, SessionId
+from domain.ids import AccountId, ApiKeyId, Position, SessionId
 from services.ports.dispatching import RunLog
 
 logger = logging.getLogger(__name__)
 
-TOPICS = frozenset({topic(AccountErased), topic(AccountLoggedOut), topic(SessionRevoked)})
+TOPICS = frozenset(
+    topic(event)
+    for event in (
+        *(AccountErased, AccountLoggedOut, SessionRevoked, ApiKeyRevoked),
+        *(PasswordChanged, EmailChanged, SessionsEnded),
+    )
+)
 PAGE = 1_000
 POLL_S = 1.0  # a wake-up may be lost
 REST_S = 0.25  # a busy log grows all the time
@@ -42,16 +57,25 @@ class EndedSessions:
         self._kept = token_lives + SKEW
         self._position: Position | None = None
         self._ended: dict[UUID, datetime] = {}
+        self._epochs: dict[UUID, tuple[int, datetime]] = {}
 
-    def is_over(self, *things: AccountId | SessionId) -> bool:
+    def is_over(
+        self, account: AccountId, way: SessionId | ApiKeyId | None = None, epoch: int | None = None
+    ) -> bool:
         """Whether one of them has ended. Nobody is let in before that is known: LogUnavailableError."""
         if self._position is None:
             raise LogUnavailableError("It is not known yet which sessions have ended.")
-        return not self._ended.keys().isdisjoint(things)
+        if account in self._ended or way in self._ended:
+            return True
+        return epoch is not None and account in self._epochs and epoch < self._epochs[account][0]
 
     def end(self, thing: AccountId | SessionId) -> None:
         """This process has ended it just now: nobody need wait until the log says so."""
         self._ended[thing] = self._now()
+
+    def renew(self, account: AccountId, epoch: int) -> None:
+        """This process has begun another epoch just now."""
+        self._begun(account, epoch, self._now())
 
     async def catch_up(self) -> None:
         """Raises LogUnavailableError."""
@@ -85,10 +109,18 @@ class EndedSessions:
     def _take(self, events: Sequence[AnyRecorded]) -> None:
         for recorded in events:
             match recorded.event:
-                case AccountErased():
+                case AccountErased() | ApiKeyRevoked():
                     self._ended[recorded.stream] = recorded.at
                 case AccountLoggedOut(session=session) | SessionRevoked(session=session):
                     self._ended[session] = recorded.at
+                case PasswordChanged(epoch=epoch) | EmailChanged(epoch=epoch) | SessionsEnded(epoch=epoch):
+                    self._begun(recorded.stream, epoch, recorded.at)
         oldest = self._now() - self._kept
         if events:
             self._ended = {thing: at for thing, at in self._ended.items() if at >= oldest}
+            self._epochs = {thing: begun for thing, begun in self._epochs.items() if begun[1] >= oldest}
+
+    def _begun(self, account: UUID, epoch: int, at: datetime) -> None:
+        """A token outlives the last change before it was made by no more than its own life."""
+        known = self._epochs.get(account, (0, at))
+        self._epochs[account] = max(known, (epoch, at))

@@ -8,8 +8,9 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from commands.access import open_sessions
+from commands.known_accounts import known
 from commands.needs import Needs
-from domain.account import ACCOUNT
 from domain.catalogue import CATALOGUE
 from domain.event import AnyRecorded, topic
 from domain.ids import Digest, Position, shelf_id
@@ -82,16 +83,15 @@ class Building:
         await archive.add("history.json", _array(self._history(head)))
 
     async def _described(self) -> dict[str, Any]:
-        known = await self._needs.accounts.by_id(self._account)
-        if known is None:
+        found = await known(self._account, self._needs)
+        if found.credentials is None:
             raise Unwanted
-        state, _ = await self._needs.streams.load(ACCOUNT, self._account)
         return {
             "id": self._account,
-            "username": known.username,
-            "email": known.email,
-            "role": state.role,
-            "sessions": state.sessions,
+            "username": found.credentials.username,
+            "email": found.email,
+            "role": found.state.role,
+            "sessions": await open_sessions(self._account, self._needs),
         }
 
     async def _webhooks(self) -> list[dict[str, Any]]:

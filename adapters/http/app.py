@@ -33,6 +33,7 @@ from adapters.http import (
     queue,
     replays,
     runs,
+    sessions,
     sockets,
     uploads,
     usage,
@@ -43,6 +44,7 @@ from adapters.http import (
 from adapters.http.callers import BY_KEY, DEPENDENCIES
 from adapters.http.door import Door
 from adapters.http.parts import Parts
+from adapters.http.presence import Guests
 from adapters.http.problems import HANDLERS
 from adapters.http.sockets import Sockets
 
@@ -72,6 +74,7 @@ API = Router(
     "/api/v1",
     route_handlers=[
         auth.ROUTER,
+        sessions.ROUTER,
         auditing.ROUTER,
         accounts.ROUTER,
         backends.OWN,
@@ -116,13 +119,14 @@ def create_app(parts: Parts) -> Door:
 
 
 def routes(parts: Parts) -> Litestar:
+    guests = Guests(parts.ended)
     return Litestar(
         route_handlers=ROUTES,
         dependencies=DEPENDENCIES,
         exception_handlers=HANDLERS,
         openapi_config=OPENAPI,
         request_max_body_size=parts.max_body_bytes,
-        state=State({"parts": parts, "sockets": Sockets()}),
+        state=State({"parts": parts, "guests": guests, "sockets": Sockets(guests)}),
         logging_config=None,
     )
 

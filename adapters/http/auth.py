@@ -1,9 +1,9 @@
 """Accounts at the door: register, log in, stay logged in, log out."""
 
-from typing import Annotated
+from typing import Annotated, Any
 from uuid import UUID
 
-from litestar import Router, get, post
+from litestar import Request, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import JSONBody
 from msgspec import Meta, Struct
@@ -12,7 +12,8 @@ from adapters.http.answers import ANYBODY, answers
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
-from commands.accounts import LogIn, LogOut, Refresh, RegisterAccount, Tokens
+from commands.accounts import Client, LogIn, LogOut, Refresh, RegisterAccount, Tokens
+from commands.known_accounts import known
 from commands.streams import Context
 from domain.ids import Position
 from domain.refusals import NotAuthenticated
@@ -22,6 +23,9 @@ Username = Annotated[
 ]
 Email = Annotated[str, Meta(examples=["ann@example.org"])]
 Password = Annotated[str, Meta(description="8 to 200 characters.", examples=["correct horse battery"])]
+
+
+MAX_USER_AGENT = 300
 
 
 class RegisterBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -82,12 +86,14 @@ async def register(
     responses=answers(200, Tokens, 401, 415, 422, 429),
 )
 async def log_in(
-    data: JSONBody[LogInBody], parts: NamedDependency[Parts], anonymous_context: NamedDependency[Context]
+    request: Request[Any, Any, Any],
+    data: JSONBody[LogInBody],
+    parts: NamedDependency[Parts],
+    anonymous_context: NamedDependency[Context],
 ) -> Tokens:
     """Get an access token and a refresh token. 401 for an unknown login and for a wrong password alike."""
-    tokens: Tokens = await parts.commands.run(
-        LogIn(login=data.login, password=data.password), anonymous_context
-    )
+    wish = LogIn(login=data.login, password=data.password, client=client(request))
+    tokens: Tokens = await parts.commands.run(wish, anonymous_context)
     return tokens
 
 
@@ -100,10 +106,14 @@ async def log_in(
     responses=answers(200, Tokens, 401, 415, 422),
 )
 async def refresh(
-    data: JSONBody[RefreshBody], parts: NamedDependency[Parts], anonymous_context: NamedDependency[Context]
+    request: Request[Any, Any, Any],
+    data: JSONBody[RefreshBody],
+    parts: NamedDependency[Parts],
+    anonymous_context: NamedDependency[Context],
 ) -> Tokens:
     """Exchange a refresh token. Each works once; a second use ends the session."""
-    tokens: Tokens = await parts.commands.run(Refresh(refresh_token=data.refresh_token), anonymous_context)
+    wish = Refresh(refresh_token=data.refresh_token, client=client(request))
+    tokens: Tokens = await parts.commands.run(wish, anonymous_context)
     return tokens
 
 
@@ -121,10 +131,16 @@ async def log_out(
 @get("/me", responses=answers(200, Me, 401))
 async def me(parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> Me:
     """Who am I?"""
-    credentials = await parts.commands.needs.accounts.by_id(caller.account)
-    if credentials is None:
+    found = await known(caller.account, parts.commands.needs)
+    if found.credentials is None:
         raise NotAuthenticated("This account does not exist (any more).")
-    return Me(caller.account, credentials.username, credentials.email)
+    return Me(caller.account, found.credentials.username, found.email)
+
+
+def client(request: Request[Any, Any, Any]) -> Client:
+    """What it says it is, shortened and without control characters, and where it comes from."""
+    said = "".join(letter for letter in request.headers.get("user-agent", "") if letter.isprintable())
+    return Client(said[:MAX_USER_AGENT], request.client.host if request.client else "")
 
 
 ROUTER = Router("/auth", route_handlers=[register, log_in, refresh, log_out, me], tags=["auth"])

@@ -7,13 +7,13 @@ from litestar import Request
 from litestar.di import NamedDependency, Provide
 from litestar.params import HeaderParameter
 
-from adapters.http.parts import Parts
+from adapters.http.parts import Ended, Parts
 from adapters.http.problems import Malformed
 from adapters.http.reads import Reader
 from commands.api_keys import KeyHolder, holder
 from commands.ports import Outdated, RequestKey
 from commands.streams import OUTDATED, Context
-from domain.account import ACCOUNT, Role
+from domain.account import ACCOUNT, SESSION_OVER, Role
 from domain.api_key import Scope
 from domain.ids import AccountId, Actor, SessionId, account_actor
 from domain.refusals import NotAllowed, NotAuthenticated
@@ -22,7 +22,6 @@ ANONYMOUS = account_actor(AccountId(UUID(int=0)))
 MAX_KEY = 255
 API_KEY_HEADER = "x-api-key"
 API_KEY_BEGINS = "cpk_"
-SESSION_OVER = "This session has ended. Please log in again."
 NO_SESSION = SessionId(UUID(int=0))
 BY_KEY = "by_key"
 """A route's option: programs may come with an API key. True: with `read` or `write`, by the method; else any of these
@@ -58,14 +57,26 @@ class Caller:
     `session` is nobody's where it was a key.
     """
 
-    __slots__ = ("account", "key", "session")
+    __slots__ = ("account", "epoch", "key", "session")
 
     def __init__(
-        self, account: AccountId, session: SessionId = NO_SESSION, key: KeyHolder | None = None
+        self,
+        account: AccountId,
+        session: SessionId = NO_SESSION,
+        epoch: int = 0,
+        *,
+        key: KeyHolder | None = None,
     ) -> None:
         self.account = account
         self.session = session
+        self.epoch = epoch
         self.key = key
+
+    def is_over(self, ended: Ended) -> bool:
+        """Whether what was shown opens nothing any more."""
+        if self.key is not None:
+            return ended.is_over(self.account, self.key.key)
+        return ended.is_over(self.account, self.session, self.epoch)
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
@@ -86,7 +97,7 @@ async def caller(request: Request[Any, Any, Any], parts: NamedDependency[Parts])
     if (text := _api_key(request)) is not None:
         return await _program(request, parts, text)
     shown = _shown(request, parts)
-    if parts.ended.is_over(shown.account, shown.session):
+    if shown.is_over(parts.ended):
         raise NotAuthenticated(SESSION_OVER)
     return shown
 
@@ -165,9 +176,10 @@ async def visitor(token: str, parts: Parts) -> Caller:
             raise NotAllowed(f"This key lacks the scope {Scope.READ}.")
         return Caller(key.account, key=key)
     access = parts.signatures.read_access_token(token)
-    if parts.ended.is_over(access.account, access.session):
+    shown = Caller(access.account, access.session, access.epoch)
+    if shown.is_over(parts.ended):
         raise NotAuthenticated(SESSION_OVER)
-    return Caller(access.account, access.session)
+    return shown
 
 
 def _api_key(request: Request[Any, Any, Any]) -> str | None:
@@ -197,7 +209,7 @@ def _shown(request: Request[Any, Any, Any], parts: Parts) -> Caller:
     if kind.lower() != "bearer" or not token:
         raise NotAuthenticated(PLEASE_LOG_IN)
     access = parts.signatures.read_access_token(token.strip())
-    return Caller(access.account, access.session)
+    return Caller(access.account, access.session, access.epoch)
 
 
 async def _request_key(request: Request[Any, Any, Any], actor: Actor, key: str | None) -> RequestKey | None:

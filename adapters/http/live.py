@@ -10,7 +10,7 @@ from typing import Annotated, Any, TypeAlias
 from uuid import UUID
 
 import msgspec
-from litestar import Router, get
+from litestar import Request, Router, get
 from litestar.di import NamedDependency
 from litestar.params import FromPath, HeaderParameter
 from litestar.types import ASGIApp, Receive, Scope, Send
@@ -18,8 +18,9 @@ from litestar.types import ASGIApp, Receive, Scope, Send
 from adapters.http.answers import answers
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
+from adapters.http.presence import Guests
 from domain.event import AnyRecorded, Recorded, topic
-from domain.ids import AccountId, RunId
+from domain.ids import RunId
 from domain.refusals import NotFound
 from domain.run import OVER, RUN, Run, RunSubmitted, Status
 from services.ports.watching import FactSeen, GapFeared, PreviewSeen, StepSeen, Watcher
@@ -48,25 +49,33 @@ HEAD: Any = {
     responses=answers(200, str, 401, 404, media_type="text/event-stream"),
 )
 async def live(
+    request: Request[Any, Any, Any],
     run: FromPath[UUID],
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
     last: LastEventId = "",
 ) -> ASGIApp:
-    """Follow a run until it is over. Events: `state` (id = position), `progress`, `preview`."""
+    """Follow a run until it is over, or the session is. Events: `state` (id = position), `progress`, `preview`."""
     seen = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else 0
-    return _Following(parts, caller.account, RunId(run), seen)
+    return _Following(parts, request.app.state.guests, caller, RunId(run), seen)
 
 
 class _Following:
-    """The answer. It ends with the run, or when its reader has gone."""
+    """The answer. It ends with the run, with the session, or when its reader has gone."""
 
-    def __init__(self, parts: Parts, account: AccountId, run: RunId, seen: int) -> None:
+    def __init__(self, parts: Parts, guests: Guests, caller: Caller, run: RunId, seen: int) -> None:
+        self.caller = caller
         self._parts = parts
-        self._account = account
+        self._guests = guests
+        self._account = caller.account
+        self._watch: Watcher | None = None
         self._run = run
         self._seen = seen
         self._state, self._version = Run(), 0
+
+    def send_away(self) -> None:
+        if self._watch is not None:
+            self._watch.stop()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises NotFound, LogUnavailableError."""
@@ -77,6 +86,8 @@ class _Following:
                     known = self._told(happened)
                 case _:
                     raise NotFound("There is no such run.")
+            self._watch = watch
+            self._guests.enter(self)
             presence = asyncio.create_task(_present(receive))
             presence.add_done_callback(lambda _: watch.stop())
             try:
@@ -88,6 +99,7 @@ class _Following:
                     body = await self._next(watch)
                 await send({"type": "http.response.body", "body": body, "more_body": False})
             finally:
+                self._guests.leave(self)
                 presence.cancel()
 
     async def _next(self, watch: Watcher) -> bytes:

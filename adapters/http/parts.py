@@ -11,7 +11,7 @@ from adapters.http.reads import Reads
 from commands.dispatcher import Dispatcher
 from commands.ports import Clock, EventLog, Objects
 from domain.checkpoint import Checkpoint
-from domain.ids import AccountId, Digest, RunId, SessionId
+from domain.ids import AccountId, ApiKeyId, Digest, RunId, SessionId
 from domain.seal import Link
 from services.ports.exporting import Archives, Exports, OwnLog
 from services.ports.integrating import Integration
@@ -46,11 +46,16 @@ class Signatures(Protocol):
 
 
 class Ended(Protocol):
-    """Sessions that are over although their access tokens still run."""
+    """Sessions and keys that are over although somebody still shows their tokens."""
 
-    def is_over(self, *things: AccountId | SessionId) -> bool: ...
+    def is_over(
+        self, account: AccountId, way: SessionId | ApiKeyId | None = None, epoch: int | None = None
+    ) -> bool: ...
 
     def end(self, thing: AccountId | SessionId) -> None: ...
+
+    def renew(self, account: AccountId, epoch: int) -> None:
+        """Tokens of an earlier epoch are over."""
 
 
 class Audit(Protocol):

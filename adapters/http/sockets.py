@@ -21,6 +21,7 @@ from msgspec import Struct
 from adapters.http.callers import API_KEY_HEADER, Caller, visitor
 from adapters.http.live import PUBLIC, UNDER_WAY
 from adapters.http.parts import Parts
+from adapters.http.presence import Guests
 from adapters.http.reads import Reader
 from commands.ports import LogUnavailableError
 from domain.event import AnyRecorded, Recorded, topic
@@ -31,7 +32,6 @@ from projections import run_status
 from services.ports.watching import FactSeen, GapFeared, Gathering, PreviewSeen, StepSeen
 
 LOGIN_S = 10.0
-LOOK_S = 1.0  # how soon a socket ends with its session
 NEWS_S = 15.0  # the log is read from time to time in case a hint was lost
 MAX_RUNS = 200
 MAX_SOCKETS = 100  # of one account, in one process
@@ -52,32 +52,23 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Sockets:
-    """All that are open in this process: they end with their sessions."""
+    """How many are open in this process, of each account."""
 
-    def __init__(self) -> None:
-        self._open: dict[_Conversation, None] = {}
+    def __init__(self, guests: Guests) -> None:
+        self._guests = guests
         self._of: Counter[AccountId] = Counter()
-        self._looking: asyncio.Task[None] | None = None
 
     def enter(self, conversation: "_Conversation") -> bool:
         account = conversation.caller.account
         if self._of[account] >= MAX_SOCKETS:
             return False
         self._of[account] += 1
-        self._open[conversation] = None
-        if self._looking is None or self._looking.done():
-            self._looking = asyncio.create_task(self._look())
+        self._guests.enter(conversation)
         return True
 
     def leave(self, conversation: "_Conversation") -> None:
-        if self._open.pop(conversation, self) is None:
-            self._of[conversation.caller.account] -= 1
-
-    async def _look(self) -> None:
-        while self._open:
-            await asyncio.sleep(LOOK_S)
-            for conversation in tuple(self._open):
-                conversation.end_with_session()
+        self._guests.leave(conversation)
+        self._of[conversation.caller.account] -= 1
 
 
 @websocket("/live")
@@ -122,10 +113,8 @@ class _Conversation:
         self._gathering: Gathering | None = None
         self._closing: tuple[int, str] = (1000, "")
 
-    def end_with_session(self) -> None:
-        over = self.caller.key is None and self._parts.ended.is_over(self.caller.account, self.caller.session)
-        if over or self._parts.ended.is_over(self.caller.account):
-            self._end(LOGGED_OUT, "This session has ended.")
+    def send_away(self) -> None:
+        self._end(LOGGED_OUT, "This session has ended.")
 
     async def run(self) -> None:
         """Until one of both has had enough."""

@@ -37,6 +37,7 @@ class Access(Struct, frozen=True):
 
     account: AccountId
     session: SessionId
+    epoch: int = 0
 
 
 class ClaimToken(Struct, frozen=True):
@@ -99,8 +100,15 @@ class ServerSecrets:
         """What a key's consumers and inboxes are called: nobody can guess it who knows the id only."""
         return f"{id.hex}{hmac.digest(self._subjects, id.bytes, 'sha256').hex()[:32]}"
 
-    def access_token(self, account: AccountId, session: SessionId, expires_at: datetime) -> str:
-        claims = {"sub": str(account), "sid": str(session), "exp": int(expires_at.timestamp())}
+    def access_token(
+        self, account: AccountId, session: SessionId, expires_at: datetime, epoch: int = 0
+    ) -> str:
+        claims = {
+            "sub": str(account),
+            "sid": str(session),
+            "epoch": epoch,
+            "exp": int(expires_at.timestamp()),
+        }
         return jwt.encode(claims, self._access, ALGORITHM)
 
     def read_access_token(self, token: str) -> Access:
@@ -159,7 +167,8 @@ class ServerSecrets:
         """Whom it speaks for, and until when in seconds since 1970."""
         try:
             claims = jwt.decode(token, self._access, [ALGORITHM], options={"require": ["sub", "sid", "exp"]})
-            access = Access(AccountId(UUID(claims["sub"])), SessionId(UUID(claims["sid"])))
+            epoch = int(claims.get("epoch", 0))  # none in those of before there were epochs
+            access = Access(AccountId(UUID(claims["sub"])), SessionId(UUID(claims["sid"])), epoch)
             return access, int(claims["exp"])
         except (jwt.InvalidTokenError, ValueError, TypeError, RecursionError) as error:
             raise NotAuthenticated(NOT_LOGGED_IN) from error

@@ -8,9 +8,12 @@ from domain.account import (
     AccountLoggedIn,
     AccountLoggedOut,
     AccountRegistered,
+    EmailChanged,
+    PasswordChanged,
     Role,
     RoleGiven,
     SessionRevoked,
+    SessionsEnded,
 )
 from domain.api_key import ApiKeyMade, ApiKeyRevoked, Scope
 from domain.backend import (
@@ -94,6 +97,9 @@ EXAMPLES: tuple[Event, ...] = (
     AccountLoggedIn(session=SESSION),
     AccountLoggedOut(session=SESSION),
     SessionRevoked(session=SESSION),
+    PasswordChanged(password=UUID(int=7), kept=SESSION, epoch=1),
+    EmailChanged(email=UUID(int=7), kept=SESSION, epoch=2),
+    SessionsEnded(kept=SESSION, epoch=3),
     RoleGiven(role=Role.ADMIN),
     ApiKeyMade(owner=ANN, scopes=(Scope.EVENTS, Scope.READ)),
     ApiKeyRevoked(),

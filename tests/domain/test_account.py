@@ -9,9 +9,15 @@ from domain.account import (
     AccountLoggedIn,
     AccountLoggedOut,
     AccountRegistered,
+    EmailChanged,
+    PasswordChanged,
     Role,
     RoleGiven,
     SessionRevoked,
+    SessionsEnded,
+    change_email,
+    change_password,
+    end_others,
     erase,
     give_role,
     log_in,
@@ -38,11 +44,11 @@ def test_an_account_is_registered_once() -> None:
 
 
 def test_a_session_begins_once() -> None:
-    ann.when(log_in, session=SESSION).then(logged_in).and_again_nothing()
+    ann.when(log_in, session=SESSION, epoch=0).then(logged_in).and_again_nothing()
 
 
 def test_nobody_logs_in_to_no_account() -> None:
-    account.given().when(log_in, session=SESSION).then_refused(NotAuthenticated)
+    account.given().when(log_in, session=SESSION, epoch=0).then_refused(NotAuthenticated)
 
 
 def test_a_session_ends_once() -> None:
@@ -70,6 +76,39 @@ def test_the_oldest_sessions_are_forgotten() -> None:
     assert sessions[0] == many[3].session
 
 
+def test_another_password_or_address_ends_all_sessions_but_one() -> None:
+    both = online.given(AccountLoggedIn(session=OTHER_SESSION))
+    changed = PasswordChanged(password=UUID(int=3), kept=SESSION, epoch=1)
+    both.when(change_password, password=UUID(int=3), by=SESSION).then(changed)
+    assert both.given(changed).state.sessions == (SESSION,)
+    moved = EmailChanged(email=UUID(int=4), kept=OTHER_SESSION, epoch=1)
+    both.when(change_email, email=UUID(int=4), seen=None, by=OTHER_SESSION).then(moved)
+    assert both.given(moved).state.sessions == (OTHER_SESSION,)
+    assert both.given(moved, PasswordChanged(password=UUID(int=3), kept=None, epoch=2)).state.sessions == ()
+
+
+def test_whoever_is_logged_out_changes_nothing_any_more() -> None:
+    online.when(change_password, password=UUID(int=3), by=OTHER_SESSION).then_refused(NotAuthenticated)
+    online.when(change_email, email=UUID(int=4), seen=None, by=OTHER_SESSION).then_refused(NotAuthenticated)
+    ann.when(end_others, by=SESSION).then_refused(NotAuthenticated)
+
+
+def test_of_two_changes_of_the_address_the_second_is_told() -> None:
+    moved = online.given(EmailChanged(email=UUID(int=4), kept=SESSION, epoch=1))
+    moved.when(change_email, email=UUID(int=5), seen=None, by=SESSION).then_refused(Conflict)
+
+
+def test_all_other_sessions_end_at_once() -> None:
+    both = online.given(AccountLoggedIn(session=OTHER_SESSION))
+    both.when(end_others, by=SESSION).then(SessionsEnded(kept=SESSION, epoch=1)).and_again_nothing()
+
+
+def test_a_password_that_was_right_in_an_epoch_before_is_wrong() -> None:
+    changed = online.given(PasswordChanged(password=UUID(int=3), kept=SESSION, epoch=1))
+    changed.when(log_in, session=OTHER_SESSION, epoch=0).then_refused(NotAuthenticated)
+    changed.when(log_in, session=OTHER_SESSION, epoch=1).then(AccountLoggedIn(session=OTHER_SESSION))
+
+
 def test_a_role_is_given_once() -> None:
     ann.when(give_role, role=Role.ADMIN).then(RoleGiven(role=Role.ADMIN)).and_again_nothing()
     ann.when(give_role, role=Role.MEMBER).then_nothing()
@@ -87,7 +126,7 @@ def test_an_account_is_erased_once() -> None:
 def test_who_was_erased_neither_logs_in_nor_rules_nor_comes_back() -> None:
     gone = online.given(RoleGiven(role=Role.ADMIN), AccountErased())
     assert (gone.state.sessions, gone.state.role) == ((), Role.MEMBER)
-    gone.when(log_in, session=OTHER_SESSION).then_refused(NotAuthenticated)
+    gone.when(log_in, session=OTHER_SESSION, epoch=0).then_refused(NotAuthenticated)
     gone.when(give_role, role=Role.ADMIN).then_refused(NotFound)
     gone.when(register, id=ANN, username=NAME).then_refused(Conflict)
     gone.when(log_out, session=SESSION).then_nothing()

@@ -51,6 +51,8 @@ OWN = {
     ("GET", "/accounts/me/export"),
     ("GET", "/api-keys"),
     ("GET", "/auth/me"),
+    ("GET", "/auth/sessions"),
+    ("DELETE", "/auth/sessions"),
     ("GET", "/batches"),
     ("GET", "/events"),
     ("GET", "/events/nats"),
@@ -64,8 +66,10 @@ OWN = {
     ("GET", "/workflows"),
     ("POST", "/accounts/me/export"),
     ("POST", "/api-keys"),
+    ("POST", "/auth/email"),
     ("POST", "/auth/login"),
     ("POST", "/auth/logout"),
+    ("POST", "/auth/password"),
     ("POST", "/auth/refresh"),
     ("POST", "/auth/register"),
     ("POST", "/generate"),
@@ -106,7 +110,7 @@ class Things:
     def __init__(self, ann: Person, workflow: str, run: str, output: dict[str, Any], graph: str) -> None:
         self.ann, self.workflow, self.run, self.output, self.graph = ann, workflow, run, output, graph
         self.webhook = self.delivery = self.export = self.key = self.batch = self.input = ""
-        self.lora = self.upload = ""
+        self.lora = self.upload = self.session = ""
 
     def path(self, route: str, **other: str) -> str:
         """The address of ann's thing, or of something else in its place."""
@@ -121,6 +125,7 @@ class Things:
             "{delivery:uuid}": other.get("run", self.delivery),
             "{lora:uuid}": other.get("workflow", self.lora),
             "{upload:uuid}": other.get("run", self.upload),
+            "{session:uuid}": other.get("run", self.session),
             "{number:int}": "1",
             "{other:int}": "1",
             "{position:int}": "1",
@@ -153,6 +158,7 @@ async def things(served: Whole, ann: Person) -> AsyncIterator[Things]:
         things.input = (await ann.upload(png()))["id"]
         things.lora = (await ann.ask("POST", "/loras", **sent(fresh()))).json()["id"]
         things.upload = (await begun(ann, 5_000, name="another")).rpartition("/")[2]
+        things.session = (await ann.get("/auth/sessions"))["items"][0]["id"]
         things.export = (await ann.post("/accounts/me/export"))["id"]
         yield things
         await hand.fail(claimed)

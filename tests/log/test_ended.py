@@ -9,9 +9,18 @@ import pytest
 
 from adapters.postgres.tail import PostgresTail
 from commands.ports import LogUnavailableError
-from domain.account import AccountErased, AccountLoggedIn, AccountLoggedOut, SessionRevoked
+from domain.account import (
+    AccountErased,
+    AccountLoggedIn,
+    AccountLoggedOut,
+    EmailChanged,
+    PasswordChanged,
+    SessionRevoked,
+    SessionsEnded,
+)
+from domain.api_key import ApiKeyRevoked
 from domain.event import Event, topic
-from domain.ids import AccountId, Position, SessionId
+from domain.ids import AccountId, ApiKeyId, Position, SessionId
 from services.ended import SKEW, EndedSessions
 from tests.log.conftest import postgres_logs
 from tests.log.ground import Logs, write
@@ -83,6 +92,42 @@ async def test_an_erased_account_is_over_with_all_its_sessions(
         await ended.catch_up()
         assert ended.is_over(account, SessionId(uuid4()))
         assert not ended.is_over(other, SessionId(uuid4()))
+
+
+@pytest.mark.parametrize(
+    "begun",
+    [
+        PasswordChanged(password=uuid4(), kept=None, epoch=3),
+        EmailChanged(email=uuid4(), kept=None, epoch=3),
+        SessionsEnded(kept=None, epoch=3),
+    ],
+    ids=topic,
+)
+async def test_tokens_of_an_earlier_epoch_are_over(
+    database: Database, tail: PostgresTail, clock: Clock, begun: Event
+) -> None:
+    account, session = AccountId(uuid4()), SessionId(uuid4())
+    ended = EndedSessions(tail, clock, LIVES)
+    async with postgres_logs(database) as logs:
+        await told(logs, account, begun)
+        await ended.catch_up()
+        assert ended.is_over(account, session, 2)
+        assert not ended.is_over(account, session, 3)
+        assert not ended.is_over(AccountId(uuid4()), session, 0)
+        ended.renew(account, 4)
+        assert ended.is_over(account, session, 3)
+        ended.renew(account, 2)  # told late
+        assert not ended.is_over(account, session, 4)
+
+
+async def test_a_key_that_was_revoked_is_over(database: Database, tail: PostgresTail, clock: Clock) -> None:
+    account, key = AccountId(uuid4()), ApiKeyId(uuid4())
+    ended = EndedSessions(tail, clock, LIVES)
+    async with postgres_logs(database) as logs:
+        await told(logs, AccountId(key), ApiKeyRevoked())
+        await ended.catch_up()
+        assert ended.is_over(account, key)
+        assert not ended.is_over(account, ApiKeyId(uuid4()))
 
 
 async def test_what_no_token_can_outlive_is_forgotten(

@@ -1,0 +1,159 @@
+"""Another password, another address, fewer sessions: whoever else is logged in is logged out by it.
+
+What is new is kept before the event that makes it count, and what was before is forgotten after it: whoever dies in
+between leaves a password too many, and never an account without one.
+"""
+
+from collections.abc import Sequence
+from uuid import UUID
+
+from msgspec import Struct
+
+from commands.accounts import LogOut, log_out
+from commands.known_accounts import Known, known, proven
+from commands.names import canonical_email, check_email, check_password
+from commands.needs import Command, Needs
+from commands.ports import SessionRow
+from commands.streams import NOTHING, Accepted, Change, Context
+from domain import account, reservation
+from domain.account import ACCOUNT, Account, AccountEvent
+from domain.ids import AccountId, SessionId
+from domain.refusals import DomainError, NotAuthenticated, NotFound
+from domain.reservation import RESERVATION, Reservation, ReservationEvent
+
+
+class ChangePassword(Command, frozen=True, kw_only=True):
+    """`password`: the one that counts so far."""
+
+    account: AccountId
+    session: SessionId
+    password: str
+    new_password: str
+
+
+class ChangeEmail(Command, frozen=True, kw_only=True):
+    account: AccountId
+    session: SessionId
+    password: str
+    email: str
+
+
+class EndSession(Command, frozen=True, kw_only=True):
+    account: AccountId
+    session: SessionId
+
+
+class EndOtherSessions(Command, frozen=True, kw_only=True):
+    account: AccountId
+    session: SessionId
+
+
+class Renewed(Struct, frozen=True):
+    """What the session that stays goes on with; its refresh token is still good."""
+
+    accepted: Accepted
+    access_token: str
+    expires_in: int
+    epoch: int
+
+
+async def change_password(command: ChangePassword, context: Context, needs: Needs) -> Renewed:
+    """Raises Invalid, NotAllowed, NotAuthenticated."""
+    check_password(command.new_password, "new_password")
+    await proven(command.account, command.password, needs)
+    id, replaced = needs.new_id(), list[UUID | None]()
+    await needs.accounts.keep_password(command.account, id, await needs.passwords.hash(command.new_password))
+
+    def decide(state: Account) -> list[AccountEvent]:
+        replaced[:] = [state.password]
+        return account.change_password(state, password=id, by=command.session)
+
+    try:
+        accepted = await needs.streams.transact(context, Change(ACCOUNT, command.account, decide))
+    except DomainError:
+        await needs.accounts.forget_password(command.account, id)
+        raise
+    for old in [id] if accepted.repeated else replaced:
+        await needs.accounts.forget_password(command.account, old)
+    return await _renewed(command.account, command.session, accepted, needs)
+
+
+async def change_email(command: ChangeEmail, context: Context, needs: Needs) -> Renewed:
+    """The new address is taken and the old one free in one step. Raises Invalid, NotAllowed, Conflict."""
+    email = command.email.strip()
+    check_email(email)
+    found = await proven(command.account, command.password, needs)
+    old, new = email_stream(found, needs), needs.secrets.name_id("email", canonical_email(email))
+    if old == new:
+        return await _renewed(command.account, command.session, NOTHING, needs)
+    await needs.accounts.keep_email(command.account, new, email)
+    try:
+        accepted = await _move(command, context, needs, found, old, new)
+    except DomainError:
+        if (await known(command.account, needs)).state.email != new:
+            await needs.accounts.forget_email(command.account, new)
+        raise
+    if not accepted.repeated:
+        await needs.accounts.forget_email(command.account, found.state.email)
+    return await _renewed(command.account, command.session, accepted, needs)
+
+
+async def end_session(command: EndSession, context: Context, needs: Needs) -> Accepted:
+    """Log out one's own session, wherever it is. Raises NotFound."""
+    state, _ = await needs.streams.load(ACCOUNT, command.account)
+    if command.session not in state.sessions:
+        raise NotFound("There is no such session.")
+    return await log_out(LogOut(account=command.account, session=command.session), context, needs)
+
+
+async def end_other_sessions(command: EndOtherSessions, context: Context, needs: Needs) -> Renewed:
+    """Log out everywhere but here. Raises NotAuthenticated."""
+    accepted = await needs.streams.transact(
+        context,
+        Change(ACCOUNT, command.account, lambda state: account.end_others(state, by=command.session)),
+    )
+    return await _renewed(command.account, command.session, accepted, needs)
+
+
+async def open_sessions(id: AccountId, needs: Needs) -> Sequence[SessionRow]:
+    """Those that still go on, the last used first."""
+    state, _ = await needs.streams.load(ACCOUNT, id)
+    oldest = needs.now() - needs.limits.refresh_token
+    rows = await needs.accounts.sessions(id)
+    return [row for row in rows if row.session in state.sessions and row.used_at >= oldest]
+
+
+def email_stream(found: Known, needs: Needs) -> UUID:
+    """The reservation of the address that an account goes by."""
+    return found.state.email or needs.secrets.name_id("email", canonical_email(found.email))
+
+
+async def _move(
+    command: ChangeEmail, context: Context, needs: Needs, found: Known, old: UUID, new: UUID
+) -> Accepted:
+    def decide(state: Account) -> list[AccountEvent]:
+        return account.change_email(state, email=new, seen=found.state.email, by=command.session)
+
+    def reserve(state: Reservation) -> list[ReservationEvent]:
+        return reservation.reserve(state, account=command.account, what="e-mail address")
+
+    def release(state: Reservation) -> list[ReservationEvent]:
+        return reservation.release(state, account=command.account)
+
+    return await needs.streams.transact(
+        context,
+        Change(RESERVATION, new, reserve),
+        Change(RESERVATION, old, release),
+        Change(ACCOUNT, command.account, decide),
+    )
+
+
+async def _renewed(id: AccountId, session: SessionId, accepted: Accepted, needs: Needs) -> Renewed:
+    now = await known(id, needs)
+    if session not in now.state.sessions:
+        raise NotAuthenticated(account.SESSION_OVER)
+    if accepted.position:
+        await needs.accounts.end_other_sessions(id, session)
+    lives = needs.limits.access_token
+    token = needs.secrets.access_token(id, session, needs.now() + lives, now.state.epoch)
+    return Renewed(accepted, token, int(lives.total_seconds()), now.state.epoch)
