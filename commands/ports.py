@@ -168,6 +168,15 @@ class Objects(Protocol):
     async def link(self, digest: Digest, download: Download) -> str | None:
         """A URL that gives the object to whoever has it, for some minutes. None: ask `read` and pass it on."""
 
+    async def place(self, arrival: str, size_bytes: int) -> str | None:
+        """A URL that so many bytes may be PUT to, for some minutes. None: there is none, give them to `put`."""
+
+    async def take(self, arrival: str, digest: Digest, limit_bytes: int) -> int:
+        """Keep what has arrived at its place, as `put` does.
+
+        Returns the size in bytes. Raises ObjectMissingError, WrongDigest, ObjectTooLarge; then nothing is kept.
+        """
+
     async def remove(self, digest: Digest, settled_before: datetime) -> bool:
         """Whether it is gone: one that was stored since then stays, as somebody may be about to refer to it."""
 

@@ -170,7 +170,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     s3_endpoint: HttpUrl | None = None
     """How we reach S3; unset: Amazon's, by the region."""
     s3_public_endpoint: HttpUrl | None = None
-    """How people's browsers reach S3; unset: as we do."""
+    """How browsers and executors reach S3; unset: as we do."""
     s3_region: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$")] = "us-east-1"
     """The bucket's region."""
     s3_access_key: Annotated[str, Meta(min_length=1)] | None = None
@@ -182,7 +182,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     s3_path_style: bool = False
     """Whether the bucket's name stands in the path and not in the host's name."""
     s3_downloads: Literal["redirect", "stream"] = "redirect"
-    """Whether people fetch files from S3 themselves, by links that expire, or through us."""
+    """Whether people and executors go to S3 themselves, by links that expire, or through us."""
     s3_link_s: Annotated[int, Meta(ge=10, le=7 * 86_400)] = 300
     """How long such a link is good for."""
 

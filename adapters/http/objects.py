@@ -1,16 +1,18 @@
 """Objects for executors: what a claim's token opens, wherever the executor stands."""
 
+from http import HTTPStatus
 from typing import Any
 
 import msgspec
 from litestar import Request, Response, Router, get, put
 from litestar.di import NamedDependency
-from litestar.params import FromPath
+from litestar.params import FromPath, FromQuery
 from litestar.response import Stream
+from msgspec import Struct
 
 from adapters.http.answers import answers
 from adapters.http.parts import Parts
-from commands.ports import ObjectTooLarge
+from commands.ports import Download, ObjectMissingError, ObjectTooLarge
 from domain.event import Recorded
 from domain.ids import Digest, RunId
 from domain.refusals import NotAuthenticated, NotFound
@@ -18,27 +20,36 @@ from domain.run import RunSubmitted
 from workflows.loras import paths
 
 HEX = set("0123456789abcdef")
+AS_IT_IS = Download("application/octet-stream", "attachment")
 
 
-@get("/objects/{digest:str}", responses=answers(200, Any, 401, 404))
+class Place(Struct, frozen=True):
+    """Where an object's bytes are to be PUT. The URL is good for some minutes, and for nothing else."""
+
+    url: str
+
+
+@get("/objects/{digest:str}", responses=answers(200, Any, 307, 401, 404))
 async def fetch(
-    digest: FromPath[str], request: Request[Any, Any, Any], parts: NamedDependency[Parts]
+    digest: FromPath[str],
+    request: Request[Any, Any, Any],
+    parts: NamedDependency[Parts],
+    direct: FromQuery[bool] = False,
 ) -> Response[Any]:
-    """The graph of the claimed run, an input that it loads, or a LoRA that it names. Any other digest is 404."""
+    """The graph of the claimed run, an input that it loads, or a LoRA that it names. Any other digest is 404.
+
+    `direct`: a link to where it is kept will do as well, where there is one (307).
+    """
     claim = _claim(request, parts)
-    answer: Response[Any] | None = None
     if digest == claim.graph:
         body = await parts.commands.needs.contents.get(Digest(digest))
-        answer = None if body is None else Response(body, media_type="application/json")
-    elif digest in await _inputs(RunId(claim.run), parts) and await parts.objects.size(Digest(digest)):
-        answer = Stream(parts.objects.read(Digest(digest)), media_type="image/png")
-    elif (size := await _lora(Digest(digest), claim, parts)) is not None:
-        pieces = parts.objects.read(Digest(digest))
-        headers = {"Content-Length": str(size)}
-        answer = Stream(pieces, media_type="application/octet-stream", headers=headers)
-    if answer is None:
-        raise NotFound("There is no such object for this claim.")
-    return answer
+        if body is not None:
+            return Response(body, media_type="application/json")
+    elif await _is_needed(digest, claim, parts):
+        size = await parts.objects.size(Digest(digest))
+        if size is not None:
+            return await _sent(Digest(digest), size, parts, direct=direct)
+    raise NotFound("There is no such object for this claim.")
 
 
 @put(
@@ -52,31 +63,71 @@ async def store(
 ) -> Response[None]:
     """Keep an output. The bytes must be those the SHA-256 names. Storing them again changes nothing."""
     _claim(request, parts)
-    if len(digest) != 64 or not set(digest) <= HEX:
-        raise NotFound("An object is named by its SHA-256 in 64 lower-case hexadecimal digits.")
+    _check(digest)
     if int(request.headers.get("content-length", "0")) > parts.max_object_bytes:
         raise ObjectTooLarge(f"An object may have {parts.max_object_bytes} bytes at most.")
     await parts.objects.put(Digest(digest), request.stream(), parts.max_object_bytes)
     return Response(None, status_code=204)
 
 
-async def _inputs(run: RunId, parts: Parts) -> tuple[Digest, ...]:
-    """What the run was submitted with: the claim's token says which run it is for."""
-    happened = await parts.log.read(run)
+@get("/objects/{digest:str}/place", responses=answers(200, Place, 401, 404, 413))
+async def place(
+    digest: FromPath[str],
+    request: Request[Any, Any, Any],
+    parts: NamedDependency[Parts],
+    size_bytes: FromQuery[int] = 0,
+) -> Place:
+    """Where an output may be PUT beside the API. 404: nowhere, it is to be sent here."""
+    claim = _claim(request, parts)
+    _check(digest)
+    if size_bytes > parts.max_object_bytes:
+        raise ObjectTooLarge(f"An object may have {parts.max_object_bytes} bytes at most.")
+    url = await parts.objects.place(_arrival(digest, claim), size_bytes) if size_bytes >= 0 else None
+    if url is None:
+        raise NotFound("Outputs are sent to the API.")
+    return Place(url)
+
+
+@put("/objects/{digest:str}/place", status_code=204, responses=answers(204, None, 401, 404, 413, 422))
+async def take(
+    digest: FromPath[str], request: Request[Any, Any, Any], parts: NamedDependency[Parts]
+) -> Response[None]:
+    """Keep what this claim has PUT at its place, if it is what the SHA-256 names. Else nothing is left of it."""
+    claim = _claim(request, parts)
+    _check(digest)
+    try:
+        await parts.objects.take(_arrival(digest, claim), Digest(digest), parts.max_object_bytes)
+    except ObjectMissingError as error:
+        raise NotFound("Nothing has arrived there.") from error
+    return Response(None, status_code=204)
+
+
+async def _sent(digest: Digest, size: int, parts: Parts, *, direct: bool) -> Response[Any]:
+    if direct and (url := await parts.objects.link(digest, AS_IT_IS)) is not None:
+        return Response(None, status_code=HTTPStatus.TEMPORARY_REDIRECT, headers={"Location": url})
+    headers = {"Content-Length": str(size)}
+    return Stream(parts.objects.read(digest), media_type=AS_IT_IS.media_type, headers=headers)
+
+
+def _check(digest: str) -> None:
+    if len(digest) != 64 or not set(digest) <= HEX:
+        raise NotFound("An object is named by its SHA-256 in 64 lower-case hexadecimal digits.")
+
+
+def _arrival(digest: str, claim: Any) -> str:
+    """Each attempt has places of its own."""
+    return f"{claim.run}/{claim.epoch}/{digest}"
+
+
+async def _is_needed(digest: str, claim: Any, parts: Parts) -> bool:
+    """Whether the claimed run was submitted with it, or its graph, in which LoRAs were resolved then, names it."""
+    happened = await parts.log.read(RunId(claim.run))
     match happened:
-        case [Recorded(event=RunSubmitted(inputs=inputs)), *_]:
-            return inputs
-        case _:
-            return ()
-
-
-async def _lora(digest: Digest, claim: Any, parts: Parts) -> int | None:
-    """The size of a LoRA that the claimed run's graph names: it was resolved when the run was submitted."""
+        case [Recorded(event=RunSubmitted(inputs=inputs)), *_] if digest in inputs:
+            return True
     body = await parts.commands.needs.contents.get(claim.graph)
     graph = msgspec.json.decode(body or b"{}", type=dict[str, Any])
-    if digest not in {path.digest for path in paths(graph)}:
-        return None
-    return await parts.objects.size(digest)
+    return digest in {path.digest for path in paths(graph)}
 
 
 def _claim(request: Request[Any, Any, Any], parts: Parts) -> Any:
@@ -86,4 +137,4 @@ def _claim(request: Request[Any, Any, Any], parts: Parts) -> Any:
     return parts.signatures.read_claim_token(token.strip(), parts.now())
 
 
-ROUTER = Router("/", route_handlers=[fetch, store], tags=["objects"])
+ROUTER = Router("/", route_handlers=[fetch, store, place, take], tags=["objects"])

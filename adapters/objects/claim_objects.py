@@ -1,10 +1,16 @@
-"""The object store as an executor reaches it: over the API, with the token of its claim."""
+"""The object store as an executor reaches it: over the API, with the token of its claim.
+
+What is large goes beside the API by links that the API gives; where they lead nowhere, through it as all else.
+"""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import httpx
+import msgspec
+from msgspec import Struct
 
+from adapters.objects.beside import Beside, Nowhere
 from domain.ids import Digest
 from services.ports.executing import (
     Coming,
@@ -16,6 +22,13 @@ from services.ports.executing import (
 ANSWER_S = 120.0  # the store may be slow to take a large file
 AWAY = "The object store cannot be reached."
 MAX_OBJECT = 64 << 20  # what an executor reads are graphs
+DIRECT_BYTES = 1 << 20  # what is smaller is there sooner than a link to it
+
+
+class Place(Struct, frozen=True):
+    """`GET /objects/{digest}/place`: where the bytes are to be PUT."""
+
+    url: str
 
 
 class HttpClaimObjects:
@@ -27,44 +40,93 @@ class HttpClaimObjects:
         self._path = base.raw_path.rstrip(b"/") + b"/api/v1/objects/"
         self._host = (b"host", base.netloc)
         self._transport = transport
+        self._beside = Beside(transport)
 
     async def get(self, digest: Digest, token: str) -> bytes:
-        return await self._ask("GET", digest, token)
+        async with self._coming(digest, token) as response:
+            return await _read(response)
 
     @asynccontextmanager
     async def download(self, digest: Digest, token: str) -> AsyncIterator[Coming]:
-        request = self._request("GET", digest, token)
+        async with self._coming(digest, token) as response:
+            size_bytes = response.headers.get("content-length", "")
+            if not size_bytes.isdigit():
+                raise ObjectsUnavailableError("The object store does not say how large the object is.")
+            yield Coming(int(size_bytes), _pieces(response))
+
+    async def put(self, digest: Digest, body: bytes, media_type: str, token: str) -> None:
+        if len(body) >= DIRECT_BYTES and self._beside.reachable:
+            try:
+                await self._put_beside(digest, body, token)
+                return
+            except TokenRefusedError:
+                raise
+            except (ObjectRefusedError, Nowhere, msgspec.DecodeError):
+                pass  # the API takes it, or says what is wrong with it
+        await self._ask("PUT", digest, token, body, media_type)
+
+    async def _put_beside(self, digest: Digest, body: bytes, token: str) -> None:
+        place = await self._ask("GET", digest, token, then=f"/place?size_bytes={len(body)}")
+        await self._beside.put(msgspec.json.decode(place, type=Place).url, body)
+        await self._ask("PUT", digest, token, then="/place")
+
+    @asynccontextmanager
+    async def _coming(self, digest: Digest, token: str) -> AsyncIterator[httpx.Response]:
+        """The answer that has the object, wherever it comes from."""
+        then = "?direct=true" if self._beside.reachable else ""
+        async with self._answer(self._request("GET", digest, token, then=then)) as response:
+            link = response.headers.get("location") if response.status_code == 307 else None
+            if link is None:
+                _check(response.status_code)
+                yield response
+                return
+        try:
+            async with self._beside.get(link) as response:
+                yield response
+                return
+        except Nowhere:
+            pass
+        async with self._answer(self._request("GET", digest, token)) as response:
+            _check(response.status_code)
+            yield response
+
+    async def _ask(
+        self,
+        method: str,
+        digest: Digest,
+        token: str,
+        body: bytes | None = None,
+        media_type: str = "",
+        *,
+        then: str = "",
+    ) -> bytes:
+        request = self._request(method, digest, token, body, media_type, then=then)
+        async with self._answer(request) as response:
+            answer = await _read(response)
+        _check(response.status_code)
+        return answer
+
+    @asynccontextmanager
+    async def _answer(self, request: httpx.Request) -> AsyncIterator[httpx.Response]:
         try:
             response = await self._transport.handle_async_request(request)
         except httpx.TransportError as error:
             raise ObjectsUnavailableError(AWAY) from error
         assert isinstance(response.stream, httpx.AsyncByteStream)
         try:
-            _check(response.status_code)
-            size_bytes = response.headers.get("content-length", "")
-            if not size_bytes.isdigit():
-                raise ObjectsUnavailableError("The object store does not say how large the object is.")
-            yield Coming(int(size_bytes), _pieces(response.stream))
+            yield response
         finally:
             await response.stream.aclose()
 
-    async def put(self, digest: Digest, body: bytes, media_type: str, token: str) -> None:
-        await self._ask("PUT", digest, token, body, media_type)
-
-    async def _ask(
-        self, method: str, digest: Digest, token: str, body: bytes | None = None, media_type: str = ""
-    ) -> bytes:
-        request = self._request(method, digest, token, body, media_type)
-        try:
-            response = await self._transport.handle_async_request(request)
-            answer = await _read(response)
-        except httpx.TransportError as error:
-            raise ObjectsUnavailableError(AWAY) from error
-        _check(response.status_code)
-        return answer
-
     def _request(
-        self, method: str, digest: Digest, token: str, body: bytes | None = None, media_type: str = ""
+        self,
+        method: str,
+        digest: Digest,
+        token: str,
+        body: bytes | None = None,
+        media_type: str = "",
+        *,
+        then: str = "",
     ) -> httpx.Request:
         headers = [self._host, (b"authorization", b"Bearer " + token.encode("ascii"))]
         if media_type:
@@ -75,7 +137,7 @@ class HttpClaimObjects:
             headers=headers,
             content=body,
             extensions={
-                "target": self._path + digest.encode("ascii"),
+                "target": self._path + f"{digest}{then}".encode("ascii"),
                 "timeout": {"connect": 10.0, "read": ANSWER_S, "write": ANSWER_S, "pool": ANSWER_S},
             },
         )
@@ -90,23 +152,20 @@ def _check(status: int) -> None:
         raise ObjectRefusedError(f"The object store answered {status}.")
 
 
-async def _pieces(stream: httpx.AsyncByteStream) -> AsyncIterator[bytes]:
+async def _pieces(response: httpx.Response) -> AsyncIterator[bytes]:
+    assert isinstance(response.stream, httpx.AsyncByteStream)
     try:
-        async for chunk in stream:
+        async for chunk in response.stream:
             yield chunk
     except httpx.TransportError as error:
         raise ObjectsUnavailableError(AWAY) from error
 
 
 async def _read(response: httpx.Response) -> bytes:
-    assert isinstance(response.stream, httpx.AsyncByteStream)
     chunks, size = [], 0
-    try:
-        async for chunk in response.stream:
-            size += len(chunk)
-            if size > MAX_OBJECT:
-                raise ObjectRefusedError("The object is larger than an executor reads.")
-            chunks.append(chunk)
-    finally:
-        await response.stream.aclose()
+    async for chunk in _pieces(response):
+        size += len(chunk)
+        if size > MAX_OBJECT:
+            raise ObjectRefusedError("The object is larger than an executor reads.")
+        chunks.append(chunk)
     return b"".join(chunks)

@@ -83,6 +83,12 @@ class DiskObjects:
         """A folder has no address."""
         return None
 
+    async def place(self, arrival: str, size_bytes: int) -> str | None:
+        return None
+
+    async def take(self, arrival: str, digest: Digest, limit_bytes: int) -> int:
+        raise ObjectMissingError("Nothing arrives at a folder by itself.")
+
     async def remove(self, digest: Digest, settled_before: datetime) -> bool:
         """Whether it is gone: one that was stored since then stays."""
         return await asyncio.to_thread(self._remove, digest, settled_before)

@@ -43,6 +43,12 @@ class Places:
             await self._first.link(digest, download) if await self._first.size(digest) is not None else None
         )
 
+    async def place(self, arrival: str, size_bytes: int) -> str | None:
+        return await self._first.place(arrival, size_bytes)
+
+    async def take(self, arrival: str, digest: Digest, limit_bytes: int) -> int:
+        return await self._first.take(arrival, digest, limit_bytes)
+
     async def remove(self, digest: Digest, settled_before: datetime) -> bool:
         """From the second before the first: whoever moves it there sees that it is gone where it came from."""
         gone = await self._second.remove(digest, settled_before)

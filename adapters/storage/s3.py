@@ -4,32 +4,27 @@ What is being removed has a mark, `<prefix>removing/<digest>/...`: S3 cannot rem
 stored the object again since, and whoever stores it again looks for the mark afterwards.
 """
 
-import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import datetime, timedelta
 from typing import Any
 
 import aioboto3
-from aiohttp import ClientError as ConnectionFault
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 from msgspec import Struct
 
 from adapters.storage.checked import checked
+from adapters.storage.s3_arrivals import Arrivals
+from adapters.storage.s3_faults import told
+from adapters.storage.s3_reading import pieces
 from adapters.storage.s3_upload import Upload
 from commands.ports import Clock, Download, Listed, ObjectMissingError, ObjectsAwayError
 from domain.ids import Digest
 
-PIECE_BYTES = 256 * 1024
 COPIED_BYTES = 5 << 30  # S3 copies no more than that at once
-READ_ATTEMPTS = 4  # in a row without a byte
-READ_PAUSE_S = 0.2  # doubled with each
 REMOVING_S = 60.0  # a mark that is older is of somebody who was killed
-ABSENT = {"404", "NoSuchKey", "NotFound"}
-NO_SUCH_PART = {"416", "InvalidRange"}
 
 
 class Bucket(Struct, frozen=True, kw_only=True):
@@ -83,6 +78,7 @@ class S3Objects:
         self._signer = signer
         self._bucket = bucket
         self._now = now
+        self._arrivals = Arrivals(client, signer, bucket.name, bucket.prefix, now)
 
     async def put(self, digest: Digest, chunks: AsyncIterator[bytes], limit_bytes: int) -> int:
         """Returns the size in bytes. Raises WrongDigest, ObjectTooLarge, ObjectsAwayError; then nothing is kept."""
@@ -96,10 +92,10 @@ class S3Objects:
         async with Upload(self._client, self._bucket.name, self._key(digest)) as upload:
             async for chunk in checked(chunks, digest, limit_bytes):
                 size += len(chunk)
-                with _told():
+                with told():
                     await upload.add(chunk)
             try:
-                with _told():
+                with told():
                     await upload.finish()
             except ObjectsAwayError:
                 if await self.size(digest) != size:  # what was answered may have been lost on the way
@@ -117,25 +113,8 @@ class S3Objects:
             if await self.size(digest) is None:
                 raise ObjectMissingError("There is no such object.")
             return
-        failures = 0
-        while end is None or start < end:
-            try:
-                answer = await self._get(digest, start, end)
-                if answer is None:
-                    return
-                end = start + answer["ContentLength"]
-                async with answer["Body"] as body:
-                    while piece := await body.content.read(PIECE_BYTES):
-                        yield piece
-                        start += len(piece)
-                        failures = 0
-                if start >= end:
-                    return
-            except (BotoCoreError, ConnectionFault, TimeoutError, OSError, ObjectsAwayError) as error:
-                failures += 1
-                if failures >= READ_ATTEMPTS:
-                    raise ObjectsAwayError("The object store does not answer to the end.") from error
-                await asyncio.sleep(READ_PAUSE_S * 2**failures)
+        async for piece in pieces(self._client, self._bucket.name, self._key(digest), start, end):
+            yield piece
 
     async def link(self, digest: Digest, download: Download) -> str | None:
         """Signed here: nobody is asked."""
@@ -147,11 +126,23 @@ class S3Objects:
             "ResponseContentType": download.media_type,
             "ResponseContentDisposition": download.disposition,
         }
-        with _told():
+        with told():
             url = await self._signer.generate_presigned_url(
                 "get_object", Params=params, ExpiresIn=self._bucket.link_s
             )
         return str(url)
+
+    async def place(self, arrival: str, size_bytes: int) -> str | None:
+        if self._bucket.link_s is None or size_bytes > COPIED_BYTES:
+            return None
+        return await self._arrivals.link(arrival, size_bytes, self._bucket.link_s)
+
+    async def take(self, arrival: str, digest: Digest, limit_bytes: int) -> int:
+        there = await self._found(digest)
+        size = await self._arrivals.take(arrival, digest, limit_bytes, self._key(digest))
+        if there is not None:
+            await self._renew(digest)
+        return size
 
     async def remove(self, digest: Digest, settled_before: datetime) -> bool:
         """Whether it is gone: one that was stored since then stays."""
@@ -159,7 +150,7 @@ class S3Objects:
         if found is None or found.stored_at >= settled_before:
             return found is None
         mark, begun = f"{self._marks(digest)}{secrets.token_hex(8)}", time.monotonic()
-        with _told():
+        with told():
             await self._client.put_object(Bucket=self._bucket.name, Key=mark, Body=b"")
             try:
                 found = await self._found(digest)  # whoever stores it from here on sees the mark
@@ -179,28 +170,17 @@ class S3Objects:
 
     async def _found(self, digest: Digest) -> Listed | None:
         try:
-            with _told():
+            with told():
                 about = await self._client.head_object(Bucket=self._bucket.name, Key=self._key(digest))
         except ObjectMissingError:
             return None
         return Listed(digest, about["ContentLength"], about["LastModified"])
 
-    async def _get(self, digest: Digest, start: int, end: int | None) -> Any:
-        """S3's answer; None: nothing stands there. Raises ObjectMissingError."""
-        part = (
-            {} if start == 0 and end is None else {"Range": f"bytes={start}-{'' if end is None else end - 1}"}
-        )
-        try:
-            with _told():
-                return await self._client.get_object(Bucket=self._bucket.name, Key=self._key(digest), **part)
-        except _NoSuchPart:
-            return None
-
     async def _renew(self, digest: Digest) -> None:
         """As if it were stored now. Raises ObjectsAwayError where it may be gone any moment."""
         where = {"Bucket": self._bucket.name, "Key": self._key(digest)}
         try:
-            with _told():
+            with told():
                 await self._client.copy_object(
                     **where,
                     CopySource=where,
@@ -212,13 +192,13 @@ class S3Objects:
         async for mark in self._under(self._marks(digest)):
             if self._now() - mark["LastModified"] < timedelta(seconds=REMOVING_S):
                 raise ObjectsAwayError("The object is just being removed.")
-            with _told():
+            with told():
                 await self._client.delete_object(Bucket=self._bucket.name, Key=mark["Key"])
         if await self._found(digest) is None:
             raise ObjectsAwayError("The object was just removed.")
 
     async def _under(self, start: str) -> AsyncIterator[Any]:
-        with _told():
+        with told():
             pages = self._client.get_paginator("list_objects_v2")
             async for page in pages.paginate(Bucket=self._bucket.name, Prefix=start):
                 for each in page.get("Contents", ()):
@@ -229,23 +209,3 @@ class S3Objects:
 
     def _marks(self, digest: Digest) -> str:
         return f"{self._bucket.prefix}removing/{digest}/"
-
-
-class _NoSuchPart(Exception):
-    """The object ends before that."""
-
-
-@contextmanager
-def _told() -> Iterator[None]:
-    """S3's faults in our words. Its own tell addresses and keys."""
-    try:
-        yield
-    except ClientError as error:
-        code = str(error.response.get("Error", {}).get("Code", ""))
-        if code in ABSENT:
-            raise ObjectMissingError("There is no such object.") from error
-        if code in NO_SUCH_PART:
-            raise _NoSuchPart from error
-        raise ObjectsAwayError(f"The object store answered {code[:50]}.") from error
-    except (BotoCoreError, ConnectionFault, TimeoutError, OSError) as error:
-        raise ObjectsAwayError(f"The object store cannot be reached: {type(error).__name__}.") from error

@@ -46,7 +46,7 @@ class ObjectServer:
             writer.close()
 
     def _answer(self, method: str, target: str, headers: dict[str, str], body: bytes) -> tuple[int, bytes]:
-        prefix, _, digest = target.rpartition("/")
+        prefix, _, digest = target.partition("?")[0].rpartition("/")
         if prefix != "/api/v1/objects":
             return 404, b""
         if not self.opens(headers.get("authorization", "").removeprefix("Bearer ")):

@@ -39,7 +39,11 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/admin/backends/{name:str}/resume"): {"reason": "because"},
     ("PUT", "/accounts/me/backend"): {"url": "https://gpu.example.org"},
 }
-BY_TOKEN = {("GET", "/objects/{digest:str}"), ("PUT", "/objects/{digest:str}")}
+BY_TOKEN = {
+    (method, path)
+    for method in ("GET", "PUT")
+    for path in ("/objects/{digest:str}", "/objects/{digest:str}/place")
+}
 """Opened by a claim's token only: an account's is none."""
 OWN = {
     ("DELETE", "/accounts/me"),
