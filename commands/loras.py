@@ -1,9 +1,6 @@
 """Wishes about LoRAs: put on the shelf, named, shared, taken off."""
 
-from uuid import UUID
-
-from commands.known_accounts import holder
-from commands.names import canonical_username
+from commands.named_accounts import named_accounts
 from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context
 from domain import lora
@@ -101,29 +98,9 @@ async def clear_shelf(command: ClearShelf, context: Context, needs: Needs) -> Ac
 
 
 async def _accounts(named: tuple[str, ...], needs: Needs) -> tuple[AccountId, ...]:
-    """By id, or by the name they log in with; an address is no name to call others by."""
     if len(named) > lora.MAX_SHARED_WITH:
         raise Invalid(
             "The LoRA is shared with too many.",
             FieldError("shared_with", f"At most {lora.MAX_SHARED_WITH} accounts."),
         )
-    found: list[AccountId] = []
-    for number, name in enumerate(named):
-        account = await _account(name.strip(), needs)
-        if account is None:
-            raise Invalid(
-                "There is no such account.", FieldError(f"shared_with.{number}", "Nobody has this name.")
-            )
-        found.append(account)
-    return tuple(found)
-
-
-async def _account(name: str, needs: Needs) -> AccountId | None:
-    try:
-        known = await needs.accounts.by_id(AccountId(UUID(name)))
-        return known.account if known else None
-    except ValueError:
-        pass
-    if not name or "@" in name or not name.isprintable():
-        return None
-    return await holder("username", canonical_username(name), needs)
+    return await named_accounts(named, needs, field="shared_with")
