@@ -16,6 +16,7 @@ from domain.ids import AccountId
 from domain.lora import read_path
 from workflows.graph import Graph, Node, is_link
 from workflows.loras import references
+from workflows.texts import texts
 
 OWN_MODULES = ("nodes", "comfy_extras", "sandbox")
 """Where ComfyUI's own nodes come from. Not its API nodes: they send what they get to others, for money."""
@@ -95,26 +96,13 @@ def _refusals(
     for key, value in node.inputs.items():
         if is_link(value):
             continue
-        for text in _texts(value):
+        for text in texts(value):
             if text in loras and read_path(text) is not None:
                 continue  # found on a shelf, its owner's or one that shares it: commands/lora_references.py
             if (fault := _fault(key, text, owner)) is not None:
                 yield Refusal(id, name, fault, key)
                 break
     yield from _sizes(id, node, nodes, rules)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in an input, however deep."""
-    waiting = [value]
-    while waiting:
-        each = waiting.pop()
-        if isinstance(each, str):
-            yield each
-        elif isinstance(each, dict):
-            waiting += [*each.keys(), *each.values()]
-        elif isinstance(each, list):
-            waiting += each
 
 
 def _fault(name: str, text: str, owner: AccountId) -> str | None:

@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from domain.lora import LoraPath, read_path
+from workflows.texts import texts
 
 INPUT = re.compile(r"lora(_name)?_?\d*")
 OTHERS = re.compile(r"(^|[/\\])user-[0-9a-fA-F-]{36}[/\\]")
@@ -39,7 +40,7 @@ def strangers(graph: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [
         (id, name)
         for id, name, value in _inputs(graph)
-        if (id, name) not in known and any(OTHERS.search(text) for text in _texts(value))
+        if (id, name) not in known and any(OTHERS.search(text) for text in texts(value))
     ]
 
 
@@ -94,15 +95,3 @@ def _named(input: str, value: Any) -> str | None:
     elif not INPUT.fullmatch(input):
         return None
     return value if isinstance(value, str) and value not in NOTHING else None
-
-
-def _texts(value: Any) -> Iterator[str]:
-    """Every text in a value; graphs are not nested deeply, that was looked at before."""
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, dict):
-        for each in value.values():
-            yield from _texts(each)
-    elif isinstance(value, list):
-        for each in value:
-            yield from _texts(each)
