@@ -53,7 +53,10 @@ Credentials: TypeAlias = Basic | Bearer | Header
 
 
 class SeeBackend(Command, frozen=True, kw_only=True):
+    """`access`: of the order by which it is driven; None: by its executor's own settings."""
+
     sight: BackendSeen
+    access: UUID | None = None
 
 
 class LoseBackend(Command, frozen=True, kw_only=True):
@@ -119,12 +122,8 @@ class RemoveOwnBackend(Command, frozen=True, kw_only=True):
 
 
 async def see_backend(command: SeeBackend, context: Context, needs: Needs) -> Accepted:
-    return await needs.streams.transact(
-        context,
-        Change(
-            BACKEND, backend_id(command.sight.name), lambda state: backend.see(state, sight=command.sight)
-        ),
-    )
+    decide = partial(backend.see, sight=command.sight, access=command.access)
+    return await needs.streams.transact(context, Change(BACKEND, backend_id(command.sight.name), decide))
 
 
 async def lose_backend(command: LoseBackend, context: Context, needs: Needs) -> Accepted:

@@ -194,8 +194,13 @@ def bound_to(executor: str) -> AccountId | None:
         return None
 
 
-def see(backend: Backend, *, sight: BackendSeen) -> list[BackendEvent]:
-    """It answers its executor. Said once, until it is lost or is another than before."""
+def see(backend: Backend, *, sight: BackendSeen, access: UUID | None = None) -> list[BackendEvent]:
+    """It answers its executor. Said once, until it is lost or is another than before.
+
+    `access`: of the order by which it is driven. Where it was removed or has moved since, this comes too late.
+    """
+    if access is not None and access != backend.access:
+        return []
     return [] if backend.live and backend.seen == sight else [sight]
 
 

@@ -99,7 +99,7 @@ class Roll:
                 comfyui_version=state.sight.comfyui_version[:MAX_WORD],
                 device=state.sight.device[:MAX_WORD],
             )
-            await self._dispatcher.run(SeeBackend(sight=sight), context)
+            await self._dispatcher.run(SeeBackend(sight=sight, access=state.access), context)
 
     async def stocked(self, executor: str, stock: Stock, context: Context) -> None:
         """Note what a backend has, if it is this executor's to tell. Raises UnusableError.

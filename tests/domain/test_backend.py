@@ -66,6 +66,14 @@ def test_a_lost_backend_is_seen_again() -> None:
     backend.given(seen, lost).when(see, sight=seen).then(seen)
 
 
+def test_who_is_told_late_that_it_is_gone_does_not_bring_it_back() -> None:
+    order = registered.access
+    backend.given(registered).when(see, sight=seen, access=order).then(seen).and_again_nothing()
+    backend.given(registered, seen, removed).when(see, sight=seen, access=order).then_nothing()
+    again = replace(registered, access=UUID(int=9))
+    backend.given(registered, seen, removed, again).when(see, sight=seen, access=order).then_nothing()
+
+
 def test_a_backend_is_registered_under_a_name_of_its_own() -> None:
     backend.given().when(register, registered=registered).then(registered)
     backend.given(registered).when(register, registered=registered).then_refused(Conflict, "already")
