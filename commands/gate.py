@@ -1,11 +1,12 @@
 """Letting a graph through to the backends, or saying why not: all that is wrong with it at once."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import msgspec
 
 from commands.known_backends import Known
+from commands.known_models import look
 from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context
 from domain import gate
@@ -14,8 +15,9 @@ from domain.ids import AccountId
 from domain.refusals import FieldError, Invalid
 from domain.workflow import Content, Requirements
 from workflows.gate import Refusal, let_through, vet
-from workflows.graph import MAX_MODEL_NAME, MODEL_INPUTS, Graph, Node
+from workflows.graph import Graph, Node
 from workflows.inventory import Inventory, Missing, missing, uploaded
+from workflows.models import NamedModel, named_models
 
 REFUSED = "The graph is not let through."
 UNTOLD = "It has not told that it takes uploaded LoRAs."
@@ -71,7 +73,8 @@ async def change_gate(command: ChangeGate, context: Context, needs: Needs) -> Ac
 async def admit(graph: Content, requirements: Requirements, owner: AccountId, needs: Needs) -> None:
     """Raises Invalid: the graph is not let through, or no live backend could ever run it.
 
-    With none alive it waits; so it does for a backend that takes uploaded LoRAs, where that one is away.
+    With none alive it waits; so it does for a backend that takes uploaded LoRAs, where that one is away. A model that
+    this account may not use is told from one that no backend has by nothing.
     """
     view = await needs.backends.now()
     if needs.backends.passed(graph.digest, owner, view):
@@ -84,13 +87,20 @@ async def admit(graph: Content, requirements: Requirements, owner: AccountId, ne
     refusals = vet(nodes, owner=owner, rules=view.rules, modules=_modules(backends))
     if refusals:
         raise Invalid(REFUSED, *map(_field_error, refusals))
+    looked = await look(nodes, owner, view, needs)
     live = [each for each in backends if each.state.live]
-    lacking = [_lacking(each.inventory, requirements, view.rules) for each in live if each.inventory]
-    if len(lacking) == len(live) and lacking and all(lacking):
-        least = min(lacking, key=lambda each: len(each.node_classes) + len(each.models))
-        if not _only_loras(least) or not _brought_by_others(backends, requirements, view.rules):
-            raise Invalid(NOBODY, *_named(least, nodes))
-    needs.backends.remember(graph.digest, owner, view)
+    lacking = [
+        _without(_lacking(each.inventory, requirements, view.rules), looked.withheld)
+        for each in live
+        if each.inventory
+    ]
+    nowhere = len(lacking) == len(live) and bool(lacking) and all(lacking)
+    least = min(lacking, key=lambda each: len(each.node_classes) + len(each.models), default=Missing())
+    waits = _only_loras(least) and _brought_by_others(backends, requirements, view.rules)
+    if looked.withheld or (nowhere and not waits):
+        raise Invalid(NOBODY, *_named(least, looked.withheld, nodes))
+    if not looked.restricted:  # whose role changes must not go on with what was let through before
+        needs.backends.remember(graph.digest, owner, view)
 
 
 def refuses(known: Known, requirements: Requirements, rules: GateRules) -> str:
@@ -152,19 +162,23 @@ def _field_error(refusal: Refusal) -> FieldError:
     return FieldError(f"{path}.inputs.{refusal.input}" if refusal.input else path, refusal.reason)
 
 
-def _named(lacking: Missing, nodes: Graph) -> list[FieldError]:
+def _without(lacking: Missing, withheld: Iterable[NamedModel]) -> Missing:
+    """As if it had not what is withheld."""
+    names = {each.requirement for each in withheld if each.requirement}
+    return Missing(lacking.node_classes, tuple(sorted({*lacking.models, *names}))) if names else lacking
+
+
+def _named(lacking: Missing, withheld: Collection[NamedModel], nodes: Graph) -> list[FieldError]:
     """At the nodes that need it."""
     errors = [
         FieldError(f"graph.{id}", f"The node {node.class_type} is on no backend.")
         for id, node in nodes.items()
         if node.class_type in lacking.node_classes
     ]
-    for id, node in nodes.items():
-        for name, value in node.inputs.items():
-            if not isinstance(value, str) or name not in MODEL_INPUTS:
-                continue
-            model = f"{MODEL_INPUTS[name]}/{value[:MAX_MODEL_NAME]}"
-            if model in lacking.models:
-                reason = NO_LORAS if uploaded(model) else f"The model {value[:200]} is on no backend."
-                errors.append(FieldError(f"graph.{id}.inputs.{name}", reason))
+    for each in named_models(nodes):
+        if each in withheld or each.requirement in lacking.models:
+            reason = (
+                NO_LORAS if uploaded(each.requirement) else f"The model {each.name[:200]} is on no backend."
+            )
+            errors.append(FieldError(f"graph.{each.node}.inputs.{each.input}", reason))
     return errors[:50]

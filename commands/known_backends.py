@@ -1,4 +1,4 @@
-"""What is known of the backends and of the gate before them: read from the log, true to a second."""
+"""What is known of the backends, of the gate before them and of models: read from the log, true to a second."""
 
 import asyncio
 from collections import OrderedDict
@@ -12,8 +12,10 @@ from commands.ports import Clock, Contents
 from commands.streams import Streams
 from domain.backend import BACKEND, Backend
 from domain.gate import GATE, GATE_ID, GateRules
-from domain.ids import AccountId, Digest, backend_id
+from domain.ids import AccountId, Digest, backend_id, models_id
+from domain.model import MODELS, Models
 from workflows.inventory import Inventory, read
+from workflows.models import Restricted, restricted
 
 FRESH = timedelta(seconds=1)
 REMEMBERED = 4_000  # graphs that were let through
@@ -31,10 +33,15 @@ class Known(Struct, frozen=True):
 
 
 class Surroundings(Struct, frozen=True):
-    """The backends, those that were seen or are registered, and the rules of the gate. `number`: of this view."""
+    """The backends, those that were seen or are registered, the rules of the gate, and what is said of models.
+
+    `number`: of this view.
+    """
 
     backends: tuple[Known, ...]
     rules: GateRules
+    models: Models
+    restricted: Restricted
     number: int
 
 
@@ -44,7 +51,7 @@ class KnownBackends:
         self._contents = contents
         self._access = access
         self._now = now
-        self._view = Surroundings((), GateRules(), 0)
+        self._view = Surroundings((), GateRules(), Models(), {}, 0)
         self._looked_at: datetime | None = None
         self._inventories: OrderedDict[Digest, Inventory] = OrderedDict()
         self._looking: asyncio.Lock | None = None
@@ -61,8 +68,11 @@ class KnownBackends:
                 began = self._now()
                 backends = tuple([each async for each in self._look()])
                 gate, _ = await self._streams.load(GATE, GATE_ID)
-                if (backends, gate.rules) != (self._view.backends, self._view.rules):
-                    self._view = Surroundings(backends, gate.rules, self._view.number + 1)
+                models, _ = await self._streams.load(MODELS, models_id())
+                was = self._view
+                if (backends, gate.rules, models) != (was.backends, was.rules, was.models):
+                    among = restricted(models.known.values())
+                    self._view = Surroundings(backends, gate.rules, models, among, was.number + 1)
                 self._looked_at = began
         return self._view
 

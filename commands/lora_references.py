@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from commands.gate import NO_LORAS
+from commands.known_models import usable
 from commands.needs import Needs
 from domain.ids import AccountId, LoraId, shelf_id
 from domain.lora import SHELF, Lora, Shelf, graph_path, may_use, read_path
@@ -20,6 +21,7 @@ from workflows.families import TITLES, of_model_name
 from workflows.graph import read_graph
 from workflows.inventory import Inventory
 from workflows.loras import OTHERS, Reference, checkpoint_of, references, resolved, strangers
+from workflows.models import LORA_FOLDER
 
 MAX_LORAS = 64  # of one run
 NOT_POSSIBLE = "A LoRA that the graph names cannot be used."
@@ -123,7 +125,7 @@ async def verify(
         found = await shelves.find(name)
         reasons = [found.reason, unfit(found, checkpoint), _nowhere(found, live)]
         if found.lora is None and not found.reason and any(_installed(name, each) for each in live):
-            reasons = []
+            reasons = [] if await usable(LORA_FOLDER, name, by, view, needs) else reasons
         told = tuple(reason for reason in reasons if reason)
         verified.append(_verified(found, told, at))
     return verified

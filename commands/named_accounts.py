@@ -16,7 +16,9 @@ async def named_accounts(names: Sequence[str], needs: Needs, *, field: str) -> t
     for number, name in enumerate(names):
         account = await _account(name.strip(), needs)
         if account is None:
-            raise Invalid("There is no such account.", FieldError(f"{field}.{number}", "Nobody has this name."))
+            raise Invalid(
+                "There is no such account.", FieldError(f"{field}.{number}", "Nobody has this name.")
+            )
         found.append(account)
     return tuple(found)
 

@@ -14,6 +14,7 @@ from domain.gate import GATE, GateEvent
 from domain.input import INPUT, InputEvent
 from domain.limits import LIMITS, LimitsEvent
 from domain.lora import SHELF, LoraEvent
+from domain.model import MODELS, ModelEvent
 from domain.personal import PersonalTextError, personal_fields
 from domain.projection import PROJECTION, ProjectionEvent
 from domain.queue import QUEUE, QueueEvent
@@ -77,13 +78,14 @@ UNIONS: tuple[Any, ...] = (
     QueueEvent,
     LimitsEvent,
     GateEvent,
+    ModelEvent,
 )
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
     for decider in (
         *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT),
         *(BACKEND, API_KEY, WEBHOOK, PROJECTION, SHELF),
-        *(QUEUE, LIMITS, GATE),
+        *(QUEUE, LIMITS, GATE, MODELS),
     )
 }
 

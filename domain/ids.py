@@ -14,6 +14,7 @@ SessionId = NewType("SessionId", UUID)
 AttemptId = NewType("AttemptId", UUID)
 ApiKeyId = NewType("ApiKeyId", UUID)
 LoraId = NewType("LoraId", UUID)
+ModelId = NewType("ModelId", UUID)
 
 Actor = NewType("Actor", str)
 """Who did it: an account's id, or a part of the system such as `dispatch` or `executor:gpu-1`."""
@@ -35,6 +36,8 @@ _PROJECTIONS = UUID("2b1d7c1e-4b7c-5f0e-9a53-7d0f6c1f9a11")
 
 _SHELVES = UUID("c0a4d9a2-7d0b-5e5f-8a1e-54d7f6a0b9e3")
 
+_MODELS = UUID("5a8e1f64-93d2-5b7c-8e05-c2f6b1d7409a")
+
 
 def backend_id(name: str) -> BackendId:
     """A backend is known by its name, so that a restarted executor continues the same stream."""
@@ -49,6 +52,16 @@ def input_id(account: AccountId, digest: Digest) -> InputId:
 def shelf_id(account: AccountId) -> StreamId:
     """The stream of an account's LoRAs: all of them in one, so that names and quotas are decided without a race."""
     return uuid5(_SHELVES, str(account))
+
+
+def models_id() -> UUID:
+    """The stream of what administrators say of models: there is one."""
+    return _MODELS
+
+
+def model_id(type: str, name: str) -> ModelId:
+    """A model is known by the folder that it lies in and by its name there."""
+    return ModelId(uuid5(_MODELS, f"{type}/{name}"))
 
 
 def attempt_id(run: RunId, epoch: int) -> AttemptId:

@@ -29,6 +29,7 @@ from domain.gate import GateSet
 from domain.ids import StreamId
 from domain.input import InputEvent
 from domain.limits import LimitsSet
+from domain.model import ModelEvent
 from domain.projection import ProjectionEvent
 from domain.queue import QueueEvent
 from domain.reservation import NameReleased, NameReserved
@@ -269,6 +270,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *get_args(QueueEvent),
         LimitsSet,
         GateSet,
+        *get_args(ModelEvent),
     }
 )
 """Nobody outside is told of these. A new domain event stands in PUBLIC or here."""

@@ -8,6 +8,7 @@ from infra.command_line import (
     backends,
     backups,
     gate,
+    models,
     objects,
     processes,
     queue,
@@ -25,6 +26,7 @@ app.add_typer(audit.app, name="audit")
 app.add_typer(objects.app, name="objects")
 app.add_typer(backends.app, name="backends")
 app.add_typer(gate.app, name="gate")
+app.add_typer(models.app, name="models")
 app.add_typer(queue.app, name="queue")
 
 

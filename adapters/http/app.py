@@ -80,6 +80,7 @@ API = Router(
         backends.OWN,
         backends.ADMIN,
         gate.ADMIN,
+        models.ADMIN,
         exports.ROUTER,
         api_keys.ROUTER,
         events.ROUTER,

@@ -16,6 +16,7 @@ from domain.account import (
     SessionsEnded,
 )
 from domain.api_key import ApiKeyMade, ApiKeyRevoked, Scope
+from domain.audience import Audience
 from domain.backend import (
     BackendChanged,
     BackendDrained,
@@ -30,7 +31,7 @@ from domain.backend import (
 from domain.batch import BatchCancelled, BatchSubmitted
 from domain.event import Event, topic
 from domain.gate import GateRules, GateSet
-from domain.ids import BatchId, Digest, LoraId, Position, RunId
+from domain.ids import BatchId, Digest, LoraId, ModelId, Position, RunId
 from domain.input import InputDeleted, InputStored
 from domain.limits import Allowance, LimitsSet
 from domain.lora import (
@@ -42,6 +43,7 @@ from domain.lora import (
     LoraUnshared,
     LoraUploaded,
 )
+from domain.model import About, ModelChanged, ModelRegistered, ModelRemoved
 from domain.personal import Personal
 from domain.projection import ProjectionEventSkipped, ProjectionSkipWithdrawn
 from domain.queue import PoolSet, PoolSettings, QueueCleaned, QueuePaused, QueueResumed
@@ -196,6 +198,31 @@ EXAMPLES: tuple[Event, ...] = (
         ),
         reason="The studio needs them.",
     ),
+    ModelRegistered(
+        model=ModelId(UUID(int=7)),
+        type="checkpoints",
+        name="studio/v3.safetensors",
+        about=About(
+            description="For portraits.",
+            base_model="sdxl",
+            trigger_words=("studio style",),
+            active=False,
+            audience=Audience(roles=(Role.ADMIN,), accounts=(ANN,)),
+        ),
+        reason="It is licensed to one.",
+    ),
+    ModelChanged(
+        model=ModelId(UUID(int=7)),
+        about=About(
+            description="For portraits and more.",
+            base_model="sd15",
+            trigger_words=("studio",),
+            active=True,
+            audience=Audience(roles=(Role.MEMBER,), accounts=(BOB,)),
+        ),
+        reason="The licence has changed.",
+    ),
+    ModelRemoved(model=ModelId(UUID(int=7)), reason="It is deleted everywhere."),
     ProjectionEventSkipped(
         projection="gallery", position=Position(7), reason="A test's leftover.", fault="KeyError: 'name'"
     ),

@@ -75,3 +75,26 @@ def test_the_queue_is_paused_and_resumed(database: Database, terminal: Terminal)
         ("queue.paused.v1", "studio", "Rent."),
         ("queue.resumed.v1", "", "They are in."),
     ]
+
+
+def test_models_are_registered_changed_and_removed(database: Database, terminal: Terminal) -> None:
+    assert "No model is registered" in terminal.call("models", "list")
+    words = ("models", "add", "checkpoints", "a.safetensors", "--reason", "Licensed.")
+    assert "registered" in terminal.call(
+        *words, "--role", "admin", "--base-model", "sdxl", "--trigger", "soft"
+    )
+    listed = terminal.call("models", "list").strip()
+    assert listed.endswith("checkpoints/a.safetensors, sdxl, for admin")
+    id = listed.split()[0]
+    terminal.call("models", "edit", id, "--no-active", "--everybody", "--reason", "It is broken.")
+    assert "a.safetensors, not active, sdxl, for everybody" in terminal.call("models", "list")
+    assert "no role king" in terminal.call(*words, "--role", "king", code=2)
+    assert "Nobody has this name" in terminal.call(*words, "--account", "nobody", code=1)
+    terminal.call("models", "remove", id, "--reason", "Sold.")
+    assert "no such model" in terminal.call("models", "remove", id, "--reason", "Sold.", code=1)
+    told = [(topic, body["reason"]) for topic, body, _ in events(database)]
+    assert told == [
+        ("model.registered.v1", "Licensed."),
+        ("model.changed.v1", "It is broken."),
+        ("model.removed.v1", "Sold."),
+    ]

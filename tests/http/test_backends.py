@@ -23,7 +23,7 @@ from services.execution.executor import Executor
 from services.execution.settings import ExecutorSettings
 from services.ports.messages import BackendOrder
 from tests.http.administrators import administrator
-from tests.http.person import Person, joined
+from tests.http.person import PARAMETERS, Person, joined
 from tests.http.problems import refused
 from tests.http.whole import Whole, whole
 from tests.sandbox.process import SandboxProcess, sandbox
@@ -229,6 +229,7 @@ async def test_a_run_that_no_backend_takes_says_why(
             "items"
         ] == []
         refused(await root.ask("GET", "/models", params={"limit": 0}), 422)
+        await _kept(own, root, model["name"])
         told = await until(root, f"/runs/{waiting}", lambda run: "lacks" in run.get("waiting_for", ""))
         assert told["waiting_for"] == "gpu-9: It lacks the node NobodyHasIt."
         answer = await root.ask("POST", f"/workflows/{await root.workflow(graph=graph)}/runs", json={})
@@ -237,3 +238,18 @@ async def test_a_run_that_no_backend_takes_says_why(
         after = await root.run(await root.workflow())
         await until(root, f"/runs/{after}", lambda run: run["status"] == "succeeded")
         assert (await root.get(f"/runs/{waiting}"))["status"] == "queued"
+
+
+async def _kept(own: Whole, root: Person, name: str) -> None:
+    """What a backend has is not for everybody, where an administrator says so."""
+    body = {"type": "checkpoints", "name": name, "audience": {"roles": ["admin"]}, "reason": "A trial."}
+    made = await root.post("/admin/models", body)
+    async with joined(own.url) as member:
+        assert (await member.get("/models", params={"type": "checkpoints"}))["items"] == []
+        kept = refused(await member.ask("POST", "/generate", json=PARAMETERS), 422)
+        other = refused(await member.ask("POST", "/generate", json=PARAMETERS | {"checkpoint": "none"}), 422)
+        assert str(kept).replace(name, "none") == str(other)
+        shown = (await root.get("/models", params={"type": "checkpoints"}))["items"]
+        assert [(each["name"], each["backends"]) for each in shown] == [(name, ["gpu-9"])]
+        await root.ask("DELETE", f"/admin/models/{made['id']}", params={"reason": "It is over."})
+        assert (await member.get("/models", params={"type": "checkpoints"}))["items"] == shown
