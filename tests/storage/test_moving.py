@@ -150,7 +150,7 @@ async def test_whoever_moves_may_be_killed_at_any_moment(
         before = len(await all_in(disk))
         try:
             async with asyncio.timeout(60):
-                while process.returncode is None and len(await all_in(disk)) > before - chance.randint(1, 6):
+                while process.returncode is None and len(await all_in(disk)) > before - chance.randint(3, 9):
                     await asyncio.sleep(0.002)
         finally:
             if process.returncode is None:

@@ -70,7 +70,12 @@ async def killable(ground: Ground, receiver: Receiver, dice: random.Random) -> A
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize(
     ("rounds", "senders"),
-    [(8, 1), (8, 2), pytest.param(120, 2, marks=pytest.mark.soak)],
+    [
+        (4, 1),
+        (4, 2),
+        pytest.param(120, 1, marks=pytest.mark.soak),
+        pytest.param(120, 2, marks=pytest.mark.soak),
+    ],
 )
 async def test_killed_senders_lose_nothing_and_keep_the_order(
     ground: Ground, receiver: Receiver, rounds: int, senders: int
