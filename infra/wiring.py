@@ -8,7 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from psycopg import AsyncConnection
@@ -20,7 +20,6 @@ from adapters.identity.passwords import Argon2Passwords
 from adapters.identity.secrets import ServerSecrets
 from adapters.identity.vault import SecretVault
 from adapters.identity.webhook_box import WebhookBox
-from adapters.nats.connection import Connection
 from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.admissions import PostgresAdmissions
 from adapters.postgres.api_keys import PostgresApiKeys
@@ -38,6 +37,9 @@ from infra.settings import Settings, SettingsError, erasures_path, load_secret
 from projections.catalogue import PROJECTIONS
 from projections.keys import AccountKeys
 from projections.projection import Projection, opened_by
+
+if TYPE_CHECKING:
+    from adapters.nats.connection import Connection
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +79,9 @@ async def _there(connection: AsyncConnection[Any]) -> None:
 
 
 @asynccontextmanager
-async def nats(name: str, url: str | None, **options: Any) -> AsyncIterator[Connection]:
+async def nats(name: str, url: str | None, **options: Any) -> AsyncIterator["Connection"]:
+    from adapters.nats.connection import Connection  # what only asks Postgres goes without
+
     async with Connection(name) as connection:
         await connection.open(needed(url, "COMFYPLUS_NATS_URL"), **options)
         yield connection
@@ -156,7 +160,7 @@ def needed(url: str | None, variable: str) -> str:
 
 
 async def until_told_to_stop(
-    work: Callable[[], Awaitable[None]], connection: Connection | None = None
+    work: Callable[[], Awaitable[None]], connection: "Connection | None" = None
 ) -> None:
     """Run until SIGTERM or SIGINT cancels the work, or NATS refuses us for good."""
     told = asyncio.Event()

@@ -13,7 +13,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from uuid import UUID
 
-import jwt
 import msgspec
 from msgspec import Struct
 
@@ -103,6 +102,8 @@ class ServerSecrets:
     def access_token(
         self, account: AccountId, session: SessionId, expires_at: datetime, epoch: int = 0
     ) -> str:
+        import jwt  # all of cryptography with it: only the API deals with access tokens
+
         claims = {
             "sub": str(account),
             "sid": str(session),
@@ -165,6 +166,8 @@ class ServerSecrets:
 
     def _check(self, token: str) -> tuple[Access, int]:
         """Whom it speaks for, and until when in seconds since 1970."""
+        import jwt
+
         try:
             claims = jwt.decode(token, self._access, [ALGORITHM], options={"require": ["sub", "sid", "exp"]})
             epoch = int(claims.get("epoch", 0))  # none in those of before there were epochs

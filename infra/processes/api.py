@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from datetime import timedelta
 from typing import Any, TypeAlias
 
+import jwt  # noqa: F401  # what checks access tokens is loaded before the first comes
 import psycopg
 import uvicorn
 
