@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 
 import psycopg
@@ -59,6 +60,7 @@ def whole(data: Path, prefix: tuple[str, ...] = (), **environment: str) -> Itera
         process.stderr.close()
 
 
+@cache
 def owner_url(data: Path) -> str:
     return prepare_postgres(data, data / "log" / "postgres.log").url
 

@@ -87,7 +87,7 @@ class Person:
         deadline = time.monotonic() + PATIENCE_S
         while not condition(run := await self._seen(id)):
             assert time.monotonic() < deadline, f"the run stays as it is: {run}"
-            await asyncio.sleep(LOOK_S)
+            await asyncio.sleep(LOOK_S * 5)
         return run
 
     async def until_over(self, id: str) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from tests.whole.people import PASSWORD, Account, person
 from tests.whole.truth import at_rest, read_models_are_right
 from tests.whole.whole import LOOK_S, PATIENCE_S, Whole, running, until
 
-ROUNDS = 5
+ROUNDS = 3
 SOAK_ROUNDS = int(os.environ.get("COMFYPLUS_SOAK_ROUNDS", "50"))
 SEED = int(os.environ.get("COMFYPLUS_SOAK_SEED", "0")) or random.SystemRandom().randrange(1, 10**6)
 VICTIMS = (("api",), ("errands",), ("api", "errands"), ("project",), ("postgres",), ("errands", "nats"))

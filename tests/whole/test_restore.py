@@ -87,9 +87,9 @@ async def _lived(folder: Path) -> Before:
 
 
 async def _endless(ann: Person, workflow: str) -> None:
+    """One run after the other: what piles up would only have to be waited for."""
     while True:
-        await ann.submit(workflow)
-        await asyncio.sleep(0.05)
+        await ann.until_over(await ann.submit(workflow))
 
 
 def _backup(whole: Whole, target: Path, *options: str) -> None:

@@ -23,6 +23,7 @@ from domain.ids import RunId, attempt_id
 from infra.wiring import connect, read_models
 from projections.catalogue import PROJECTIONS
 from projections.overtaking import SwapFailedError
+from projections.projection import Projection
 from projections.rebuild import BusyError, rebuild
 from tests.whole.people import Person
 from tests.whole.whole import LOOK_S, PATIENCE_S, Whole
@@ -45,7 +46,8 @@ class Log(Struct, frozen=True):
     facts: list[Fact]
 
     def of(self, run: str) -> list[Fact]:
-        return [fact for fact in self.facts if fact.stream == UUID(run)]
+        stream = UUID(run)
+        return [fact for fact in self.facts if fact.stream == stream]
 
     def runs(self, workflow: str | None = None) -> list[str]:
         return [
@@ -276,27 +278,28 @@ async def the_stream_is_the_log(whole: Whole, log: Log) -> None:
 
 async def read_models_are_right(whole: Whole) -> None:
     """Built anew from the log, each has the same rows, column by column."""
-    for name in PROJECTIONS:
-        deadline = time.monotonic() + PATIENCE_S
-        while True:
-            position, followed = rows_of(whole.owner_url, name)
-            await rebuilt(whole, name)
-            again, fresh = rows_of(whole.owner_url, name)
-            if position == again:
-                break  # else a backend came or went meanwhile
-            assert time.monotonic() < deadline, f"the log never rests: {read_log(whole).facts[-10:]}"
-        assert followed == fresh, name
+    settings = whole.settings
+    async with read_models(settings) as models:
+        for name, model in models.items():
+            deadline = time.monotonic() + PATIENCE_S
+            while True:
+                position, followed = rows_of(whole.owner_url, name)
+                await rebuilt(model, str(settings.project_database_url))
+                again, fresh = rows_of(whole.owner_url, name)
+                if position == again:
+                    break  # else a backend came or went meanwhile
+                assert time.monotonic() < deadline, f"the log never rests: {read_log(whole).facts[-10:]}"
+            assert followed == fresh, name
 
 
-async def rebuilt(whole: Whole, name: str) -> None:
+async def rebuilt(model: Projection, url: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while True:
         try:
-            async with read_models(whole.settings) as models:
-                await rebuild(models[name], connect(str(whole.settings.project_database_url)))
+            await rebuild(model, connect(url))
             return
         except (BusyError, SwapFailedError):
-            assert time.monotonic() < deadline, f"{name} cannot be rebuilt"
+            assert time.monotonic() < deadline, f"{model.name} cannot be rebuilt"
             await asyncio.sleep(LOOK_S)
 
 
