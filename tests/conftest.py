@@ -1,5 +1,7 @@
 """Fixtures every test may ask for, and how tests are spread over workers."""
 
+import os
+import sys
 from typing import Any
 
 import pytest
@@ -19,6 +21,10 @@ __all__ = [
     "terminal",
 ]
 
+# What is compiled is kept, whatever the environment says: tests start hundreds of processes.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: turn(item.nodeid))
@@ -29,6 +35,6 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
     """With `--dist loadgroup`."""
     if config.getoption("dist") != "loadgroup":
         return None
-    from tests.scheduling import ByFolder
+    from tests.scheduling import ByScope
 
-    return ByFolder(config, log)
+    return ByScope(config, log)

@@ -10,7 +10,7 @@ from tests.http.whole import Whole, whole
 from tests.servers import copied, running_nats
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def served(
     postgres_url: str, database_template: str, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Whole]:

@@ -1,5 +1,6 @@
 """Every route there is, from the application itself: a new one cannot be forgotten by these tests."""
 
+from functools import cache
 from typing import Any, cast
 
 from litestar import Litestar
@@ -9,7 +10,8 @@ from adapters.http.app import API
 from adapters.http.callers import DEPENDENCIES
 
 
-def table() -> list[tuple[str, str]]:
+@cache
+def table() -> tuple[tuple[str, str], ...]:
     """(method, path) of every route below /api/v1, as `/runs/{run:uuid}/cancel`, in order."""
     application = Litestar([API], dependencies=DEPENDENCIES, openapi_config=None, logging_config=None)
     found = [
@@ -19,4 +21,4 @@ def table() -> list[tuple[str, str]]:
         for method in route.methods
         if method != "OPTIONS"
     ]
-    return sorted(found)
+    return tuple(sorted(found))

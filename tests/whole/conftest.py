@@ -1,4 +1,4 @@
-"""One running whole for all tests of a process: what it has survived so far is part of the next test."""
+"""One running whole for all tests of the folder: what it has survived so far is part of the next test."""
 
 import asyncio
 from collections.abc import AsyncIterator, Iterator
@@ -9,13 +9,13 @@ from tests.whole.people import Account, Person, joined, misbehave, person
 from tests.whole.whole import Whole, running
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def lasting_whole(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Whole]:
     with running(tmp_path_factory.mktemp("whole") / "data with a space") as whole:
         yield whole
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="package")
 def ann_of_whole(lasting_whole: Whole) -> Account:
     return asyncio.run(joined(lasting_whole.url))
 
