@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -19,19 +20,16 @@ EVENTS = 40
 @pytest.fixture(scope="module")
 def kept(tmp_path_factory: pytest.TempPathFactory) -> Settings:
     """A system nobody has touched."""
-    return _system(tmp_path_factory.mktemp("audit") / "data")
-
-
-@pytest.fixture
-def touched(tmp_path: Path) -> Settings:
-    return _system(tmp_path / "data")
-
-
-def _system(data: Path) -> Settings:
-    settings = settings_of(data)
+    settings = settings_of(tmp_path_factory.mktemp("audit") / "data")
     migrated(settings)
     asyncio.run(fill(settings, EVENTS // 4))
     return settings
+
+
+@pytest.fixture
+def touched(kept: Settings, tmp_path: Path) -> Settings:
+    """Another in the same state: its folder is copied while nobody works there."""
+    return settings_of(Path(shutil.copytree(kept.data, tmp_path / "data")))
 
 
 def rewrite_end(settings: Settings) -> None:
@@ -95,6 +93,9 @@ def test_a_checkpoint_that_somebody_else_signed_is_not_believed(
     kept: Settings, touched: Settings, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "checkpoint"
+    (touched.data / "keys" / "audit.key").unlink()  # another one is made
+    with owner(touched) as connection:
+        connection.execute("UPDATE log.identity SET id = gen_random_uuid()")
     assert audit.print_checkpoint(touched) == 0
     path.write_text(capsys.readouterr().out)
     assert audit.verify_log(kept, checkpoint=path) == 2
