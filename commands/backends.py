@@ -1,14 +1,10 @@
 """Backends: registered and removed by administrators, an account's own, and what is seen of them."""
 
-import base64
 from functools import partial
-from typing import TypeAlias
 from uuid import UUID
 
-from msgspec import Struct
-
-from commands.addresses import checked_url
 from commands.backend_access import Access
+from commands.credentials import Credentials, accessed
 from commands.needs import Command, Needs
 from commands.streams import NOTHING, Accepted, Change, Context
 from domain import backend
@@ -24,32 +20,8 @@ from domain.backend import (
     own_name,
 )
 from domain.ids import AccountId, backend_id
-from domain.refusals import FieldError, Invalid, NotFound
+from domain.refusals import NotFound
 from domain.run import SHARED
-
-MAX_CREDENTIAL = 4_096
-TOKEN = frozenset("!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ")
-OURS = frozenset(
-    {"host", "connection", "content-length", "transfer-encoding", "upgrade", "accept-encoding", "origin"}
-)
-"""Headers that say how the request itself travels. A foreign `origin` makes ComfyUI refuse."""
-
-
-class Basic(Struct, frozen=True, tag="basic", tag_field="kind", forbid_unknown_fields=True):
-    user: str
-    password: str
-
-
-class Bearer(Struct, frozen=True, tag="bearer", tag_field="kind", forbid_unknown_fields=True):
-    token: str
-
-
-class Header(Struct, frozen=True, tag="header", tag_field="kind", forbid_unknown_fields=True):
-    name: str
-    value: str
-
-
-Credentials: TypeAlias = Basic | Bearer | Header
 
 
 class SeeBackend(Command, frozen=True, kw_only=True):
@@ -228,33 +200,6 @@ async def remove_own_backend(command: RemoveOwnBackend, context: Context, needs:
     return await remove_backend(wish, context, needs)
 
 
-def accessed(url: str, credentials: Credentials | None, *, private: bool) -> Access:
-    """Raises Invalid."""
-    url = checked_url(url, private=private).rstrip("/")
-    if "?" in url:
-        raise Invalid("The URL cannot be used.", FieldError("url", "It must not hold a query."))
-    match credentials:
-        case None:
-            return Access(url)
-        case Basic(user=user, password=password):
-            if ":" in user:
-                raise _unusable("user", "A user name must not hold a colon.")
-            pair = base64.b64encode(f"{_text('user', user)}:{_text('password', password)}".encode()).decode()
-            return Access(url, "authorization", f"Basic {pair}")
-        case Bearer(token=token):
-            return Access(url, "authorization", f"Bearer {_ascii('token', token)}")
-        case Header(name=name, value=value):
-            lower = name.lower()
-            if (
-                not 1 <= len(name) <= 100
-                or not set(name) <= TOKEN
-                or lower in OURS
-                or lower.startswith("sec-")
-            ):
-                raise _unusable("name", "It is no header that can be sent.")
-            return Access(url, lower, _ascii("value", value))
-
-
 async def _register(
     registered: BackendRegistered, access: Access, context: Context, needs: Needs
 ) -> Accepted:
@@ -287,19 +232,3 @@ async def _other_access(command: ChangeBackend, state: Backend, needs: Needs) ->
     if command.credentials is None and not command.open:
         wanted = Access(wanted.url, was.header, was.value)
     return None if wanted == was else wanted
-
-
-def _text(field: str, text: str) -> str:
-    if not 0 < len(text) <= MAX_CREDENTIAL or any(ord(letter) < 32 or ord(letter) == 127 for letter in text):
-        raise _unusable(field, f"It has 1 to {MAX_CREDENTIAL} printable characters.")
-    return text
-
-
-def _ascii(field: str, text: str) -> str:
-    if not _text(field, text).isascii() or text != text.strip():
-        raise _unusable(field, "It has printable ASCII characters only.")
-    return text
-
-
-def _unusable(field: str, reason: str) -> Invalid:
-    return Invalid("The credentials cannot be used.", FieldError(f"credentials.{field}", reason))

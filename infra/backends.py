@@ -4,7 +4,7 @@ import asyncio
 import sys
 
 from adapters.identity.secrets import ServerSecrets
-from commands.backends import Basic, Bearer, Credentials, Header
+from commands.credentials import Basic, Bearer, Credentials, Header
 from domain.backend import BACKEND
 from domain.ids import backend_id
 from infra.asking import REFUSALS

@@ -18,17 +18,15 @@ from adapters.http.parts import Parts
 from adapters.http.reads import Reader, json_response
 from commands.backend_access import Access
 from commands.backends import (
-    Basic,
-    Bearer,
     ChangeBackend,
     DrainBackend,
-    Header,
     RegisterBackend,
     RemoveBackend,
     RemoveOwnBackend,
     ResumeBackend,
     SetOwnBackend,
 )
+from commands.credentials import Basic, Bearer, Header
 from commands.streams import Context
 from domain.backend import BACKEND, NO_BACKEND, Backend, Kind, own_name
 from domain.ids import AccountId, Position, backend_id

@@ -6,16 +6,13 @@ import pytest
 
 from commands.backend_access import Access
 from commands.backends import (
-    Basic,
-    Bearer,
     ChangeBackend,
-    Header,
     RegisterBackend,
     RemoveBackend,
     RemoveOwnBackend,
     SetOwnBackend,
-    accessed,
 )
+from commands.credentials import Basic, Bearer, Header, accessed
 from domain.backend import BACKEND, Backend, own_name
 from domain.ids import AccountId, backend_id
 from domain.refusals import Conflict, Invalid, NotFound
