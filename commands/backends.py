@@ -5,6 +5,7 @@ from uuid import UUID
 
 from commands.backend_access import Access
 from commands.credentials import Credentials, accessed
+from commands.kinds import changed, reached
 from commands.needs import Command, Needs
 from commands.streams import NOTHING, Accepted, Change, Context
 from domain import backend
@@ -41,10 +42,15 @@ class TakeStock(Command, frozen=True, kw_only=True):
 
 
 class RegisterBackend(Command, frozen=True, kw_only=True):
-    """Whether the one who asks may do so is known by the caller; so in the wishes below."""
+    """`url`: where it is; of a provider: another than its own. `endpoint`: of a provider.
+
+    Whether the one who asks may do so is known by the caller; so in the wishes below.
+    """
 
     name: str
-    url: str
+    kind: Kind = Kind.COMFYUI
+    url: str = ""
+    endpoint: str = ""
     credentials: Credentials | None = None
     pool: str = SHARED
     owner: AccountId | None = None
@@ -58,6 +64,7 @@ class ChangeBackend(Command, frozen=True, kw_only=True):
 
     name: str
     url: str | None = None
+    endpoint: str | None = None
     credentials: Credentials | None = None
     open: bool = False
     pool: str | None = None
@@ -120,11 +127,17 @@ async def register_backend(command: RegisterBackend, context: Context, needs: Ne
     """Raises Invalid, Conflict, KeyReused."""
     if (earlier := await needs.streams.answered(context)) is not None:
         return earlier
-    access = accessed(command.url, command.credentials, private=True)
+    access = reached(
+        command.kind,
+        url=command.url,
+        endpoint=command.endpoint,
+        credentials=command.credentials,
+        private=True,
+    )
     registered = BackendRegistered(
         name=command.name,
         access=needs.new_id(),
-        kind=Kind.COMFYUI,
+        kind=command.kind,
         pool=command.pool,
         owner=command.owner,
         executor=command.executor,
@@ -222,13 +235,20 @@ async def _state(name: str, needs: Needs) -> Backend:
 
 async def _other_access(command: ChangeBackend, state: Backend, needs: Needs) -> Access | None:
     """Where it will be; None: where it is."""
-    if command.url is None and command.credentials is None and not command.open:
+    said = (command.url, command.endpoint, command.credentials)
+    if all(each is None for each in said) and not command.open:
         return None
     kept: dict[UUID, Access] = {}
     if state.access is not None:
         kept = dict(await needs.backend_access.opened([state.access]))
     was = next(iter(kept.values()), Access(""))
-    wanted = accessed(command.url or was.url, command.credentials, private=True)
-    if command.credentials is None and not command.open:
-        wanted = Access(wanted.url, was.header, was.value)
+    wanted = changed(
+        state.kind,
+        was,
+        url=command.url,
+        endpoint=command.endpoint,
+        credentials=command.credentials,
+        closed=command.open,
+        private=True,
+    )
     return None if wanted == was else wanted

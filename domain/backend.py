@@ -1,7 +1,7 @@
-"""A backend: a ComfyUI server that an executor drives. It may be registered; else its executor's settings name it.
+"""A backend: a ComfyUI server, or a provider's endpoint, that an executor drives.
 
-It is seen, and it may be lost from sight; while it is drained it is given nothing new. Where it is and what opens
-it are known here by an id only.
+It may be registered; else its executor's settings name it. It is seen, and it may be lost from sight; while it is
+drained it is given nothing new. Where it is and what opens it are known here by an id only.
 """
 
 from enum import StrEnum
@@ -21,6 +21,8 @@ from domain.workflow import Content
 
 class Kind(StrEnum):
     COMFYUI = "comfyui"
+    RUNPOD = "runpod"
+    """A serverless endpoint."""
 
 
 class BackendSeen(Event, frozen=True, kw_only=True, tag="backend.seen.v1"):
@@ -120,6 +122,7 @@ class Backend(Struct, frozen=True):
     live: bool = False
     seen: BackendSeen | None = None
     access: UUID | None = None
+    kind: Kind = Kind.COMFYUI
     pool: str = SHARED
     owner: AccountId | None = None
     executor: str = ""
@@ -149,6 +152,7 @@ def evolve(backend: Backend, event: BackendEvent) -> Backend:
                 backend,
                 name=event.name,
                 access=event.access,
+                kind=event.kind,
                 pool=event.pool,
                 owner=event.owner,
                 executor=event.executor,
@@ -175,7 +179,7 @@ def evolve(backend: Backend, event: BackendEvent) -> Backend:
 
 
 BACKEND: Decider[Backend, BackendEvent] = Decider(
-    "backend", Backend(), evolve, lambda backend: backend.owner, shape=2
+    "backend", Backend(), evolve, lambda backend: backend.owner, shape=3
 )
 
 

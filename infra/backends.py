@@ -5,7 +5,7 @@ import sys
 
 from adapters.identity.secrets import ServerSecrets
 from commands.credentials import Basic, Bearer, Credentials, Header
-from domain.backend import BACKEND
+from domain.backend import BACKEND, Kind
 from domain.ids import backend_id
 from infra.asking import REFUSALS
 from infra.printable import printable
@@ -28,6 +28,15 @@ def opened_by(text: str) -> Credentials | None:
         return Header(name=name, value=value.strip())
     print("Credentials are `basic USER:PASSWORD`, `bearer TOKEN` or `header NAME VALUE`.", file=sys.stderr)
     raise SystemExit(2)
+
+
+def kind_named(word: str) -> Kind:
+    """Exits where there is no such kind."""
+    try:
+        return Kind(word)
+    except ValueError:
+        print(f"A backend is of kind {' or '.join(Kind)}.", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def show(settings: Settings) -> int:
@@ -54,5 +63,7 @@ async def _lines(settings: Settings) -> list[str]:
             opened = f", opened by {access.header}" if access and access.header else ""
             driver = state.executor or "any executor"
             where = printable(access.url) if access else "nowhere"
-            lines.append(f"{name}: {live}{drained}, pool {state.pool}, {driver}, {where}{opened}")
+            lines.append(
+                f"{name}: {state.kind}, {live}{drained}, pool {state.pool}, {driver}, {where}{opened}"
+            )
         return lines

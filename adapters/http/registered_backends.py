@@ -21,6 +21,7 @@ from domain.ids import AccountId, backend_id
 from domain.run import SHARED
 
 Pool = Annotated[str, Meta(description="`shared`, or a name of your own.", examples=["shared"])]
+Endpoint = Annotated[str, Meta(description="Of a provider: its id there.", examples=["abc123"])]
 Driver = Annotated[
     str, Meta(description="The executor that drives it; empty: any that serves all.", examples=["east"])
 ]
@@ -51,11 +52,12 @@ class AdminBackendList(Struct):
 
 
 class RegisterBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`account`: it serves this account only."""
+    """`account`: it serves this account only. RunPod: `endpoint`, and its API key as credentials of kind bearer."""
 
     name: Annotated[str, Meta(examples=["gpu-2"])]
-    url: Url
     kind: Kind = Kind.COMFYUI
+    url: Annotated[Url, Meta(description="Where its ComfyUI answers; left out: the provider's own.")] = ""
+    endpoint: Endpoint = ""
     credentials: Given | None = None
     pool: Pool = SHARED
     account: UUID | None = None
@@ -68,6 +70,7 @@ class ChangeBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is left out stays as it is. `credentials: null`: none from now on."""
 
     url: Url | UnsetType = UNSET
+    endpoint: Endpoint | UnsetType = UNSET
     credentials: Given | UnsetType | None = UNSET
     pool: Pool | UnsetType = UNSET
     executor: Driver | UnsetType = UNSET
@@ -102,10 +105,15 @@ async def register(
     administrator: NamedDependency[Caller],
     context: NamedDependency[Context],
 ) -> Response[Moved]:
-    """Have a ComfyUI driven from now on, by the executor that you name, or by any. Nothing is restarted."""
+    """Have a ComfyUI, or a provider's endpoint, driven from now on, by the executor that you name, or by any.
+
+    Nothing is restarted.
+    """
     wish = RegisterBackend(
         name=data.name,
+        kind=data.kind,
         url=data.url,
+        endpoint=data.endpoint,
         credentials=data.credentials,
         pool=data.pool,
         owner=None if data.account is None else AccountId(data.account),
@@ -135,6 +143,7 @@ async def change(
     wish = ChangeBackend(
         name=name,
         url=_set(data.url),
+        endpoint=_set(data.endpoint),
         credentials=_set(data.credentials),
         open=data.credentials is None,
         pool=_set(data.pool),
@@ -200,7 +209,7 @@ async def _for_admins(state: Backend, parts: Parts) -> AdminBackend:
     access = await access_of(state, parts)
     return AdminBackend(
         name=state.name,
-        kind=Kind.COMFYUI,
+        kind=state.kind,
         url=access.url if access else None,
         credentials=kind_of(access) if access else None,
         pool=state.pool,

@@ -1,4 +1,4 @@
-"""`comfyplus backends`: which ComfyUIs are driven."""
+"""`comfyplus backends`: what is driven."""
 
 from typing import Annotated
 
@@ -8,7 +8,8 @@ from infra.command_line.given import running_settings
 
 app = typer.Typer(help="The ComfyUIs that are driven, registered while the whole runs.", no_args_is_help=True)
 Reason = Annotated[str, typer.Option(help="For those who read the log later.")]
-Url = Annotated[str, typer.Option(help="Where its ComfyUI answers.")]
+Url = Annotated[str, typer.Option(help="Where its ComfyUI answers; of a provider: another than its own.")]
+Endpoint = Annotated[str, typer.Option(help="Of a provider: its id there.")]
 Credentials = Annotated[
     str,
     typer.Option(
@@ -32,21 +33,25 @@ def show() -> None:
 @app.command()
 def add(
     name: str,
-    url: Url,
+    url: Url = "",
+    kind: Annotated[str, typer.Option(help="comfyui or runpod.")] = "comfyui",
+    endpoint: Endpoint = "",
     credentials: Credentials = "",
     pool: Pool = "shared",
     executor: Driver = "",
     slots: Slots = 0,
     reason: Reason = "",
 ) -> None:
-    """Have a ComfyUI driven from now on."""
+    """Have a ComfyUI, or a provider's endpoint, driven from now on."""
     from commands.backends import RegisterBackend
     from infra.asking import ask
-    from infra.backends import opened_by
+    from infra.backends import kind_named, opened_by
 
     wish = RegisterBackend(
         name=name,
+        kind=kind_named(kind),
         url=url,
+        endpoint=endpoint,
         credentials=opened_by(credentials),
         pool=pool,
         executor=executor,
@@ -60,6 +65,7 @@ def add(
 def edit(
     name: str,
     url: Annotated[str | None, typer.Option(help="Where its ComfyUI answers.")] = None,
+    endpoint: Annotated[str | None, typer.Option(help="Of a provider: its id there.")] = None,
     credentials: Credentials = "",
     pool: Annotated[str | None, typer.Option(help="`shared`, or a name of your own.")] = None,
     executor: Annotated[str | None, typer.Option(help="The executor that drives it.")] = None,
@@ -75,6 +81,7 @@ def edit(
     wish = ChangeBackend(
         name=name,
         url=url,
+        endpoint=endpoint,
         credentials=opened_by(credentials),
         open=no_credentials,
         pool=pool,

@@ -5,12 +5,10 @@ Needs NATS and the API's object routes, never Postgres.
 
 import asyncio
 import signal
+from collections.abc import Iterator
 from contextlib import ExitStack, closing
+from uuid import UUID
 
-from adapters.cloud.runpod import RunPodBackend
-from adapters.cloud.runpod_client import Client, Endpoint
-from adapters.comfyui.backend import ComfyUIBackend
-from adapters.comfyui.client import Address
 from adapters.imaging.thumbnails import PillowImaging
 from adapters.models.folder import DiskModels
 from adapters.nats.executor_link import NatsDispatchLink
@@ -18,25 +16,22 @@ from adapters.objects.claim_objects import HttpClaimObjects
 from adapters.outbound.guard import Guard
 from adapters.outbound.transport import KeptTransport
 from adapters.spool.disk import DiskSpool
-from domain.backend import bound_to, own_name
+from domain.backend import Kind, bound_to, own_name
+from infra.lines import Ways, line
 from infra.settings import Settings
 from infra.wiring import nats, needed
 from services.execution.executor import Executor
 from services.execution.settings import ExecutorSettings
-from services.ports.backend import BackendLink
 from services.ports.messages import BackendOrder
+
+OURS = UUID(int=0)
+"""In the place of an order's access."""
 
 
 async def run(settings: Settings) -> None:
     name = settings.executor
     api = needed(settings.api_url, "COMFYPLUS_API_URL")
     guard = Guard(private=settings.backend_private_addresses)
-
-    def connect(order: BackendOrder) -> ComfyUIBackend:
-        address = Address(order.url, order.header, order.value)
-        if order.guarded:  # an account says where it is
-            return ComfyUIBackend(order.name, address, guarded, guard)
-        return ComfyUIBackend(order.name, address, transport)
 
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -51,6 +46,7 @@ async def run(settings: Settings) -> None:
             closing(PillowImaging(max_pixels=settings.max_image_pixels)) as imaging,
             ExitStack() as stack,
         ):
+            ways = Ways(transport, guarded, guard)
             link = NatsDispatchLink(connection, name)
             await link.listen()
             folders = {}
@@ -60,8 +56,8 @@ async def run(settings: Settings) -> None:
                 )
             executor = Executor(
                 name=name,
-                backends=_own(settings, transport, guarded),
-                connect=connect,
+                backends=[line(order, ways) for order in _own(settings)],
+                connect=lambda order: line(order, ways),
                 link=link,
                 objects=HttpClaimObjects(api, transport),
                 imaging=imaging,
@@ -87,13 +83,17 @@ def backend_name(settings: Settings) -> str:
     return settings.backend if owner is None else own_name(owner)
 
 
-def _own(settings: Settings, transport: KeptTransport, guarded: KeptTransport) -> list[BackendLink]:
+def _own(settings: Settings) -> Iterator[BackendOrder]:
     """Those that our settings name; all others are registered."""
-    backends: list[BackendLink] = []
     if settings.comfyui_url is not None:
-        backends.append(ComfyUIBackend(backend_name(settings), Address(settings.comfyui_url), transport))
+        yield BackendOrder(name=backend_name(settings), access=OURS, url=settings.comfyui_url)
     if settings.runpod_endpoint is not None:
         key = needed(settings.runpod_api_key, "COMFYPLUS_RUNPOD_API_KEY")
-        endpoint = Endpoint(url=f"{settings.runpod_url}/{settings.runpod_endpoint}", key=key)
-        backends.append(RunPodBackend(settings.runpod_backend, Client(endpoint, transport, guarded)))
-    return backends
+        yield BackendOrder(
+            name=settings.runpod_backend,
+            access=OURS,
+            kind=Kind.RUNPOD,
+            url=f"{settings.runpod_url}/{settings.runpod_endpoint}",
+            header="authorization",
+            value=f"Bearer {key}",
+        )

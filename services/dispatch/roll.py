@@ -79,6 +79,7 @@ class Roll:
                 value=known.access.value,
                 slots=state.slots,
                 guarded=state.owner is not None and bound_to(executor) is None,
+                kind=state.kind,
             )
             found.append(order)
         return tuple(found)

@@ -19,8 +19,12 @@ logger = logging.getLogger(__name__)
 TAKEN_AWAY = "The backend was taken away."
 
 
+class UnknownKindError(Exception):
+    """A backend of a kind that this executor does not know: it is older than dispatch."""
+
+
 class Connect(Protocol):
-    """Makes the line to a backend that an order names."""
+    """Makes the line to a backend that an order names. Raises UnknownKindError."""
 
     def __call__(self, order: BackendOrder) -> BackendLink: ...
 
@@ -89,6 +93,7 @@ class Fleet(Mapping[str, Driven]):
         self._claim_uncertain = claim_uncertain
         self._begun = self._closed = False
         self._retiring: dict[str, asyncio.Task[None]] = {}
+        self._strange: set[UUID] = set()
         self._failure: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._driven = {link.name: self._driving(link, None) for link in links}
 
@@ -138,7 +143,7 @@ class Fleet(Mapping[str, Driven]):
             if driven.order is not None and driven.order != wanted.get(name) and name not in self._retiring:
                 self._retire(name, driven, at_once=name not in wanted)
         for name, order in wanted.items():
-            if name not in self._driven:
+            if name not in self._driven and order.access not in self._strange:
                 self._take_on(order)
 
     async def drain(self, timeout_s: float, reason: str) -> None:
@@ -167,8 +172,14 @@ class Fleet(Mapping[str, Driven]):
 
     def _take_on(self, order: BackendOrder) -> None:
         assert self._connect is not None
+        try:
+            link = self._connect(order)
+        except UnknownKindError:
+            self._strange.add(order.access)
+            logger.error("backend of an unknown kind", extra={"backend": order.name, "kind": order.kind})
+            return
         logger.info("backend taken on", extra={"backend": order.name})
-        driven = self._driven[order.name] = self._driving(self._connect(order), order)
+        driven = self._driven[order.name] = self._driving(link, order)
         self._resume_line(driven)
         driven.listen(self._ended)
         if self._begun:

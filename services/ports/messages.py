@@ -8,7 +8,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from domain.backend import BackendSeen
+from domain.backend import BackendSeen, Kind
 from domain.ids import AccountId, AttemptId, Digest, RunId
 from domain.run import SHARED, Failure, NodeTime, Output
 
@@ -73,7 +73,8 @@ class Beat(Struct, frozen=True, kw_only=True):
 class BackendOrder(Struct, frozen=True, kw_only=True):
     """A registered backend that an executor is to drive. `guarded`: an account says where: look where that leads.
 
-    `access` changes with where it is and what opens it. `slots` 0: as the executor thinks.
+    `access` changes with where it is and what opens it. `slots` 0: as the executor thinks. `kind`: a word, as an older
+    executor must be able to read it.
     """
 
     name: str
@@ -83,6 +84,7 @@ class BackendOrder(Struct, frozen=True, kw_only=True):
     value: str = ""
     slots: int = 0
     guarded: bool = False
+    kind: str = Kind.COMFYUI
 
     def __repr__(self) -> str:
         return f"BackendOrder({self.name})"  # credentials must not reach a log

@@ -3,17 +3,22 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from io import BytesIO
 from pathlib import Path
+from uuid import UUID
 
 import pytest
+from msgspec.structs import replace
 from PIL import Image
 
 from adapters.cloud.runpod import RunPodBackend
 from adapters.cloud.runpod_client import Client, Endpoint
 from adapters.outbound.guard import Guard
 from adapters.outbound.transport import KeptTransport
+from domain.backend import Kind
 from domain.ids import attempt_id
 from domain.run import FailureKind, RunClaimed, Status
+from infra.lines import KINDS
 from services.ports.backend import BackendUnavailableError, GraphRefusedError, OutputMissingError, Place
+from services.ports.messages import BackendOrder
 from tests.cloud.runpod import KEY, RunPod, runpod
 from tests.execution.dispatch import MemoryDispatch
 from tests.execution.store import ObjectServer
@@ -53,6 +58,35 @@ async def test_a_run_is_drawn_and_its_outputs_are_brought_home(
     assert {Image.open(BytesIO(store.objects[output.digest])).size for output in outputs} == {(320, 200)}
     assert all(output.name.startswith("cat_") and output.thumbnails for output in outputs)
     assert cloud.asked["run"] == 1
+
+
+async def test_an_endpoint_is_driven_by_order_and_found_again_after_a_kill(
+    dispatch: MemoryDispatch, store: ObjectServer, cloud: RunPod, tmp_path: Path
+) -> None:
+    order = BackendOrder(name="cloud", access=UUID(int=1), kind=Kind.RUNPOD, url=cloud.endpoint_url)
+    dispatch.orders = [replace(order, header="authorization", value=f"Bearer {KEY}")]
+    async with executor(dispatch, store, tmp_path, []) as running:
+        run = dispatch.submit(sleeping(1.0))
+        await dispatch.until(lambda: attempts(dispatch, run) == 1)
+        await eventually(_spooled(tmp_path))
+        await running.kill()
+    async with executor(dispatch, store, tmp_path, []):
+        await dispatch.ends(run)
+    assert dispatch.state(run).status is Status.SUCCEEDED
+    assert (attempts(dispatch, run), cloud.asked["run"], len(dispatch.outputs(run))) == (1, 1, 1)
+
+
+async def test_a_kind_that_an_executor_does_not_know_keeps_it_from_nothing(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
+) -> None:
+    dispatch.orders = [
+        BackendOrder(name="strange", access=UUID(int=1), kind="fal", url=comfyui.url),
+        BackendOrder(name="known", access=UUID(int=2), url=comfyui.url),
+    ]
+    async with executor(dispatch, store, tmp_path, []):
+        run = dispatch.submit(picture())
+        await dispatch.ends(run)
+    assert dispatch.state(run).status is Status.SUCCEEDED
 
 
 @pytest.mark.parametrize("moment", ["in the queue", "running", "over"])
@@ -227,3 +261,7 @@ async def test_a_wrong_key_is_told_and_never_shown(cloud: RunPod, transport: Kep
         await line.sight()
     assert "rpa_WRONG" not in str(told.value) + repr(Endpoint(url="https://x", key="rpa_WRONG"))
     assert (await backend(cloud, transport).sight()).device == "1 workers"
+
+
+def test_every_kind_of_backend_can_be_driven() -> None:
+    assert set(KINDS) == set(Kind)

@@ -13,7 +13,7 @@ from commands.backends import (
     SetOwnBackend,
 )
 from commands.credentials import Basic, Bearer, Header, accessed
-from domain.backend import BACKEND, Backend, own_name
+from domain.backend import BACKEND, Backend, Kind, own_name
 from domain.ids import AccountId, backend_id
 from domain.refusals import Conflict, Invalid, NotFound
 from tests.commands.ground import Ground
@@ -123,3 +123,47 @@ async def test_an_account_leads_nobody_into_our_own_network(ground: Ground, url:
 def test_what_would_break_a_request_is_no_credential(credentials: Basic | Bearer | Header) -> None:
     with pytest.raises(Invalid):
         accessed(URL, credentials, private=True)
+
+
+async def test_an_endpoint_of_a_provider_is_reached_by_its_id_and_key(ground: Ground) -> None:
+    wish = {"name": "cloud", "kind": Kind.RUNPOD, "endpoint": "abc123", "credentials": Bearer(SECRET)}
+    await ground.wish(RegisterBackend(**wish))  # type: ignore[arg-type]  # as said above
+    base, key = "https://api.runpod.ai/v2", ("authorization", f"Bearer {SECRET}")
+    assert await access(ground, "cloud") == Access(f"{base}/abc123", *key)
+    assert (await state(ground, "cloud")).kind is Kind.RUNPOD
+    assert SECRET not in repr(await ground.happened())
+
+    await ground.wish(ChangeBackend(name="cloud", endpoint="xyz"))
+    assert await access(ground, "cloud") == Access(f"{base}/xyz", *key)
+    await ground.wish(ChangeBackend(name="cloud", url="https://proxy.example.org/v2/"))
+    assert await access(ground, "cloud") == Access("https://proxy.example.org/v2/xyz", *key)
+    await ground.wish(ChangeBackend(name="cloud", credentials=Bearer("other")))
+    moved = Access("https://proxy.example.org/v2/xyz", "authorization", "Bearer other")
+    assert await access(ground, "cloud") == moved
+    for wrong in ({"open": True}, {"credentials": Basic("a", "b")}, {"endpoint": "../x"}):
+        with pytest.raises(Invalid):
+            await ground.wish(ChangeBackend(name="cloud", **wrong))  # type: ignore[arg-type]  # as said above
+    assert await access(ground, "cloud") == moved
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"endpoint": ""}, "endpoint"),
+        ({"endpoint": "a/b"}, "endpoint"),
+        ({"credentials": None}, "credentials"),
+        ({"credentials": Basic("a", "b")}, "credentials"),
+        ({"credentials": Bearer("a b\n")}, "credentials.token"),
+        ({"url": "ftp://x"}, "url"),
+        ({"kind": Kind.COMFYUI, "url": URL}, "endpoint"),
+        ({"kind": Kind.COMFYUI, "endpoint": ""}, "url"),
+    ],
+)
+async def test_what_a_kind_of_backend_cannot_be_reached_by_is_refused(
+    ground: Ground, wrong: dict[str, object], field: str
+) -> None:
+    good = {"name": "cloud", "kind": Kind.RUNPOD, "endpoint": "abc123", "credentials": Bearer(SECRET)}
+    with pytest.raises(Invalid) as refusal:
+        await ground.wish(RegisterBackend(**good | wrong))  # type: ignore[arg-type]  # as said above
+    assert [each.field for each in refusal.value.errors] == [field]
+    assert ground.backend_access.kept == {}

@@ -54,7 +54,7 @@ def test_backends_are_added_and_listed(database: Database, terminal: Terminal) -
     words = ("backends", "add", "gpu-1", "--url", "https://gpu.example.org", "--reason", "Bought.")
     assert "gpu-1 is registered" in terminal.call(*words, "--credentials", "bearer abc", "--pool", "studio")
     listed = terminal.call("backends", "list")
-    assert "gpu-1: not live, pool studio, any executor, https://gpu.example.org, opened by" in listed
+    assert "gpu-1: comfyui, not live, pool studio, any executor, https://gpu.example.org, opened by" in listed
     assert "abc" not in listed
     assert "url" in terminal.call("backends", "add", "gpu-2", "--url", "ftp://x", "--reason", "x", code=1)
     refused = terminal.call(*words, "--credentials", "secret abc", code=2)

@@ -16,9 +16,11 @@ from adapters.comfyui.client import Address
 from adapters.imaging.thumbnails import PillowImaging
 from adapters.models.folder import DiskModels
 from adapters.objects.claim_objects import HttpClaimObjects
+from adapters.outbound.guard import Guard
 from adapters.outbound.transport import KeptTransport
 from adapters.spool.disk import DiskSpool
 from domain.ids import AttemptId
+from infra.lines import Ways, line
 from services.execution.executor import Executor
 from services.execution.settings import ExecutorSettings
 from services.ports.backend import BackendLink
@@ -126,6 +128,8 @@ async def executor(
     """
     seen = None if models is None else DiskModels(models)
     transport, imaging, spool = KeptTransport(), PillowImaging(), DiskSpool(folder / "spool")
+    guard = Guard(private=True)
+    ways = Ways(transport, transport, guard)
     work = Executor(
         name=name,
         backends=[
@@ -137,9 +141,7 @@ async def executor(
         imaging=imaging,
         spool=spool,
         settings=replace(QUICK, **changes),
-        connect=lambda order: ComfyUIBackend(
-            order.name, Address(order.url, order.header, order.value), transport
-        ),
+        connect=lambda order: line(order, ways),
         folders={} if seen is None else {f"{backend}-0": seen},
     )
     stop = asyncio.Event()
@@ -151,5 +153,6 @@ async def executor(
         await transport.aclose()
         imaging.close()
         spool.close()
+        guard.close()
         if seen is not None:
             seen.close()

@@ -10,18 +10,17 @@ from typing import Any
 import psycopg
 import pytest
 
-from adapters.comfyui.backend import ComfyUIBackend
-from adapters.comfyui.client import Address
 from adapters.imaging.thumbnails import PillowImaging
 from adapters.nats.executor_link import NatsDispatchLink
 from adapters.objects.claim_objects import HttpClaimObjects
 from adapters.outbound.guard import Guard
 from adapters.outbound.transport import KeptTransport
 from adapters.spool.disk import DiskSpool
+from infra.lines import Ways, line
 from infra.wiring import nats
 from services.execution.executor import Executor
 from services.execution.settings import ExecutorSettings
-from services.ports.messages import BackendOrder
+from tests.cloud.runpod import ENDPOINT, KEY, runpod
 from tests.http.administrators import administrator
 from tests.http.person import PARAMETERS, Person, joined
 from tests.http.problems import refused
@@ -43,12 +42,7 @@ async def executing(
     guard = Guard(private=private)
     guarded = KeptTransport(resolve=guard)
 
-    def connect(order: BackendOrder) -> ComfyUIBackend:
-        address = Address(order.url, order.header, order.value)
-        if order.guarded:
-            return ComfyUIBackend(order.name, address, guarded, guard)
-        return ComfyUIBackend(order.name, address, transport)
-
+    ways = Ways(transport, guarded, guard)
     async with nats(name, served.nats.url_of(name), inbox_prefix=f"_INBOX_{name}") as connection:
         link = NatsDispatchLink(connection, name)
         await link.listen()
@@ -60,7 +54,7 @@ async def executing(
             imaging=imaging,
             spool=spool,
             settings=QUICK,
-            connect=connect,
+            connect=lambda order: line(order, ways),
         )
         stop = asyncio.Event()
         task = asyncio.create_task(work.run(stop))
@@ -122,6 +116,36 @@ async def test_a_backend_is_registered_runs_something_is_drained_and_removed(
         assert gone.status_code == 202
         refused(await root.ask("GET", "/backends/late"), 404)
         refused(await root.ask("POST", "/admin/backends/late/drain", json={"reason": "why"}), 404)
+
+
+async def test_an_endpoint_in_the_cloud_is_registered_runs_something_and_is_removed(
+    own: Whole, root: Person, comfyui: SandboxProcess, tmp_path: Path
+) -> None:
+    async with runpod(comfyui.url) as cloud, executing(own, tmp_path):
+        waiting = await root.run(await root.workflow())
+        asked = {"name": "cloud", "kind": "runpod", "endpoint": "other", "url": f"{cloud.url}/v2", "slots": 2}
+        asked |= {"credentials": {"kind": "bearer", "token": KEY}, "reason": "For the weekend."}
+        await root.post("/admin/backends", asked)
+        changed = await root.ask("PATCH", "/admin/backends/cloud", json={"endpoint": ENDPOINT})
+        assert changed.status_code == 200
+        shown = await until(root, "/backends/cloud", lambda row: row["live"])
+        assert (shown["comfyui_version"], shown["slots"]) == ("RunPod serverless", 2)
+        await until(root, f"/runs/{waiting}", lambda run: run["status"] == "succeeded")
+        (told,) = (await root.get("/admin/backends"))["items"]
+        assert (told["kind"], told["url"], told["credentials"]) == ("runpod", cloud.endpoint_url, "bearer")
+
+        await root.post("/admin/backends/cloud/drain", {"reason": "It is too dear."})
+        left = await root.run(await root.workflow())
+        assert (await root.get(f"/runs/{left}"))["waiting_for"]
+        await root.post("/admin/backends/cloud/resume", {"reason": "It is worth it."})
+        await until(root, f"/runs/{left}", lambda run: run["status"] == "succeeded")
+        gone = await root.ask("DELETE", "/admin/backends/cloud", params={"reason": "It is over."})
+        assert gone.status_code == 202
+        assert cloud.asked["run"] == 2
+    with psycopg.connect(own.database.url) as connection:
+        stored = connection.execute("SELECT convert_from(state, 'UTF8') FROM log.events").fetchall()
+        assert KEY not in str(stored)
+        assert connection.execute("SELECT FROM work.backend_sealed").fetchall() == []
 
 
 async def test_credentials_are_never_shown(own: Whole, root: Person) -> None:
