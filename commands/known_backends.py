@@ -14,12 +14,15 @@ from domain.backend import BACKEND, Backend
 from domain.gate import GATE, GATE_ID, GateRules
 from domain.ids import AccountId, Digest, backend_id, models_id
 from domain.model import MODELS, Models
+from workflows import definitions
+from workflows.definitions import NodeDefinition
 from workflows.inventory import Inventory, read
 from workflows.models import Restricted, restricted
 
 FRESH = timedelta(seconds=1)
 REMEMBERED = 4_000  # graphs that were let through
 KEPT = 256  # inventories; a few hundred kilobytes each at most, and many backends have the same
+DEFINED = 16  # definitions of all their nodes; a few megabytes each
 
 
 class Known(Struct, frozen=True):
@@ -54,6 +57,7 @@ class KnownBackends:
         self._view = Surroundings((), GateRules(), Models(), {}, 0)
         self._looked_at: datetime | None = None
         self._inventories: OrderedDict[Digest, Inventory] = OrderedDict()
+        self._definitions: OrderedDict[Digest, dict[str, NodeDefinition]] = OrderedDict()
         self._looking: asyncio.Lock | None = None
         self._passed: OrderedDict[tuple[Digest, AccountId], int] = OrderedDict()
 
@@ -75,6 +79,20 @@ class KnownBackends:
                     self._view = Surroundings(backends, gate.rules, models, among, was.number + 1)
                 self._looked_at = began
         return self._view
+
+    async def definitions(self, known: Known) -> dict[str, NodeDefinition]:
+        """What a backend's node classes take and give; empty where it has not told."""
+        digest = known.inventory.definitions if known.inventory is not None else None
+        if digest is None:
+            return {}
+        if digest not in self._definitions:
+            body = await self._contents.get(digest)
+            if body is None:
+                return {}
+            self._definitions[digest] = definitions.read(body)
+            while len(self._definitions) > DEFINED:
+                self._definitions.popitem(last=False)
+        return self._definitions[digest]
 
     def look_again(self) -> None:
         """Something was changed here: it counts at once."""

@@ -5,6 +5,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from commands.conversion import convert
 from commands.needs import Command, Needs
 from commands.ports import ObjectTooLarge
 from commands.streams import Accepted, Change, Context
@@ -13,13 +14,18 @@ from domain.event import Event
 from domain.ids import AccountId, Position, WorkflowId
 from domain.refusals import FieldError, Invalid
 from domain.workflow import WORKFLOW, Content, Workflow, WorkflowEvent, WorkflowVersionSaved
+from workflows.editor.document import is_editor_graph
 from workflows.graph import read_graph, unusable
+
+TWO_EDITOR_GRAPHS = "Both graphs are the editor's, and they differ."
 
 
 class CreateWorkflow(Command, frozen=True, kw_only=True):
+    """`graph` may be left out, or be the editor's: then it is made of the editor's. So in SaveVersion."""
+
     owner: AccountId
     name: str
-    graph: Any
+    graph: Any = None
     description: str = ""
     editor_graph: Any = None
     tags: tuple[str, ...] = ()
@@ -31,7 +37,7 @@ class SaveVersion(Command, frozen=True, kw_only=True):
 
     by: AccountId
     workflow: WorkflowId
-    graph: Any
+    graph: Any = None
     editor_graph: Any = None
     note: str = ""
     expected: int | None = None
@@ -72,9 +78,9 @@ class Saved(Struct, frozen=True):
 
 
 async def create_workflow(command: CreateWorkflow, context: Context, needs: Needs) -> Saved:
-    """Raises Invalid, KeyReused."""
+    """Raises Invalid, Conflict, KeyReused."""
     id = WorkflowId(needs.new_id())
-    version = await _version(command.graph, command.editor_graph, needs)
+    version = await _version(command.graph, command.editor_graph, command.owner, needs)
 
     def decide(state: Workflow) -> list[WorkflowEvent]:
         events = workflow.create(
@@ -93,9 +99,9 @@ async def create_workflow(command: CreateWorkflow, context: Context, needs: Need
 
 
 async def save_version(command: SaveVersion, context: Context, needs: Needs) -> Saved:
-    """Raises NotFound, Invalid, Outdated, KeyReused."""
+    """Raises NotFound, Invalid, Conflict, Outdated, KeyReused."""
     await _owned(command.workflow, command.by, needs)  # before a large graph of a stranger is stored
-    version = await _version(command.graph, command.editor_graph, needs)
+    version = await _version(command.graph, command.editor_graph, command.by, needs)
     accepted = await needs.streams.transact(
         context,
         Change(
@@ -165,8 +171,14 @@ async def _saved(id: WorkflowId, accepted: Accepted, needs: Needs) -> Saved:
     return Saved(id, len(state.versions), accepted.position)
 
 
-async def _version(graph: Any, editor_graph: Any, needs: Needs) -> dict[str, Any]:
+async def _version(graph: Any, editor_graph: Any, owner: AccountId, needs: Needs) -> dict[str, Any]:
     """Check and store the documents of a version; returns the arguments of `workflow.save_version`."""
+    if is_editor_graph(graph):
+        if editor_graph is not None and editor_graph != graph:
+            raise Invalid(TWO_EDITOR_GRAPHS, FieldError("graph", TWO_EDITOR_GRAPHS))
+        graph, editor_graph = None, graph
+    if graph is None and is_editor_graph(editor_graph):
+        graph = await convert(editor_graph, owner, needs)
     read = read_graph(graph)
     _fits("graph", read.body, needs)
     stored_editor_graph = None

@@ -59,7 +59,7 @@ def read_graph(graph: Any) -> ReadGraph:
     """Check a decoded JSON value. Raises Invalid with up to 20 errors, each with its path."""
     if not isinstance(graph, dict):
         raise Invalid("The graph must be an object of nodes.", FieldError("graph", "It is not an object."))
-    if isinstance(graph.get("nodes"), list) and "links" in graph:
+    if isinstance(graph.get("nodes"), list):
         raise Invalid(EDITOR_FORMAT, FieldError("graph", EDITOR_FORMAT))
     if not graph:
         raise Invalid("The graph is empty.", FieldError("graph", "It has no nodes."))

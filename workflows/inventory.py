@@ -33,6 +33,8 @@ class Inventory(Struct, frozen=True, kw_only=True):
     choices: dict[str, tuple[str, ...]] = {}
     takes_loras: bool = False
     """Whether its executor sees its models folder, and brings there what accounts have uploaded."""
+    definitions: Digest | None = None
+    """Of what its node classes take and give: a document beside the log."""
 
 
 class Missing(Struct, frozen=True):

@@ -29,9 +29,9 @@ from services.ports.backend import (
     OutputMissingError,
     Place,
     Signal,
+    StockTaken,
     Unsettled,
 )
-from workflows.inventory import Inventory
 
 REMEMBERED = 1_000  # jobs that are over may still have to be stopped, or their files be fetched
 PICTURES = 64  # that graphs load; they travel with the graph
@@ -91,7 +91,7 @@ class RunPodBackend:
         workers = (await self._client.health()).workers
         return BackendSight(version="RunPod serverless", device=f"{workers.idle + workers.running} workers")
 
-    async def inventory(self) -> Inventory | None:
+    async def inventory(self) -> StockTaken | None:
         """An endpoint does not tell: who asks for a model that it has not is told by the worker."""
         return None
 

@@ -28,9 +28,9 @@ from services.ports.backend import (
     Previewed,
     PromptUncertainError,
     Signal,
+    StockTaken,
     Unsettled,
 )
-from workflows.inventory import Inventory
 from workflows.protocol import messages as told
 from workflows.protocol.frames import Preview, decode_frame
 from workflows.protocol.history import OutputFile
@@ -85,7 +85,7 @@ class ComfyUIBackend:
         device = stats.devices[0].name if stats.devices else ""
         return BackendSight(version=stats.system.comfyui_version, device=device)
 
-    async def inventory(self) -> Inventory:
+    async def inventory(self) -> StockTaken:
         return await stock.inventory(self._client)
 
     async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> str:

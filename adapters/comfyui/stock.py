@@ -3,8 +3,10 @@
 from collections.abc import Mapping
 
 from adapters.comfyui.client import Client
+from services.ports.backend import StockTaken
+from workflows.definitions import defined, written
 from workflows.graph import MODEL_INPUTS
-from workflows.inventory import UPLOADED, Inventory
+from workflows.inventory import UPLOADED, Inventory, digest
 from workflows.protocol.server import NodeClass, choices
 
 NOT_MODELS = {"configs", "custom_nodes"}
@@ -13,7 +15,7 @@ MAX_NAMES = 50_000  # of models, over all folders
 MAX_NAME = 500
 
 
-async def inventory(client: Client) -> Inventory:
+async def inventory(client: Client) -> StockTaken:
     """Raises BackendUnavailableError."""
     stats = await client.stats()
     classes = await client.node_classes()
@@ -23,16 +25,18 @@ async def inventory(client: Client) -> Inventory:
         if folder not in NOT_MODELS and (names := _usable(await client.models(folder), room)):
             models[folder] = names
             room -= len(names)
-    return Inventory(
+    known = dict([(name, node) for name, node in classes.items() if _named(name)][:MAX_CLASSES])
+    definitions = written(defined(known))
+    taken = Inventory(
         version=stats.system.comfyui_version,
         device=stats.devices[0].name if stats.devices else "",
         vram_bytes=sum(device.vram_total for device in stats.devices if device.type != "cpu"),
-        node_classes={
-            name: node.python_module for name, node in list(classes.items())[:MAX_CLASSES] if _named(name)
-        },
+        node_classes={name: node.python_module for name, node in known.items()},
         models=models,
         choices=_choices(classes, models, room),
+        definitions=digest(definitions),
     )
+    return StockTaken(taken, definitions)
 
 
 def _choices(

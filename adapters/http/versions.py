@@ -26,12 +26,19 @@ GRAPH = {
     "1": {"class_type": "EmptyImage", "inputs": {"width": 64, "height": 64, "batch_size": 1, "color": 255}},
     "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "blue"}},
 }
-Graph = Annotated[Any, Meta(description="A graph in ComfyUI's API format.", examples=[GRAPH])]
+Graph = Annotated[
+    Any,
+    Meta(
+        description="A graph in ComfyUI's API format, or as the editor saves it. "
+        "Left out: it is made of the editor's, which is kept beside it.",
+        examples=[GRAPH],
+    ),
+]
 EditorGraph = Annotated[Any, Meta(description="The same graph as the editor saves it.")]
 
 
 class VersionBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    graph: Graph
+    graph: Graph = None
     editor_graph: EditorGraph = None
     note: str = ""
 
@@ -63,7 +70,10 @@ async def save(
     context: NamedDependency[Context],
     expected: NamedDependency[int | None],
 ) -> Response[SavedAnswer]:
-    """Add a version. The very graph of the newest version adds none. `If-Match` as in PATCH."""
+    """Add a version. The very graph of the newest version adds none. `If-Match` as in PATCH.
+
+    A graph as the editor saves it is converted, as in POST /workflows.
+    """
     saved: Saved = await parts.commands.run(
         SaveVersion(
             by=caller.account,

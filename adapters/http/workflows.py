@@ -36,7 +36,7 @@ Tags = Annotated[tuple[str, ...], Meta(examples=[["test", "blue"]])]
 
 class CreateBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     name: Name
-    graph: Graph
+    graph: Graph = None
     description: str = ""
     editor_graph: EditorGraph = None
     tags: Tags = ()
@@ -64,7 +64,11 @@ async def create(
     caller: NamedDependency[Caller],
     context: NamedDependency[Context],
 ) -> Response[SavedAnswer]:
-    """Keep a workflow; its graph becomes version 1. 422 names everything that is wrong with the graph."""
+    """Keep a workflow; its graph becomes version 1. 422 names everything that is wrong with the graph.
+
+    A graph as the editor saves it is converted by what the backends have told of their node classes, and both are
+    kept. What only the editor could know is refused with its node: 422. 409: no backend has told yet.
+    """
     saved: Saved = await parts.commands.run(
         CreateWorkflow(
             owner=caller.account,

@@ -27,13 +27,14 @@ from domain.workflow import Content
 from services.ports.dispatching import RunQueue, TooEarlyError
 from services.ports.enrolling import BackendTable
 from services.ports.messages import BackendOrder, BackendState, ClaimRequest, Stock
+from workflows import definitions
 from workflows.gate import let_through
 from workflows.inventory import NODE, TAKES_LORAS, Inventory, digest, models_named, read, written
 
 logger = logging.getLogger(__name__)
 
 FRESH_S = 1.0
-MAX_INVENTORY_BYTES = 16 << 20  # a list of a hundred thousand models
+MAX_INVENTORY_BYTES = 16 << 20  # a list of a hundred thousand models; as much of what nodes take and give
 MAX_WORD, MAX_REASON = 100, 500
 MADE = 2  # one more when other things are made of the same inventory: then all are made anew
 CHECKPOINTS, LORAS = "checkpoints", "loras"
@@ -113,10 +114,13 @@ class Roll:
         if not await self._drives(executor, stock.backend, stock.access):
             logger.warning("not this executor's", extra={"backend": stock.backend, "executor": executor})
             return
-        inventory = _unpacked(stock.packed)
+        inventory = _inventory(stock.packed)
+        told = None if stock.definitions is None else _definitions(stock.definitions, inventory)
         if not (await self._dispatcher.needs.streams.load(BACKEND, backend_id(stock.backend)))[0].known:
             raise TooEarlyError(f"No beat has told of {stock.backend} yet.")
         body = written(inventory)
+        if told is not None:
+            await self._dispatcher.needs.contents.put(told)
         await self._dispatcher.needs.contents.put(body)
         event = _inventoried(stock.backend, inventory, Content(digest(body), len(body)))
         await self._dispatcher.run(TakeStock(stock=event), context)
@@ -200,16 +204,36 @@ def _free(name: str, owner: AccountId | None) -> bool:
     return owner is not None or not name.startswith(OWN)
 
 
-def _unpacked(packed: bytes) -> Inventory:
+def _inventory(packed: bytes) -> Inventory:
+    """Raises UnusableError."""
+    try:
+        return read(_unpacked(packed))
+    except msgspec.MsgspecError as error:
+        raise UnusableError(f"the inventory cannot be read: {error}") from error
+
+
+def _definitions(packed: bytes, inventory: Inventory) -> bytes:
+    """The document that the inventory names. Raises UnusableError."""
+    body = _unpacked(packed)
+    if digest(body) != inventory.definitions:
+        raise UnusableError("the definitions are not those that the inventory names")
+    try:
+        definitions.read(body)
+    except msgspec.MsgspecError as error:
+        raise UnusableError(f"the definitions cannot be read: {error}") from error
+    return body
+
+
+def _unpacked(packed: bytes) -> bytes:
     """Raises UnusableError."""
     try:
         opened = zlib.decompressobj()
         body = opened.decompress(packed, MAX_INVENTORY_BYTES)
-        if opened.unconsumed_tail or not opened.eof:
-            raise UnusableError("the inventory is too large, or not all of it is there")
-        return read(body)
-    except (zlib.error, msgspec.MsgspecError) as error:
-        raise UnusableError(f"the inventory cannot be read: {error}") from error
+    except zlib.error as error:
+        raise UnusableError(f"the inventory cannot be unpacked: {error}") from error
+    if opened.unconsumed_tail or not opened.eof:
+        raise UnusableError("the inventory is too large, or not all of it is there")
+    return body
 
 
 def _inventoried(name: str, inventory: Inventory, content: Content) -> BackendInventoried:

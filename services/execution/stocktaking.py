@@ -11,12 +11,14 @@ from domain.ids import Digest
 from services.execution.health import Health
 from services.execution.pauses import pauses, woken
 from services.execution.settings import ExecutorSettings
-from services.ports.backend import BackendLink, BackendUnavailableError
+from services.ports.backend import BackendLink, BackendUnavailableError, StockTaken
 from services.ports.executing import DispatchLink, DispatchUnavailableError
 from services.ports.messages import Stock
 from workflows.inventory import digest, written
 
 logger = logging.getLogger(__name__)
+
+MAX_DEFINITIONS = 512 * 1024  # packed: with the inventory it has to fit into one message
 
 
 class Stocktaking:
@@ -68,12 +70,26 @@ class Stocktaking:
                 await woken(self._again, self._settings.inventory_s)
 
     async def _take(self) -> None:
-        inventory = await self._link.inventory()
-        if inventory is None:
+        taken = await self._link.inventory()
+        if taken is None:
             return
-        body = written(replace(inventory, takes_loras=self._takes_loras))
+        definitions = await self._definitions(taken)
+        named = taken.inventory.definitions if definitions is not None else None
+        body = written(replace(taken.inventory, takes_loras=self._takes_loras, definitions=named))
         if (now := digest(body)) == self._told:
             return
         packed = await asyncio.to_thread(zlib.compress, body)
-        await self._dispatch.stock(Stock(backend=self._link.name, access=self._access, packed=packed))
+        await self._dispatch.stock(
+            Stock(backend=self._link.name, access=self._access, packed=packed, definitions=definitions)
+        )
         self._told = now
+
+    async def _definitions(self, taken: StockTaken) -> bytes | None:
+        """What its node classes take and give, packed; None where there is no room for it."""
+        if taken.definitions is None:
+            return None
+        packed = await asyncio.to_thread(zlib.compress, taken.definitions)
+        if len(packed) > MAX_DEFINITIONS:
+            logger.warning("too many node classes to tell", extra={"backend": self._link.name})
+            return None
+        return packed

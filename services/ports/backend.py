@@ -107,6 +107,13 @@ class BackendSight(Struct, frozen=True, kw_only=True):
     device: str
 
 
+class StockTaken(Struct, frozen=True):
+    """What a backend has. `definitions`: of its node classes, as JSON; None: it did not tell."""
+
+    inventory: Inventory
+    definitions: bytes | None = None
+
+
 class BackendLink(Protocol):
     """The executor's line to one backend. Its methods raise BackendUnavailableError unless they say more."""
 
@@ -129,7 +136,7 @@ class BackendLink(Protocol):
     async def sight(self) -> BackendSight:
         """Whether it lives, and what it is."""
 
-    async def inventory(self) -> Inventory | None:
+    async def inventory(self) -> StockTaken | None:
         """What it has; None where that cannot be found out. Takes long where it has much."""
 
     async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> str:

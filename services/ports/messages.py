@@ -102,10 +102,14 @@ class BeatAnswer(Struct, frozen=True, kw_only=True):
 
 
 class Stock(Struct, frozen=True, kw_only=True):
-    """`runs.stock.<executor>`: what a backend has: an Inventory as JSON, zlib-packed. Answered with null."""
+    """`runs.stock.<executor>`: what a backend has: an Inventory as JSON, zlib-packed. Answered with null.
+
+    `definitions`: the document of that digest which the inventory names, packed as well.
+    """
 
     backend: str
     packed: bytes
+    definitions: bytes | None = None
     access: UUID | None = None
 
 

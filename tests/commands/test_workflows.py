@@ -79,7 +79,8 @@ async def test_a_version_is_restored_once_for_each_key(ground: Ground, portrait:
     ("wish", "field"),
     [
         (CreateWorkflow(owner=ANN, name=" ", graph=GRAPH), "name"),
-        (CreateWorkflow(owner=ANN, name="x", graph={"nodes": [], "links": []}), "graph"),
+        (CreateWorkflow(owner=ANN, name="x", graph={"nodes": [], "links": []}), "editor_graph"),
+        (CreateWorkflow(owner=ANN, name="x"), "graph"),
         (CreateWorkflow(owner=ANN, name="x", graph={}), "graph"),
         (CreateWorkflow(owner=ANN, name="x", graph=GRAPH, editor_graph=[]), "editor_graph"),
         (CreateWorkflow(owner=ANN, name="x", graph=GRAPH, editor_graph={"n": 1e999}), "editor_graph"),

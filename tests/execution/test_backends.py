@@ -239,6 +239,8 @@ async def test_what_a_backend_has_is_told_once_until_it_is_something_else(
     assert first.node_classes["SaveImage"] == "nodes"
     assert first.models["checkpoints"] == ("sandbox.safetensors",)
     assert second.models["loras"] == ("new.safetensors",)  # an account's own are nobody else's business
+    assert first.definitions is not None
+    assert second.definitions is not None
     assert first.version
     assert first.device == "sandbox"
 

@@ -34,8 +34,10 @@ from services.ports.messages import BackendState, ClaimRequest, Stock
 from tests.execution.test_dispatch import Office, office
 from tests.execution.test_queue import submitted
 from tests.servers import Database
+from workflows import definitions
+from workflows.definitions import NodeDefinition
 from workflows.graph import MAX_MODEL_NAME
-from workflows.inventory import Inventory, written
+from workflows.inventory import Inventory, digest, written
 
 ANN, BOB = AccountId(uuid4()), AccountId(uuid4())
 URL = "https://gpu.example.org"
@@ -170,6 +172,19 @@ async def test_what_a_backend_has_is_kept_beside_the_log(made: Office, admin: Ne
     assert await admin.contents.get(kept.digest) == written(inventory)
     events = await admin.streams.log.read(backend_id("gpu-1"))
     assert [(each.event.loras, each.event.node_classes) for each in events[1:]] == [(2, 1)]
+
+
+async def test_what_node_classes_take_is_kept_beside_it(made: Office, admin: Needs) -> None:
+    await wish(admin, SeeBackend(sight=BackendSeen(name="gpu-1", executor="east")))
+    body = definitions.written({"KSampler": NodeDefinition(title="Sampler", outputs=("LATENT",))})
+    packed = zlib.compress(written(Inventory(definitions=digest(body))))
+    roll = made.roll()
+    for other in (b"nothing", zlib.compress(b"{}"), zlib.compress(b" " * (17 << 20))):
+        with pytest.raises(UnusableError):
+            await roll.stocked("east", Stock(backend="gpu-1", packed=packed, definitions=other), CONTEXT)
+    told = Stock(backend="gpu-1", packed=packed, definitions=zlib.compress(body))
+    await roll.stocked("east", told, CONTEXT)
+    assert await admin.contents.get(digest(body)) == body
 
 
 async def test_what_is_told_to_a_process_that_has_not_looked_yet_is_kept(made: Office, admin: Needs) -> None:

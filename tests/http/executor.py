@@ -53,9 +53,11 @@ class ByHand:
             lambda: self.link.beat(Beat(executor=NAME, attempts=attempts, backends=(state,)))
         )
 
-    async def has(self, inventory: Inventory) -> None:
+    async def has(self, inventory: Inventory, definitions: bytes | None = None) -> None:
+        """`definitions`: what the inventory names."""
         packed = zlib.compress(written(inventory))
-        await self._patiently(lambda: self.link.stock(Stock(backend=NAME, packed=packed)))
+        more = None if definitions is None else zlib.compress(definitions)
+        await self._patiently(lambda: self.link.stock(Stock(backend=NAME, packed=packed, definitions=more)))
 
     async def claim(self, run: str) -> Assignment:
         """Others' runs that wait before it are claimed and given up for good."""
