@@ -11,7 +11,7 @@ from commands.needs import Command, Needs
 from commands.ports import Credentials, RefreshToken, SessionRow
 from commands.streams import Accepted, Change, Context
 from domain import account, reservation
-from domain.account import ACCOUNT, AccountRegistered, Role
+from domain.account import ACCOUNT, Account, AccountEvent, AccountRegistered, Role
 from domain.ids import AccountId, Position, SessionId, account_actor
 from domain.refusals import Conflict, NotAuthenticated, NotFound
 from domain.reservation import RESERVATION
@@ -52,10 +52,11 @@ class LogOut(Command, frozen=True, kw_only=True):
 
 
 class GiveRole(Command, frozen=True, kw_only=True):
-    """`username`: whose. Who may wish for this is known by the caller."""
+    """For the operator of the server. `username`: whose."""
 
     username: str
     role: Role
+    reason: str = "By the operator of the server."
 
 
 class Registered(Struct, frozen=True):
@@ -127,9 +128,11 @@ async def log_out(command: LogOut, context: Context, needs: Needs) -> Accepted:
 async def give_role(command: GiveRole, context: Context, needs: Needs) -> Accepted:
     """Raises NotFound."""
     found = await named(command.username, needs)
-    return await needs.streams.transact(
-        context, Change(ACCOUNT, found, lambda state: account.give_role(state, role=command.role))
-    )
+
+    def decide(state: Account) -> list[AccountEvent]:
+        return account.give_role(state, role=command.role, reason=command.reason)
+
+    return await needs.streams.transact(context, Change(ACCOUNT, found, decide))
 
 
 async def named(username: str, needs: Needs) -> AccountId:

@@ -9,7 +9,7 @@ from commands.needs import Command, Needs
 from commands.ports import KeyRow
 from commands.streams import NOTHING, Accepted, Change, Context
 from domain import api_key
-from domain.account import ACCOUNT, Role
+from domain.account import ACCOUNT
 from domain.api_key import API_KEY, Scope
 from domain.ids import AccountId, ApiKeyId
 from domain.refusals import Conflict, FieldError, Invalid, NotFound
@@ -110,13 +110,14 @@ async def still_good(keys: Sequence[ApiKeyId], needs: Needs) -> Sequence[KeyRow]
 async def is_administrator(account: AccountId, needs: Needs) -> bool:
     """Asked of the log each time: a role that was taken away is gone at once."""
     state, _ = await needs.streams.load(ACCOUNT, account)
-    return state.role == Role.ADMIN
+    return state.administers
 
 
 async def _good(row: KeyRow, needs: Needs) -> bool:
     if row.expires_at is not None and row.expires_at <= needs.now():
         return False
-    return Scope.ALL_EVENTS not in row.scopes or await is_administrator(row.account, needs)
+    owner, _ = await needs.streams.load(ACCOUNT, row.account)
+    return owner.suspended is None and (Scope.ALL_EVENTS not in row.scopes or owner.administers)
 
 
 async def _made_before(accepted: Accepted, needs: Needs) -> MadeApiKey:

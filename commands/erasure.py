@@ -4,6 +4,7 @@ First the events, then the list of erasures, then the key: whoever dies in betwe
 finished, and a backup of before is brought back only together with that list.
 """
 
+from collections.abc import Callable
 from contextlib import suppress
 from uuid import UUID
 
@@ -13,7 +14,7 @@ from commands.ports import Outdated
 from commands.streams import Accepted, Change, Context
 from commands.webhooks import DeleteWebhook, delete_webhook
 from domain import account, reservation
-from domain.account import ACCOUNT
+from domain.account import ACCOUNT, AccountEvent
 from domain.ids import AccountId, Position
 from domain.refusals import NotAllowed, NotFound
 from domain.reservation import RESERVATION, NameReserved
@@ -34,24 +35,29 @@ class FinishErasure(Command, frozen=True, kw_only=True):
 
 
 async def erase_account(command: EraseAccount, context: Context, needs: Needs) -> Accepted:
-    """Raises NotAllowed, as late for an account that is gone as for a wrong password. Again, it changes nothing."""
+    """Raises Conflict for an administrator; NotAllowed, as late for an account that is gone as for a wrong password.
+
+    Again, it changes nothing.
+    """
     found = await known(command.account, needs)
     right = await needs.passwords.verify(command.password, found.password_hash)
     if not found.state.erased and not right:
         raise NotAllowed(WRONG_PASSWORD)
-    accepted = await _record(command.account, context, needs, with_published=command.with_published)
+    accepted = await _record(command.account, context, needs, account.leave, command.with_published)
     await _forget(command.account, context, needs)
     return accepted
 
 
 async def finish_erasure(command: FinishErasure, context: Context, needs: Needs) -> Accepted:
     """Also for a log that was restored and knows nothing of it yet. Raises NotFound."""
-    accepted = await _record(command.account, context, needs, with_published=False)
+    accepted = await _record(command.account, context, needs, account.erase, False)
     await _forget(command.account, context, needs)
     return accepted
 
 
-async def _record(id: AccountId, context: Context, needs: Needs, *, with_published: bool) -> Accepted:
+async def _record(
+    id: AccountId, context: Context, needs: Needs, decide: Callable[..., list[AccountEvent]], published: bool
+) -> Accepted:
     """An account that has got another address meanwhile is looked at again: its names go with it."""
     while True:
         state, version = await needs.streams.load(ACCOUNT, id)
@@ -62,7 +68,7 @@ async def _record(id: AccountId, context: Context, needs: Needs, *, with_publish
                 Change(
                     ACCOUNT,
                     id,
-                    lambda state: account.erase(state, with_published=with_published),
+                    lambda state: decide(state, with_published=published),
                     expected=version,
                 ),
                 *[

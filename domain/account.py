@@ -13,11 +13,13 @@ from msgspec.structs import replace
 from domain.event import Decider, Event
 from domain.ids import AccountId, SessionId, StreamId
 from domain.personal import Personal
-from domain.refusals import Conflict, NotAuthenticated, NotFound
+from domain.reasons import stated
+from domain.refusals import Conflict, NotAllowed, NotAuthenticated, NotFound
 
 
 class Role(StrEnum):
     MEMBER = "member"
+    MODERATOR = "moderator"
     ADMIN = "admin"
 
 
@@ -68,6 +70,18 @@ class SessionsEnded(Event, frozen=True, kw_only=True, tag="account.sessions_ende
 
 class RoleGiven(Event, frozen=True, kw_only=True, tag="account.role_given.v1"):
     role: Role
+    reason: str = ""
+
+
+class AccountSuspended(Event, frozen=True, kw_only=True, tag="account.suspended.v1"):
+    """They have to stay away: all sessions end, keys open nothing, and their runs wait."""
+
+    reason: str
+    epoch: int
+
+
+class AccountReinstated(Event, frozen=True, kw_only=True, tag="account.reinstated.v1"):
+    reason: str
 
 
 class AccountErased(Event, frozen=True, kw_only=True, tag="account.erased.v1"):
@@ -85,6 +99,8 @@ AccountEvent: TypeAlias = (
     | EmailChanged
     | SessionsEnded
     | RoleGiven
+    | AccountSuspended
+    | AccountReinstated
     | AccountErased
 )
 
@@ -95,7 +111,7 @@ SESSION_OVER = "This session has ended. Please log in again."
 
 
 class Account(Struct, frozen=True):
-    """`password`, `email`: what they were changed to; None while they are as registered."""
+    """`password`, `email`: what they were changed to; None while they are as registered. `suspended`: why."""
 
     id: AccountId | None = None
     sessions: tuple[SessionId, ...] = ()
@@ -103,7 +119,12 @@ class Account(Struct, frozen=True):
     password: UUID | None = None
     email: StreamId | None = None
     role: Role = Role.MEMBER
+    suspended: str | None = None
     erased: bool = False
+
+    @property
+    def administers(self) -> bool:
+        return self.role is Role.ADMIN and self.suspended is None
 
 
 def evolve(account: Account, event: AccountEvent) -> Account:
@@ -122,6 +143,10 @@ def evolve(account: Account, event: AccountEvent) -> Account:
             return _alone(account, kept, epoch)
         case RoleGiven(role=role):
             return replace(account, role=role)
+        case AccountSuspended(reason=reason, epoch=epoch):
+            return replace(_alone(account, None, epoch), suspended=reason)
+        case AccountReinstated():
+            return replace(account, suspended=None)
         case AccountErased():
             return Account(id=account.id, epoch=account.epoch, erased=True)
 
@@ -138,17 +163,41 @@ def register(account: Account, *, id: AccountId, username: Personal) -> list[Acc
     return [AccountRegistered(account=id, username=username)]
 
 
-def give_role(account: Account, *, role: Role) -> list[AccountEvent]:
+def check_giver(giver: Account | None) -> None:
+    """Who decides about others administers the whole at that moment; None: the operator of the server.
+
+    Nobody decides about themselves, so that one administrator is always left.
+    """
+    if giver is not None and not giver.administers:
+        raise NotAllowed("Only an administrator may do this.")
+
+
+def give_role(account: Account, *, role: Role, reason: str) -> list[AccountEvent]:
     """Whether the giver may do so is known by the caller."""
-    if account.id is None or account.erased:
-        raise NotFound("There is no such account.")
-    return [] if account.role == role else [RoleGiven(role=role)]
+    because = _about(account, reason)
+    return [] if account.role == role else [RoleGiven(role=role, reason=because)]
+
+
+def suspend(account: Account, *, reason: str) -> list[AccountEvent]:
+    """Keep somebody out, for a reason that they are told when they log in."""
+    because = _about(account, reason)
+    if account.suspended is not None:
+        return []
+    return [AccountSuspended(reason=because, epoch=account.epoch + 1)]
+
+
+def reinstate(account: Account, *, reason: str) -> list[AccountEvent]:
+    """Let somebody in again; what waits of theirs goes on."""
+    because = _about(account, reason)
+    return [] if account.suspended is None else [AccountReinstated(reason=because)]
 
 
 def log_in(account: Account, *, session: SessionId, epoch: int) -> list[AccountEvent]:
     """Begin a session. That the password was right in that epoch is known by the caller."""
     if account.id is None or account.erased or account.epoch != epoch:
         raise NotAuthenticated("Wrong login or password.")
+    if account.suspended is not None:
+        raise NotAllowed(f"This account is suspended: {account.suspended}")
     if session in account.sessions:
         return []
     return [AccountLoggedIn(session=session)]
@@ -186,6 +235,13 @@ def end_others(account: Account, *, by: SessionId) -> list[AccountEvent]:
     return [] if account.sessions == (by,) else [SessionsEnded(kept=by, epoch=account.epoch + 1)]
 
 
+def leave(account: Account, *, with_published: bool) -> list[AccountEvent]:
+    """Be forgotten at one's own wish. Somebody has to be left who administers the whole."""
+    if account.role is Role.ADMIN and not account.erased:
+        raise Conflict("You administer the whole. Another administrator has to take that from you first.")
+    return erase(account, with_published=with_published)
+
+
 def erase(account: Account, *, with_published: bool) -> list[AccountEvent]:
     """Forget the person. What they did stays in the history, done by nobody one could name."""
     if account.id is None:
@@ -201,3 +257,9 @@ def _alone(account: Account, kept: SessionId | None, epoch: int) -> Account:
 def _at_home(account: Account, session: SessionId) -> None:
     if account.id is None or account.erased or session not in account.sessions:
         raise NotAuthenticated(SESSION_OVER)
+
+
+def _about(account: Account, reason: str) -> str:
+    if account.id is None or account.erased:
+        raise NotFound("There is no such account.")
+    return stated(reason)

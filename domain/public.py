@@ -15,6 +15,8 @@ from domain.account import (
     AccountLoggedIn,
     AccountLoggedOut,
     AccountRegistered,
+    AccountReinstated,
+    AccountSuspended,
     EmailChanged,
     PasswordChanged,
     RoleGiven,
@@ -257,7 +259,7 @@ PUBLIC: dict[type[Event], Translation] = {
 INTERNAL: frozenset[type[Event]] = frozenset(
     {
         *(AccountRegistered, AccountLoggedIn, AccountLoggedOut, SessionRevoked, RoleGiven),
-        *(PasswordChanged, EmailChanged, SessionsEnded),
+        *(PasswordChanged, EmailChanged, SessionsEnded, AccountSuspended, AccountReinstated),
         *(ApiKeyMade, ApiKeyRevoked),
         *(NameReserved, NameReleased),
         *(run.RunClaimed, run.RunAttemptLost, run.RunDeleted),

@@ -4,6 +4,7 @@ from projections.audit_trail import AUDIT_TRAIL
 from projections.gallery import GALLERY
 from projections.inputs import INPUT_SHELF
 from projections.lora_shelf import LORA_SHELF
+from projections.people import PEOPLE_HERE
 from projections.projection import Projection
 from projections.run_status import RUN_STATUS
 from projections.usage import USAGE
@@ -11,5 +12,8 @@ from projections.workflow_shelf import WORKFLOW_SHELF
 
 PROJECTIONS: dict[str, Projection] = {
     projection.name: projection
-    for projection in (WORKFLOW_SHELF, GALLERY, RUN_STATUS, INPUT_SHELF, USAGE, AUDIT_TRAIL, LORA_SHELF)
+    for projection in (
+        *(WORKFLOW_SHELF, GALLERY, RUN_STATUS, INPUT_SHELF, USAGE, AUDIT_TRAIL, LORA_SHELF),
+        PEOPLE_HERE,
+    )
 }

@@ -16,6 +16,7 @@ _BIND = (
     b"SELECT set_config('comfyplus.account', %s, true), set_config('TimeZone', 'UTC', true), "
     b"set_config('transaction_read_only', 'on', true)"
 )
+_OVERSEE = b"SELECT set_config('comfyplus.administrator', 'on', true)"
 
 
 class Reader:
@@ -25,14 +26,20 @@ class Reader:
         self._pool = pool
 
     @asynccontextmanager
-    async def for_account(self, account: AccountId | None) -> AsyncIterator[Cursor]:
+    async def for_account(
+        self, account: AccountId | None, *, overseeing: bool = False
+    ) -> AsyncIterator[Cursor]:
         """What is asked inside sees what the account may see. Raises psycopg_pool.PoolTimeout, psycopg.Error.
+
+        `overseeing`: what administrators may see, too; that the account is one is known by the caller.
 
         A pipeline without BEGIN is one transaction up to its end, so that binding and query travel together.
         """
         async with self._pool.connection() as connection, connection.pipeline():
             cursor = connection.cursor(binary=True)
             await cursor.execute(_BIND, ("" if account is None else str(account),), prepare=True)
+            if overseeing:
+                await cursor.execute(_OVERSEE, prepare=True)
             yield cursor
 
 

@@ -1,5 +1,5 @@
 """Sessions that are over although their access tokens still run: logged out, revoked, of an epoch that is over, or of
-an erased account; and API keys that were revoked while somebody is connected by them.
+a suspended or erased account; and API keys that were revoked while somebody is connected by them.
 
 Followed in the log by every process that lets people in, so that nobody has to be asked at each request. What is
 older than an access token lives is forgotten: such tokens have expired by themselves.
@@ -17,6 +17,8 @@ from commands.ports import Clock, LogUnavailableError
 from domain.account import (
     AccountErased,
     AccountLoggedOut,
+    AccountReinstated,
+    AccountSuspended,
     EmailChanged,
     PasswordChanged,
     SessionRevoked,
@@ -33,7 +35,7 @@ TOPICS = frozenset(
     topic(event)
     for event in (
         *(AccountErased, AccountLoggedOut, SessionRevoked, ApiKeyRevoked),
-        *(PasswordChanged, EmailChanged, SessionsEnded),
+        *(PasswordChanged, EmailChanged, SessionsEnded, AccountSuspended, AccountReinstated),
     )
 )
 PAGE = 1_000
@@ -109,6 +111,11 @@ class EndedSessions:
     def _take(self, events: Sequence[AnyRecorded]) -> None:
         for recorded in events:
             match recorded.event:
+                case AccountSuspended(epoch=epoch):
+                    self._ended[recorded.stream] = recorded.at
+                    self._begun(recorded.stream, epoch, recorded.at)
+                case AccountReinstated():
+                    self._ended.pop(recorded.stream, None)
                 case AccountErased() | ApiKeyRevoked():
                     self._ended[recorded.stream] = recorded.at
                 case AccountLoggedOut(session=session) | SessionRevoked(session=session):

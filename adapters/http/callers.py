@@ -13,7 +13,7 @@ from adapters.http.reads import Reader
 from commands.api_keys import KeyHolder, holder
 from commands.ports import Outdated, RequestKey
 from commands.streams import OUTDATED, Context
-from domain.account import ACCOUNT, SESSION_OVER, Role
+from domain.account import ACCOUNT, SESSION_OVER
 from domain.api_key import Scope
 from domain.ids import AccountId, Actor, SessionId, account_actor
 from domain.refusals import NotAllowed, NotAuthenticated
@@ -115,7 +115,7 @@ async def administrator(parts: NamedDependency[Parts], caller: NamedDependency[C
     if caller.key is not None:
         raise NotAllowed(NOT_BY_KEY)
     state, _ = await parts.commands.needs.streams.load(ACCOUNT, caller.account)
-    if state.role != Role.ADMIN:
+    if not state.administers:
         raise NotAllowed("Only an administrator may do this.")
     return caller
 
@@ -150,9 +150,22 @@ async def reader(request: Request[Any, Any, Any], consistent_with: ConsistentWit
     """The read models as the caller may see them, not older than Consistent-With. Raises NotYet."""
     known = "authorization" in request.headers or API_KEY_HEADER in request.headers
     who = (await caller(request, parts(request))).account if known else None
+    return Reader(parts(request).reads, who, _position(consistent_with))
+
+
+def overseer(
+    parts: NamedDependency[Parts],
+    administrator: NamedDependency[Caller],
+    consistent_with: ConsistentWith = "0",
+) -> Reader:
+    """The read models as an administrator may see them. Raises NotYet."""
+    return Reader(parts.reads, administrator.account, _position(consistent_with), overseeing=True)
+
+
+def _position(consistent_with: str) -> int:
     if not consistent_with.isascii() or not consistent_with.isdigit() or len(consistent_with) > 18:
         raise Malformed("Consistent-With must be a position, as a command's answer gives it.")
-    return Reader(parts(request).reads, who, int(consistent_with))
+    return int(consistent_with)
 
 
 def expected(if_match: IfMatch = "*") -> int | None:
@@ -233,4 +246,5 @@ DEPENDENCIES = {
     "joining_context": Provide(joining_context),
     "expected": Provide(expected, sync_to_thread=False),
     "reader": Provide(reader),
+    "overseer": Provide(overseer, sync_to_thread=False),
 }

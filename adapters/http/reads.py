@@ -41,8 +41,12 @@ class Reads(Struct, frozen=True):
 class Reader:
     """One caller's view."""
 
-    def __init__(self, reads: Reads, account: AccountId | None, consistent_with: int) -> None:
+    def __init__(
+        self, reads: Reads, account: AccountId | None, consistent_with: int, *, overseeing: bool = False
+    ) -> None:
+        """`overseeing`: the account is known to administer the whole."""
         self._reads = reads
+        self._overseeing = overseeing
         self.account = account
         self._consistent_with = Position(consistent_with)
 
@@ -53,7 +57,7 @@ class Reader:
             if not await self._reads.positions.reach([model], self._consistent_with, self._reads.catch_up_s):
                 raise NotYet(BEHIND)
         try:
-            async with self._reads.models.for_account(self.account) as cursor:
+            async with self._reads.models.for_account(self.account, overseeing=self._overseeing) as cursor:
                 return await query(cursor, *arguments, **named)
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
             raise NotYet("The view is being built. Please ask again.") from error

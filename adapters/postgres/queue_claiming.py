@@ -69,6 +69,7 @@ WITH pool AS MATERIALIZED (
             ORDER BY first.warm AND first.rank < first.least + 300 DESC, first.rank, first.run LIMIT 1
         ) AS pick
         WHERE s.pool = pool.name AND s.waiting > 0 AND (%(only)s::uuid IS NULL OR s.owner = %(only)s)
+            AND NOT EXISTS (SELECT FROM work.suspended AS away WHERE away.owner = s.owner)
             AND (coalesce(l.running, %(running)s) IS NULL OR coalesce(l.running, %(running)s) > (
                 SELECT count(*) FROM work.queue AS held WHERE held.state = 'held' AND held.owner = s.owner))
         ORDER BY s.served_us, s.came, s.owner LIMIT %(near)s

@@ -12,6 +12,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from domain.account import AccountReinstated, AccountSuspended
 from domain.event import AnyRecorded
 from domain.ids import Position
 from domain.limits import LimitsSet
@@ -203,6 +204,13 @@ WITH moved AS (
     ON CONFLICT (owner) DO UPDATE SET
         weight = EXCLUDED.weight, running = EXCLUDED.running, queued = EXCLUDED.queued,
         runs_per_day = EXCLUDED.runs_per_day, run_s_per_day = EXCLUDED.run_s_per_day
+), standing AS MATERIALIZED (
+    SELECT each.owner, each.suspended
+    FROM moved CROSS JOIN jsonb_to_recordset(%(standings)s::jsonb) AS each (owner uuid, suspended bool)
+), suspended AS (
+    INSERT INTO work.suspended (owner) SELECT owner FROM standing WHERE suspended ON CONFLICT DO NOTHING
+), reinstated AS (
+    DELETE FROM work.suspended AS s USING standing AS t WHERE s.owner = t.owner AND NOT t.suspended
 )
 SELECT NULL, NULL, NULL FROM moved
 UNION ALL
@@ -282,6 +290,11 @@ class _Limits(Struct):
     run_s_per_day: int | None
 
 
+class _Standing(Struct):
+    owner: UUID
+    suspended: bool
+
+
 class Batch:
     """The net effect of consecutive events."""
 
@@ -292,6 +305,7 @@ class Batch:
         self._charges: dict[UUID, Charge] = {}
         self._pools: dict[str, _Pool] = {}
         self._limits: dict[UUID, _Limits] = {}
+        self._standings: dict[UUID, _Standing] = {}
         self.needs: dict[UUID, list[str]] = {}
         for recorded in events:
             self._take_in(recorded)
@@ -304,6 +318,7 @@ class Batch:
             "ended": self._ended,
             "pools": list(self._pools.values()),
             "limits": list(self._limits.values()),
+            "standings": list(self._standings.values()),
         }
         return {name: msgspec.json.encode(each).decode() for name, each in lists.items()}
 
@@ -332,6 +347,9 @@ class Batch:
                 self._limits[account] = _Limits(
                     account, weight, limits.running, limits.queued, limits.runs_per_day, limits.run_s_per_day
                 )
+            case AccountSuspended() | AccountReinstated() as event:
+                held = isinstance(event, AccountSuspended)
+                self._standings[recorded.stream] = _Standing(recorded.stream, held)
             case _:
                 self._take_in_of_run(recorded)
 

@@ -10,7 +10,8 @@ NOT_KEPT = frozenset(
     {
         "log.snapshots",  # a cache of the log
         "work.queue",  # folded anew from the log; leases of before hold nothing now
-        "work.shares",  # folded with it, as are the next three
+        "work.shares",  # folded with it, as are the next four
+        "work.suspended",
         "work.pools",
         "work.limits",
         "work.usage",

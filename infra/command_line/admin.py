@@ -10,6 +10,40 @@ app = typer.Typer(help="Who may administer the whole, and what others may have o
 
 
 @app.command()
+def create(
+    username: str,
+    email: str,
+    password: Annotated[
+        str, typer.Option(envvar="COMFYPLUS_ADMIN_PASSWORD", prompt=True, hide_input=True, help="Asked for.")
+    ],
+) -> None:
+    """Make an account that administers the whole: the first one, say."""
+    from infra.admin import create as make
+
+    raise typer.Exit(make(running_settings(), username, email, password))
+
+
+@app.command()
+def suspend(
+    username: str, reason: Annotated[str, typer.Option(help="They are told when they log in.")]
+) -> None:
+    """Keep somebody out: logged out everywhere at once, their runs wait."""
+    from infra.admin import suspend as keep_out
+
+    raise typer.Exit(keep_out(running_settings(), username, reason, suspended=True))
+
+
+@app.command()
+def reinstate(
+    username: str, reason: Annotated[str, typer.Option(help="For those who read the log later.")]
+) -> None:
+    """Let somebody in again."""
+    from infra.admin import suspend as keep_out
+
+    raise typer.Exit(keep_out(running_settings(), username, reason, suspended=False))
+
+
+@app.command()
 def grant(username: Annotated[str, typer.Argument(help="Somebody who has registered.")]) -> None:
     """Make somebody an administrator."""
     from domain.account import Role

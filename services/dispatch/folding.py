@@ -5,6 +5,7 @@ import logging
 from contextlib import suppress
 
 from commands.streams import Streams
+from domain.account import AccountReinstated, AccountSuspended
 from domain.event import topic
 from domain.ids import Position
 from domain.limits import LimitsSet
@@ -27,8 +28,8 @@ from services.ports.dispatching import DispatchServer, RunLog, RunQueue
 
 logger = logging.getLogger(__name__)
 
-STEERING = (QueuePaused, QueueResumed, PoolSet, LimitsSet)
-CLAIMABLE = (RunSubmitted, RunRequeued, RunRevived, QueueResumed, PoolSet, LimitsSet)
+STEERING = (QueuePaused, QueueResumed, PoolSet, LimitsSet, AccountSuspended, AccountReinstated)
+CLAIMABLE = (RunSubmitted, RunRequeued, RunRevived, QueueResumed, PoolSet, LimitsSet, AccountReinstated)
 """After these there may be something to claim that was not there before."""
 TOPICS = frozenset(
     topic(event)

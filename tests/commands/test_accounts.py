@@ -211,7 +211,8 @@ async def test_after_logging_out_nothing_can_be_refreshed(ground: Ground, ann: R
 
 async def test_a_role_is_given_by_name(ground: Ground, ann: Registered) -> None:
     await ground.wish(GiveRole(username="ANN", role=Role.ADMIN))
-    assert await ground.happened(after=3) == [RoleGiven(role=Role.ADMIN)]
+    (given,) = await ground.happened(after=3)
+    assert given == RoleGiven(role=Role.ADMIN, reason="By the operator of the server.")
 
 
 @pytest.mark.parametrize("nobody", ["bob", "ann@example.com"])

@@ -2,6 +2,8 @@
 
 from uuid import UUID
 
+import pytest
+
 from domain.account import (
     ACCOUNT,
     MAX_SESSIONS,
@@ -9,6 +11,8 @@ from domain.account import (
     AccountLoggedIn,
     AccountLoggedOut,
     AccountRegistered,
+    AccountReinstated,
+    AccountSuspended,
     EmailChanged,
     PasswordChanged,
     Role,
@@ -17,17 +21,21 @@ from domain.account import (
     SessionsEnded,
     change_email,
     change_password,
+    check_giver,
     end_others,
     erase,
     give_role,
+    leave,
     log_in,
     log_out,
     register,
+    reinstate,
     revoke,
+    suspend,
 )
 from domain.ids import SessionId
 from domain.personal import Personal
-from domain.refusals import Conflict, NotAuthenticated, NotFound
+from domain.refusals import Conflict, Invalid, NotAllowed, NotAuthenticated, NotFound
 from tests.domain.facts import ANN, OTHER_SESSION, SESSION
 from tests.domain.scenario import Scenario
 
@@ -110,12 +118,48 @@ def test_a_password_that_was_right_in_an_epoch_before_is_wrong() -> None:
 
 
 def test_a_role_is_given_once() -> None:
-    ann.when(give_role, role=Role.ADMIN).then(RoleGiven(role=Role.ADMIN)).and_again_nothing()
-    ann.when(give_role, role=Role.MEMBER).then_nothing()
+    given = RoleGiven(role=Role.ADMIN, reason="Because.")
+    ann.when(give_role, role=Role.ADMIN, reason="Because.").then(given).and_again_nothing()
+    ann.when(give_role, role=Role.MEMBER, reason="Because.").then_nothing()
+    ann.when(give_role, role=Role.ADMIN, reason=" ").then_refused(Invalid)
 
 
 def test_nobody_has_no_role() -> None:
-    account.given().when(give_role, role=Role.ADMIN).then_refused(NotFound)
+    account.given().when(give_role, role=Role.ADMIN, reason="Because.").then_refused(NotFound)
+
+
+suspended = AccountSuspended(reason="Mining.", epoch=1)
+
+
+def test_whoever_is_suspended_is_logged_out_and_stays_away() -> None:
+    online.when(suspend, reason=" Mining. ").then(suspended).and_again_nothing()
+    away = online.given(suspended)
+    assert away.state.sessions == ()
+    away.when(log_in, session=OTHER_SESSION, epoch=1).then_refused(NotAllowed, "Mining")
+    online.when(suspend, reason="").then_refused(Invalid)
+
+
+def test_whoever_is_reinstated_may_log_in_again() -> None:
+    away = online.given(suspended)
+    back = AccountReinstated(reason="A mistake.")
+    away.when(reinstate, reason="A mistake.").then(back).and_again_nothing()
+    away.given(back).when(log_in, session=OTHER_SESSION, epoch=1).then(AccountLoggedIn(session=OTHER_SESSION))
+
+
+def test_only_administrators_who_are_not_suspended_decide_about_others() -> None:
+    admin = ann.given(RoleGiven(role=Role.ADMIN))
+    check_giver(admin.state)
+    check_giver(None)
+    for giver in (ann, ann.given(RoleGiven(role=Role.MODERATOR)), admin.given(suspended)):
+        with pytest.raises(NotAllowed):
+            check_giver(giver.state)
+
+
+def test_an_administrator_does_not_leave() -> None:
+    admin = ann.given(RoleGiven(role=Role.ADMIN))
+    admin.when(leave, with_published=False).then_refused(Conflict)
+    admin.when(erase, with_published=False).then(AccountErased())
+    ann.when(leave, with_published=True).then(AccountErased(with_published=True)).and_again_nothing()
 
 
 def test_an_account_is_erased_once() -> None:
@@ -127,6 +171,7 @@ def test_who_was_erased_neither_logs_in_nor_rules_nor_comes_back() -> None:
     gone = online.given(RoleGiven(role=Role.ADMIN), AccountErased())
     assert (gone.state.sessions, gone.state.role) == ((), Role.MEMBER)
     gone.when(log_in, session=OTHER_SESSION, epoch=0).then_refused(NotAuthenticated)
-    gone.when(give_role, role=Role.ADMIN).then_refused(NotFound)
+    gone.when(give_role, role=Role.ADMIN, reason="Because.").then_refused(NotFound)
+    gone.when(suspend, reason="Because.").then_refused(NotFound)
     gone.when(register, id=ANN, username=NAME).then_refused(Conflict)
     gone.when(log_out, session=SESSION).then_nothing()

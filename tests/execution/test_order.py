@@ -10,6 +10,7 @@ from uuid import UUID
 import pytest
 
 from adapters.postgres.queue import PostgresQueue
+from domain.account import AccountReinstated, AccountSuspended
 from domain.ids import AccountId
 from domain.run import RunClaimed
 from services.ports.dispatching import Claimed
@@ -78,6 +79,21 @@ async def test_nobody_gains_on_others_by_calling_everything_urgent(floor: Floor)
     await floor.submit(BOB, 30, priority=1)
 
     assert Counter(await floor.serve(20)) == {ANN: 10, BOB: 10}
+
+
+async def test_the_runs_of_a_suspended_account_wait(floor: Floor) -> None:
+    await floor.submit(ANN, 2)
+    (other,) = await floor.submit(BOB)
+    under_way = await floor.claimed()
+    await floor.write(ANN, AccountSuspended(reason="Mining.", epoch=1), owner=ANN)
+    await floor.fold()
+    await floor.finish(under_way)  # what runs may end
+
+    assert (under_way.owner, (await floor.claimed()).run) == (ANN, other)
+    assert await floor.claim() is None
+    await floor.write(ANN, AccountReinstated(reason="A mistake."), owner=ANN)
+    await floor.fold()
+    assert (await floor.claimed()).owner == ANN
 
 
 async def test_within_an_account_the_urgent_overtake(floor: Floor) -> None:

@@ -25,6 +25,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/queue/clean"): {"reason": "because", "older_than_s": 0},
     ("POST", "/admin/queue/resume"): {"reason": "because"},
     ("PUT", "/admin/accounts/{account:uuid}/limits"): {"reason": "because"},
+    ("PATCH", "/admin/accounts/{account:uuid}"): {"reason": "because", "role": "admin"},
     ("PUT", "/admin/pools/{name:str}"): {"reason": "because"},
     ("POST", "/workflows/{workflow:uuid}/versions"): {"graph": GRAPH},
     ("POST", "/workflows/{workflow:uuid}/runs"): {},

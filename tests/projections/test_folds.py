@@ -5,7 +5,15 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from domain.account import AccountErased, AccountRegistered
+from domain.account import (
+    AccountErased,
+    AccountLoggedIn,
+    AccountRegistered,
+    AccountReinstated,
+    AccountSuspended,
+    Role,
+    RoleGiven,
+)
 from domain.backend import BackendLost, BackendSeen
 from domain.batch import BatchCancelled, BatchSubmitted
 from domain.event import Event, topic
@@ -42,11 +50,13 @@ from domain.workflow import (
 )
 from projections.audit_trail import AUDIT_TRAIL
 from projections.gallery import GALLERY, AuthorRow
+from projections.people import PEOPLE_HERE
 from projections.rows import NotLoadedError, Rows
 from projections.run_status import CHANGES, RUN_STATUS, RunRow, SourceRow
 from projections.usage import USAGE, DayRow
 from projections.workflow_shelf import WORKFLOW_SHELF, WORKFLOWS
 from projections.writer import empty
+from tests.domain.facts import SESSION
 from tests.projections.ground import NOON, folded, recorded
 from tests.projections.stories import ANN, GRAPH, joined, output, submitted
 
@@ -127,6 +137,23 @@ def test_the_gallery_keeps_what_a_deleted_account_has_published() -> None:
 def test_rebuilt_without_the_key_the_gallery_is_the_same() -> None:
     (row,) = folded(GALLERY, (ANN, registered(None)))["gallery_authors"]
     assert row == AuthorRow(ANN, "deleted account", 0)
+
+
+def test_people_are_shown_in_their_role_and_standing() -> None:
+    away = AccountSuspended(reason="Mining.", epoch=1)
+    given = RoleGiven(role=Role.MODERATOR, reason="Because.")
+    story = ((ANN, registered("Ann")), (ANN, AccountLoggedIn(session=SESSION)), (ANN, given), (ANN, away))
+    (row,) = folded(PEOPLE_HERE, *story)["people"]
+    assert (row.username, row.name_key, row.role) == ("Ann", "ann", Role.MODERATOR)
+    assert (row.suspended_for, row.suspended_at) == ("Mining.", NOON.replace(second=4))
+    assert row.logged_in_at == NOON.replace(second=2)
+    (back,) = folded(PEOPLE_HERE, *story, (ANN, AccountReinstated(reason="A mistake.")))["people"]
+    assert (back.suspended_for, back.suspended_at) == ("", None)
+
+
+@pytest.mark.parametrize("name", ["Ann", None])
+def test_an_erased_person_is_not_among_them_with_or_without_the_key(name: str | None) -> None:
+    assert folded(PEOPLE_HERE, (ANN, registered(name)), (ANN, AccountErased()))["people"] == []
 
 
 def test_the_audit_trail_holds_no_personal_text() -> None:

@@ -64,6 +64,25 @@ async def test_the_name_of_somebody_who_shows_nothing_is_shown_to_nobody(
             assert {name for (name,) in await cursor.fetchall()} == {"ann", "bob"}
 
 
+async def test_people_are_seen_by_administrators_and_by_themselves(database: Database, books: Books) -> None:
+    await told(database, books)
+
+    async def seen(account: AccountId | None, *, overseeing: bool = False) -> set[AccountId]:
+        async with reading(database) as reader, reader.for_account(account, overseeing=overseeing) as cursor:
+            await cursor.execute(b"SELECT account FROM read.people")
+            return {AccountId(id) for (id,) in await cursor.fetchall()}
+
+    assert await seen(ANN) == {ANN}
+    assert await seen(None) == set()
+    assert await seen(ANN, overseeing=True) == {ANN, BOB}
+    async with reading(database) as reader:
+        async with reader.for_account(ANN, overseeing=True) as cursor:
+            await cursor.execute(b"SELECT account FROM read.people")
+        async with reader.for_account(BOB) as cursor:  # on the same connection
+            await cursor.execute(b"SELECT account FROM read.people")
+            assert await cursor.fetchall() == [(BOB,)]
+
+
 async def test_every_table_has_row_security(database: Database, books: Books) -> None:
     await told(database, books)
     with psycopg.connect(database.url) as owner:
