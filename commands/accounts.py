@@ -5,6 +5,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from commands.attempts import attempt, right
 from commands.known_accounts import NOBODY, Known, holder, known
 from commands.names import canonical_email, canonical_username, check_registration
 from commands.needs import Command, Needs
@@ -87,11 +88,12 @@ async def register_account(command: RegisterAccount, context: Context, needs: Ne
 
 
 async def log_in(command: LogIn, context: Context, needs: Needs) -> Tokens:
-    """Raises NotAuthenticated, the same and as late for an unknown login as for a wrong password."""
+    """Raises NotAuthenticated, the same and as late for an unknown login as for a wrong password; TooMany."""
+    trying = await attempt("login", canonical_email(command.login), command.client.address, needs)
     found = await _known(command.login, needs)
-    right = await needs.passwords.verify(command.password, found.password_hash)
-    if found.id == NOBODY or not right:
+    if not await needs.passwords.verify(command.password, found.password_hash) or found.id == NOBODY:
         raise NotAuthenticated(WRONG_LOGIN)
+    await right(trying, needs)
     session, epoch = SessionId(needs.new_id()), found.state.epoch
     await _note(session, found.id, command.client, needs)
     await needs.streams.transact(

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from uuid import UUID
 
-from commands.known_accounts import WRONG_PASSWORD, known
+from commands.known_accounts import proven
 from commands.needs import Command, Needs
 from commands.ports import Outdated
 from commands.streams import Accepted, Change, Context
@@ -16,7 +16,7 @@ from commands.webhooks import DeleteWebhook, delete_webhook
 from domain import account, reservation
 from domain.account import ACCOUNT, AccountEvent
 from domain.ids import AccountId, Position
-from domain.refusals import NotAllowed, NotFound
+from domain.refusals import NotFound
 from domain.reservation import RESERVATION, NameReserved
 
 
@@ -35,14 +35,10 @@ class FinishErasure(Command, frozen=True, kw_only=True):
 
 
 async def erase_account(command: EraseAccount, context: Context, needs: Needs) -> Accepted:
-    """Raises Conflict for an administrator; NotAllowed, as late for an account that is gone as for a wrong password.
-
-    Again, it changes nothing.
-    """
-    found = await known(command.account, needs)
-    right = await needs.passwords.verify(command.password, found.password_hash)
-    if not found.state.erased and not right:
-        raise NotAllowed(WRONG_PASSWORD)
+    """Raises Conflict for an administrator; NotAllowed, TooMany. Again, it changes nothing."""
+    state, _ = await needs.streams.load(ACCOUNT, command.account)
+    if not state.erased:
+        await proven(command.account, command.password, needs)
     accepted = await _record(command.account, context, needs, account.leave, command.with_published)
     await _forget(command.account, context, needs)
     return accepted

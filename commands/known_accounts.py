@@ -4,6 +4,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from commands.attempts import attempt, right
 from commands.needs import Needs
 from commands.ports import Credentials
 from domain.account import ACCOUNT, Account
@@ -52,10 +53,12 @@ async def known(id: AccountId, needs: Needs) -> Known:
 
 
 async def proven(id: AccountId, password: str, needs: Needs) -> Known:
-    """The account, once it has said its password again. Raises NotAllowed, NotAuthenticated."""
+    """The account, once it has said its password again. Raises NotAllowed, NotAuthenticated, TooMany."""
+    trying = await attempt("password", str(id), "", needs)
     found = await known(id, needs)
     if not await needs.passwords.verify(password, found.password_hash):
         raise NotAllowed(WRONG_PASSWORD)
+    await right(trying, needs)
     if found.credentials is None:
         raise NotAuthenticated("This account does not exist (any more).")
     return found

@@ -9,7 +9,18 @@ from msgspec import Struct
 
 from commands.backend_access import BackendAccess
 from commands.known_backends import KnownBackends
-from commands.ports import Accounts, Admissions, ApiKeys, Clock, Contents, Erasures, Passwords, Secrets, Vault
+from commands.ports import (
+    Accounts,
+    Admissions,
+    ApiKeys,
+    Attempts,
+    Clock,
+    Contents,
+    Erasures,
+    Passwords,
+    Secrets,
+    Vault,
+)
 from commands.streams import Context, Streams
 from commands.webhook_state import WebhookState
 from domain.run import Retries
@@ -20,6 +31,10 @@ class Limits(Struct, frozen=True, kw_only=True):
     run_timeout_s: int = 300
     access_token: timedelta = timedelta(minutes=15)
     refresh_token: timedelta = timedelta(days=30)
+    wrong_attempts: int = 10
+    """Passwords for one login, within the window; 0: any number, as for the next."""
+    wrong_attempts_of_address: int = 100
+    attempts_window: timedelta = timedelta(minutes=15)
     retries: Retries = Retries()
     private_addresses: bool = False
     """Whether accounts may have us dial into our own network."""
@@ -33,6 +48,7 @@ class Needs(Struct, frozen=True, kw_only=True):
     accounts: Accounts
     api_keys: ApiKeys
     passwords: Passwords
+    attempts: Attempts
     secrets: Secrets
     vault: Vault
     erasures: Erasures

@@ -1,7 +1,7 @@
 """What the commands need of the world: the log and the few things that cannot be decided by rules alone."""
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
@@ -316,6 +316,26 @@ class ApiKeys(Protocol):
         """An account's, the oldest first."""
 
     async def used(self, key: ApiKeyId, at: datetime) -> None: ...
+
+
+class Tries(Struct, frozen=True):
+    """So many at once; then one more each time that this part of the window has passed."""
+
+    most: int
+    window: timedelta
+
+    @property
+    def step(self) -> timedelta:
+        return self.window / self.most
+
+
+class Attempts(Protocol):
+    """Who has tried how often lately, in every process. Both raise LogUnavailableError."""
+
+    async def take(self, key: UUID, tries: Tries, now: datetime) -> timedelta:
+        """One more, when that leaves nothing to wait for; else how long until there may be another."""
+
+    async def give_back(self, key: UUID, tries: Tries, now: datetime) -> None: ...
 
 
 class Passwords(Protocol):

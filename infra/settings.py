@@ -114,6 +114,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     refresh_token_s: Seconds = 30 * 86_400
     """How long one may stay away without logging in again."""
 
+    wrong_attempts: Limit = 10
+    """How many wrong passwords may be sent for one login within the window; 0: any number, as for the next."""
+    wrong_attempts_of_address: Limit = 100
+    """How many may be sent from one network address."""
+    attempts_window_s: Seconds = 15 * 60
+    """That window; all is forgiven when so much time has passed."""
+    trusted_proxies: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
+    """The addresses of proxies in front of the API, with commas between: what they say of a client's address counts."""
+
     lease_s: Seconds = 45
     """An executor that is silent for this long loses its runs."""
     beat_s: Seconds = 10

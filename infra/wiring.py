@@ -23,6 +23,7 @@ from adapters.identity.webhook_box import WebhookBox
 from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.admissions import PostgresAdmissions
 from adapters.postgres.api_keys import PostgresApiKeys
+from adapters.postgres.attempts import PostgresAttempts
 from adapters.postgres.backend_access import PostgresBackendAccess
 from adapters.postgres.contents import PostgresContents
 from adapters.postgres.log import PostgresLog
@@ -100,6 +101,7 @@ async def needs(settings: Settings, server_secrets: ServerSecrets, url: str) -> 
             accounts=accounts,
             api_keys=PostgresApiKeys(connections),
             passwords=Argon2Passwords(),
+            attempts=PostgresAttempts(connections),
             secrets=server_secrets,
             vault=SecretVault(load_secret(settings), accounts.keys),
             admissions=PostgresAdmissions(connections, allowance(settings)),
@@ -128,6 +130,9 @@ def limits(settings: Settings) -> Limits:
         run_timeout_s=settings.run_timeout_s,
         access_token=timedelta(seconds=settings.access_token_s),
         refresh_token=timedelta(seconds=settings.refresh_token_s),
+        wrong_attempts=settings.wrong_attempts,
+        wrong_attempts_of_address=settings.wrong_attempts_of_address,
+        attempts_window=timedelta(seconds=settings.attempts_window_s),
         retries=Retries(settings.retries, timedelta(seconds=settings.retry_pause_s)),
         private_addresses=settings.webhook_private_addresses,
         private_backends=settings.backend_private_addresses,

@@ -3,7 +3,6 @@
 from datetime import datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 from msgspec import Struct
 
@@ -81,7 +80,6 @@ PEOPLE_HERE = Projection(
 
 _PERSON = """json_build_object('id', account, 'username', username, 'role', role, 'suspended_at', suspended_at,
     'suspended_for', suspended_for, 'registered_at', registered_at, 'logged_in_at', logged_in_at)"""
-_ONE = f"SELECT convert_to({_PERSON}::text, 'UTF8') FROM read.people WHERE account = %(account)s".encode()
 _NEWEST = page(
     f"""SELECT {_PERSON} AS item, registered_at AS at, account AS id FROM read.people
     WHERE (registered_at, account) < (%(at)s, %(after)s)
@@ -99,10 +97,6 @@ _NAMED = page(
     ORDER BY name_key COLLATE "C" LIMIT %(limit)s::int + 1""",
     "name_key",
 )
-
-
-async def person(cursor: Cursor, account: UUID) -> bytes | None:
-    return await one(cursor, _ONE, {"account": account})
 
 
 async def newest(

@@ -36,7 +36,7 @@ class ErasedAnswer(Struct, frozen=True):
     dto=StrictBody[EraseBody],
     return_dto=None,
     status_code=200,
-    responses=answers(200, ErasedAnswer, 401, 403, 415, 422) | answers(202, ErasedAnswer),
+    responses=answers(200, ErasedAnswer, 401, 403, 409, 415, 422, 429) | answers(202, ErasedAnswer),
 )
 async def erase(
     data: JSONBody[EraseBody],

@@ -18,10 +18,12 @@ from adapters.http.parts import Parts
 from adapters.http.reads import Reader, json_response
 from adapters.http.sources import with_source
 from adapters.http.versions import NO_VERSION, with_graphs
+from commands.known_accounts import known
 from commands.past import FORMS, Past, as_it_was, read_moment, there
 from domain.account import ACCOUNT, Role
 from domain.event import Event
-from domain.ids import AccountId, Digest
+from domain.ids import AccountId, Digest, limits_id
+from domain.limits import LIMITS, Allowance
 from domain.refusals import NotFound
 from domain.run import RUN, Run, Status
 from domain.workflow import WORKFLOW, Workflow, WorkflowVersionSaved, visible_then
@@ -89,12 +91,21 @@ class DiffAnswer(Struct):
 
 
 class AccountAnswer(Struct, kw_only=True):
-    """An account as an administrator sees it. `username` is null where it was forgotten since."""
+    """An account as an administrator sees it. `username` is null where it was forgotten since.
+
+    `email`, `weight` and `limits` are those of now.
+    """
 
     id: UUID
     username: str | None
     erased: bool
     role: Role
+    suspended_for: Annotated[str | None, Meta(description="The reason; null: they are not suspended.")]
+    email: str
+    weight: float
+    limits: Annotated[
+        Allowance, Meta(description="What it was given in place of what all have; null: as all.")
+    ]
     sessions: Annotated[int, Meta(description="How many are open.")]
     revision: Annotated[int, Meta(description="How many events it has had.")]
     registered_at: datetime
@@ -138,12 +149,18 @@ async def show_account(
     """An account, as it is or as it was `as_of` a position, a time or a version (`v3`: after its third event)."""
     found = await as_it_was(parts.log, ACCOUNT, account, read_moment(NOW if as_of is None else as_of))
     there(found.then.id is not None, "account")
-    (first,), last = await parts.commands.needs.vault.open(found.events[:1]), found.events[-1]
+    needs = parts.commands.needs
+    given, _ = await needs.streams.load(LIMITS, limits_id(AccountId(account)))
+    (first,), last = await needs.vault.open(found.events[:1]), found.events[-1]
     return AccountAnswer(
         id=account,
         username=None if found.now.erased else first.event.username.text,
         erased=found.then.erased,
         role=found.then.role,
+        suspended_for=found.then.suspended,
+        email=(await known(AccountId(account), needs)).email,
+        weight=given.weight,
+        limits=given.limits,
         sessions=len(found.then.sessions),
         revision=last.version,
         registered_at=first.at,

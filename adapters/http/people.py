@@ -1,10 +1,9 @@
 """Accounts as administrators see and change them."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
-import msgspec
 from litestar import Response, Router, get, patch
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
@@ -16,18 +15,13 @@ from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
 from adapters.http.queue import Reason
-from adapters.http.reads import Reader, json_response
-from commands.access import open_sessions
-from commands.known_accounts import known
+from adapters.http.reads import Reader
 from commands.people import ChangeAccount
 from commands.streams import Context
 from domain.account import Role
-from domain.ids import AccountId, limits_id
-from domain.limits import LIMITS, Allowance
+from domain.ids import AccountId
 from domain.refusals import FieldError, Invalid
 from projections import people
-
-NO_ACCOUNT = "There is no such account."
 
 
 class PersonSummary(Struct, kw_only=True):
@@ -43,15 +37,6 @@ class PersonSummary(Struct, kw_only=True):
 class PersonPage(Struct):
     items: list[PersonSummary]
     next_cursor: Cursor
-
-
-class PersonAnswer(PersonSummary, kw_only=True):
-    """`limits`: what the account was given in place of what all have; null: as all."""
-
-    email: str
-    sessions: Annotated[int, Meta(description="How many are open.")]
-    weight: float
-    limits: Allowance
 
 
 class ChangeBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -79,20 +64,6 @@ async def everybody(
     return await overseer.page(
         people.named, search.strip(), limit=limit, cursor=cursor, role=role, suspended=suspended
     )
-
-
-@get("/admin/accounts/{account:uuid}", responses=answers(200, PersonAnswer, 401, 403, 404))
-async def one(
-    account: FromPath[UUID], parts: NamedDependency[Parts], overseer: NamedDependency[Reader]
-) -> Response[bytes]:
-    """An account with its address and with what it may have."""
-    row: dict[str, Any] = msgspec.json.decode(await overseer.one(people.person, account, missing=NO_ACCOUNT))
-    needs, id = parts.commands.needs, AccountId(account)
-    given, _ = await needs.streams.load(LIMITS, limits_id(id))
-    row["email"] = (await known(id, needs)).email
-    row["sessions"] = len(await open_sessions(id, needs))
-    row["weight"], row["limits"] = given.weight, given.limits
-    return json_response(msgspec.json.encode(row))
 
 
 @patch(
@@ -127,4 +98,4 @@ async def change(
     return Moved(accepted.position)
 
 
-ADMIN = Router("/", route_handlers=[everybody, one, change], tags=["admin"])
+ADMIN = Router("/", route_handlers=[everybody, change], tags=["admin"])

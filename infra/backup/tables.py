@@ -15,6 +15,7 @@ NOT_KEPT = frozenset(
         "work.pools",
         "work.limits",
         "work.usage",
+        "work.attempts",  # all is forgiven
         "work.admissions",  # of requests that were under way
         "work.backends",  # executors say who they are
         "work.needs",  # folded anew with the queue

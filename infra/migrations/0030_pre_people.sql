@@ -9,3 +9,13 @@ CREATE TABLE work.suspended (
     CONSTRAINT suspended_pkey PRIMARY KEY (owner)
 );
 GRANT SELECT, INSERT, DELETE ON work.suspended TO comfyplus_dispatch;
+
+-- How often somebody has been wrong lately: of each login and each address, known by a keyed hash, the instant at which
+-- all is forgiven. Every wrong attempt puts it off.
+CREATE TABLE work.attempts (
+    key uuid NOT NULL,
+    until timestamptz NOT NULL,
+    CONSTRAINT attempts_pkey PRIMARY KEY (key)
+);
+CREATE INDEX attempts_until_idx ON work.attempts (until);
+GRANT SELECT, INSERT, UPDATE, DELETE ON work.attempts TO comfyplus_app;

@@ -14,6 +14,7 @@ from adapters.identity.vault import SecretVault
 from adapters.memory.accounts import MemoryAccounts
 from adapters.memory.admissions import MemoryAdmissions
 from adapters.memory.api_keys import MemoryApiKeys
+from adapters.memory.attempts import MemoryAttempts
 from adapters.memory.backend_access import MemoryBackendAccess
 from adapters.memory.contents import MemoryContents
 from adapters.memory.erasures import MemoryErasures
@@ -86,6 +87,7 @@ def make_ground(start: datetime = NOON) -> Ground:
         accounts=accounts,
         api_keys=MemoryApiKeys(accounts),
         passwords=Argon2Passwords(QUICK),
+        attempts=MemoryAttempts(),
         secrets=ServerSecrets(SECRET),
         vault=vault,
         erasures=erasures,

@@ -33,6 +33,19 @@ async def test_a_wrong_password_and_an_unknown_login_are_answered_alike(nobody: 
     assert wrong.json() == unknown.json()
 
 
+async def test_passwords_are_guessed_so_often_only_for_a_login_that_exists_or_not(nobody: Person) -> None:
+    await nobody.register()
+    for login in (nobody.name, f"x{nobody.name}"):
+        wrong = {"login": login, "password": "not this one"}
+        for _ in range(10):
+            refused(await nobody.ask("POST", "/auth/login", json=wrong), 401)
+        for password in ("not this one", PASSWORD):
+            waiting = await nobody.ask("POST", "/auth/login", json=wrong | {"password": password})
+            assert refused(waiting, 429)["detail"] == "Too many wrong attempts. Please wait."
+            assert 1 <= int(waiting.headers["retry-after"]) <= 90
+    await nobody.post("/auth/login", {"login": nobody.email, "password": PASSWORD})
+
+
 async def test_a_name_and_an_address_are_taken_whatever_their_case(ann: Person, nobody: Person) -> None:
     for taken in (
         {"username": ann.name.upper(), "email": nobody.email},

@@ -8,8 +8,10 @@ from uuid import uuid4
 import msgspec
 import pytest
 
-from adapters.http.people import PersonAnswer, PersonPage
+from adapters.http.past import AccountAnswer
+from adapters.http.people import PersonPage
 from domain.account import Role
+from infra.admin import create, suspend
 from tests.http.administrators import administrator, give
 from tests.http.person import PASSWORD, Person, joined
 from tests.http.problems import refused
@@ -62,7 +64,7 @@ async def test_an_account_is_shown_with_its_address_and_what_it_may_have(admin: 
     await admin.ask("PUT", f"/admin/accounts/{bob.id}/limits", json=limits)
     await seen_by(admin, bob)
     shown = await admin.get(f"/admin/accounts/{bob.id}")
-    msgspec.convert(shown, PersonAnswer)
+    msgspec.convert(shown, AccountAnswer)
     assert (shown["username"], shown["email"], shown["role"]) == (bob.name, bob.email, "member")
     assert (shown["weight"], shown["limits"]["queued"], shown["sessions"]) == (2.0, 7, 1)
     refused(await admin.ask("GET", f"/admin/accounts/{uuid4()}"), 404)
@@ -130,3 +132,25 @@ async def test_a_change_of_nothing_or_without_a_reason_is_refused(admin: Person,
     refused(
         await admin.ask("PATCH", f"/admin/accounts/{uuid4()}", json={"reason": "x", "role": "admin"}), 404
     )
+
+
+async def test_the_first_administrator_is_made_at_the_terminal(
+    served: Whole, nobody: Person, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def made_with(password: str) -> int:
+        return create(served.settings, nobody.name, nobody.email, password)
+
+    assert await asyncio.to_thread(made_with, "short") == 1
+    assert "password: It must have 8" in capsys.readouterr().err
+    assert await asyncio.to_thread(made_with, PASSWORD) == 0
+    await nobody.log_in()
+    await nobody.get("/admin/accounts")
+    assert await asyncio.to_thread(made_with, PASSWORD) == 1
+
+    def keep_out(*, suspended: bool) -> int:
+        return suspend(served.settings, nobody.name.upper(), "Because.", suspended=suspended)
+
+    assert await asyncio.to_thread(lambda: keep_out(suspended=True)) == 0
+    refused(await nobody.ask("POST", "/auth/login", json={"login": nobody.name, "password": PASSWORD}), 403)
+    assert await asyncio.to_thread(lambda: keep_out(suspended=False)) == 0
+    await nobody.log_in()

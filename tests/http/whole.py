@@ -84,6 +84,7 @@ def settings_for(database: Database, server: NatsServer, folder: Path, **changes
         public_url=f"http://127.0.0.1:{port}",
         secret=SECRET,
         max_object_bytes=1024 * 1024,
+        wrong_attempts_of_address=0,  # all tests have the same
     )
     return replace(settings, **changes)
 
