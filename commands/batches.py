@@ -1,7 +1,7 @@
 """Many runs by one wish: submitted all or none, and cancelled together."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import Any
@@ -11,9 +11,10 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from commands.admitting import admitted
+from commands.filling import Asked, FromTemplate, wanted
 from commands.gate import admit
 from commands.needs import Command, Needs
-from commands.sources import of_parameters
+from commands.sources import of_values, told_as
 from commands.streams import NOTHING, Accepted, Change, Context
 from domain import batch, run
 from domain.batch import BATCH, MAX_RUNS, BatchSubmitted
@@ -23,15 +24,16 @@ from domain.refusals import Conflict, FieldError, Invalid, NotFound
 from domain.run import RUN, InBatch
 from domain.workflow import Content
 from workflows.grid import Variation, combinations
-from workflows.parameters import NOT_POSSIBLE, Parameters, check, seeded
+from workflows.parameters import NOT_POSSIBLE
 from workflows.reading import MAX_ERRORS
+from workflows.wanted import OfTemplate, Wanted, seeded
 
 AT_ONCE = 16  # cancels of one batch; they are committed together
 
 
 class GenerateBatch(Command, frozen=True, kw_only=True):
     by: AccountId
-    runs: tuple[Parameters, ...]
+    runs: tuple[Asked, ...]
     priority: int = 5
 
 
@@ -39,7 +41,7 @@ class GenerateGrid(Command, frozen=True, kw_only=True):
     """A run for each combination of the values in `vary`."""
 
     by: AccountId
-    parameters: Parameters
+    asked: Asked
     vary: Mapping[str, Sequence[Any]]
     priority: int = 5
 
@@ -57,29 +59,35 @@ class SubmittedBatch(Struct, frozen=True):
 
 
 async def generate_batch(command: GenerateBatch, context: Context, needs: Needs) -> SubmittedBatch:
-    """Raises Invalid, KeyReused."""
+    """Raises NotFound, Invalid, KeyReused."""
     if not 1 <= len(command.runs) <= MAX_RUNS:
         raise Invalid(
             "The batch has too many runs, or none.", FieldError("runs", f"It must have 1 to {MAX_RUNS}.")
         )
     errors: list[FieldError] = []
-    for place, parameters in enumerate(command.runs):
+    found: list[Wanted] = []
+    for place, asked in enumerate(command.runs):
         try:
-            check(parameters)
+            found.append(await wanted(asked, command.by, needs, _run_at(place)))
         except Invalid as refusal:
-            errors += [FieldError(f"runs[{place}].{each.field}", each.reason) for each in refusal.errors]
+            errors += refusal.errors
     if errors:
         raise Invalid(NOT_POSSIBLE, *errors[:MAX_ERRORS])
-    variations = [Variation({}, parameters) for parameters in command.runs]
-    return await _submit(variations, (), command.by, command.priority, context, needs)
+    _batchable(found)
+    variations = [Variation({}, each) for each in found]
+    return await _submit(variations, (), command.by, command.priority, context, needs, _run_at)
 
 
 async def generate_grid(command: GenerateGrid, context: Context, needs: Needs) -> SubmittedBatch:
-    """All with the same seed, unless it is what is varied: they are to be compared. Raises Invalid, KeyReused."""
-    check(command.parameters)
-    base = seeded(command.parameters, needs.new_seed())
+    """All with the same seed, unless it is what is varied: they are to be compared.
+
+    Raises NotFound, Invalid, KeyReused.
+    """
+    at = "values." if isinstance(command.asked, FromTemplate) else ""
+    base = seeded(await wanted(command.asked, command.by, needs, at), needs.new_seed)
     variations = combinations(base, command.vary)
-    return await _submit(variations, tuple(command.vary), command.by, command.priority, context, needs)
+    varied = tuple(command.vary)
+    return await _submit(variations, varied, command.by, command.priority, context, needs, lambda _: at)
 
 
 async def cancel_batch(command: CancelBatch, context: Context, needs: Needs) -> Accepted:
@@ -114,14 +122,16 @@ async def _submit(
     priority: int,
     context: Context,
     needs: Needs,
+    at: Callable[[int], str],
 ) -> SubmittedBatch:
     """One append: there is never a part of a batch."""
     if (answered := await needs.streams.answered(context)) is not None:
         return await _submitted(answered, needs)
     id = BatchId(needs.new_id())
-    prepared = await of_parameters([each.parameters for each in variations], by, needs)
+    prepared = await of_values([each.wanted for each in variations], by, needs, at)
     for each in prepared:
-        await admit(each.graph, each.requirements, by, needs)
+        with told_as(each.fields):
+            await admit(each.graph, each.requirements, by, needs)
     plan = msgspec.json.encode([each.values for each in variations])
     stored = Content(await needs.contents.put(plan), len(plan))
     runs = tuple(RunId(needs.new_id()) for _ in prepared)
@@ -144,3 +154,15 @@ async def _submitted(accepted: Accepted, needs: Needs) -> SubmittedBatch:
     assert recorded is not None
     assert isinstance(recorded.event, BatchSubmitted)
     return SubmittedBatch(BatchId(recorded.stream), recorded.event.runs, accepted.position)
+
+
+def _run_at(place: int) -> str:
+    return f"runs[{place}]."
+
+
+def _batchable(found: Sequence[Wanted]) -> None:
+    """Raises Invalid: a template says how many runs of it belong into one batch."""
+    for each in found:
+        if isinstance(each, OfTemplate) and len(found) > (most := each.template.form.max_batch_size):
+            told = f"A batch of this template has {most} at most." if most > 1 else "It makes one at a time."
+            raise Invalid("The template is not for a batch of this size.", FieldError("runs", told))

@@ -1,4 +1,4 @@
-"""Runs without a workflow: of typed parameters, of a graph that was sent along, and of what another run executed."""
+"""Runs without a workflow: of values, of a graph that was sent along, and of what another run executed."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,32 +7,39 @@ import msgspec
 from msgspec.structs import replace
 
 from commands.admitting import Admitted, admitted
+from commands.filling import Asked, FromTemplate, as_recorded, find, wanted
 from commands.gate import admit
 from commands.inputs import owned_still
 from commands.lora_references import with_loras
 from commands.needs import Command, Needs
 from commands.runs import Submitted, submitted_run
-from commands.sources import of_graph, of_parameters
+from commands.sources import Prepared, of_graph, of_values, told_as
 from commands.streams import Change, Context
 from domain import run
 from domain.ids import AccountId, RunId
 from domain.refusals import FieldError, Invalid, NotFound
 from domain.run import RUN, RunSubmitted, source_of
-from domain.source import GraphSource, ParametersSource, WorkflowSource
+from domain.source import GraphSource, ParametersSource, TemplateSource, WorkflowSource
 from domain.workflow import Content
 from workflows.graph import names_loras, read_graph
-from workflows.parameters import RANDOM, Parameters, changed, check
-from workflows.seeds import with_seed
+from workflows.parameters import NOT_POSSIBLE, RANDOM, Parameters
+from workflows.seeds import with_seed as graph_with_seed
+from workflows.wanted import Wanted, changed, masked, with_seed
 
 NO_RUN = "There is no such run."
 NO_SEED = "The graph of this run has no seed that could be set."
 NO_PARAMETERS = "This run was not made from parameters: only its seed and priority can be changed."
+VALUES = "values."
+"""What the names of a template's values begin with, where they are sent."""
 
 
 class Generate(Command, frozen=True, kw_only=True):
+    """`inpaint`: it has to be the change of a part of a picture."""
+
     by: AccountId
-    parameters: Parameters
+    asked: Asked
     priority: int = 5
+    inpaint: bool = False
 
 
 class RunGraph(Command, frozen=True, kw_only=True):
@@ -42,7 +49,10 @@ class RunGraph(Command, frozen=True, kw_only=True):
 
 
 class Rerun(Command, frozen=True, kw_only=True):
-    """`changes`: parameters that are to be others. `seed`: -1 draws one. None leaves a thing as it was."""
+    """`changes`: parameters, or values of its template, that are to be others. `seed`: -1 draws one.
+
+    None leaves a thing as it was.
+    """
 
     by: AccountId
     run: RunId
@@ -52,18 +62,21 @@ class Rerun(Command, frozen=True, kw_only=True):
 
 
 async def generate(command: Generate, context: Context, needs: Needs) -> Submitted:
-    """Raises Invalid, KeyReused."""
+    """Raises NotFound, Invalid, KeyReused."""
     if (known := await _known(context, needs)) is not None:
         return known  # before another seed is drawn
-    check(command.parameters)
-    (prepared,) = await of_parameters([command.parameters], command.by, needs)
-    return await submit(prepared.submitted(needs, by=command.by, priority=command.priority), context, needs)
+    at = VALUES if isinstance(command.asked, FromTemplate) else ""
+    found = await wanted(command.asked, command.by, needs, at)
+    if command.inpaint and not masked(found):
+        raise Invalid(NOT_POSSIBLE, FieldError("mask", "Both an image and its mask are needed here."))
+    (prepared,) = await of_values([found], command.by, needs, lambda _: at)
+    return await _submit(prepared, command.by, command.priority, context, needs)
 
 
 async def run_graph(command: RunGraph, context: Context, needs: Needs) -> Submitted:
     """Raises Invalid, ObjectTooLarge, KeyReused."""
     prepared = await of_graph(command.graph, command.by, needs)
-    return await submit(prepared.submitted(needs, by=command.by, priority=command.priority), context, needs)
+    return await _submit(prepared, command.by, command.priority, context, needs)
 
 
 async def rerun(command: Rerun, context: Context, needs: Needs) -> Submitted:
@@ -73,12 +86,11 @@ async def rerun(command: Rerun, context: Context, needs: Needs) -> Submitted:
     before = await submission(command.run, command.by, needs)
     priority = before.priority if command.priority is None else command.priority
     match source_of(before):
-        case ParametersSource(values=values) if command.changes or command.seed is not None:
-            seed = {} if command.seed is None else {"seed": command.seed}
-            parameters = changed(await parameters_of(values, needs), dict(command.changes or {}) | seed)
-            (prepared,) = await of_parameters([parameters], command.by, needs)
-            again = prepared.submitted(needs, by=command.by, priority=priority, rerun_of=command.run)
-        case ParametersSource() | GraphSource() | WorkflowSource():
+        case ParametersSource() | TemplateSource() as source if command.changes or command.seed is not None:
+            found = _changed(await _recorded(source, command.by, needs), command)
+            (prepared,) = await of_values([found], command.by, needs)
+            return await _submit(prepared, command.by, priority, context, needs, rerun_of=command.run)
+        case ParametersSource() | TemplateSource() | GraphSource() | WorkflowSource():
             await owned_still(before.inputs, command.by, needs)
             if names_loras(before.requirements):
                 await with_loras(
@@ -118,11 +130,41 @@ async def submission(id: RunId, by: AccountId, needs: Needs) -> RunSubmitted:
     return first.event
 
 
-async def parameters_of(values: Content, needs: Needs) -> Parameters:
-    body = await needs.contents.get(values.digest)
-    if body is None:
-        raise LookupError(f"The values {values.digest} are not among the contents.")
-    return msgspec.json.decode(body, type=Parameters)
+async def _submit(
+    prepared: Prepared,
+    by: AccountId,
+    priority: int,
+    context: Context,
+    needs: Needs,
+    rerun_of: RunId | None = None,
+) -> Submitted:
+    with told_as(prepared.fields):
+        again = prepared.submitted(needs, by=by, priority=priority, rerun_of=rerun_of)
+        return await submit(again, context, needs)
+
+
+async def _recorded(source: ParametersSource | TemplateSource, by: AccountId, needs: Needs) -> Wanted:
+    """What a run was made from. Raises NotFound where its template is not for the account any more."""
+    match source:
+        case TemplateSource(template=id):
+            await find(id, by, needs)
+            return await as_recorded(source, needs)
+        case ParametersSource(values=values):
+            body = await needs.contents.get(values.digest)
+            if body is None:
+                raise LookupError(f"The values {values.digest} are not among the contents.")
+            return msgspec.json.decode(body, type=Parameters)
+
+
+def _changed(before: Wanted, command: Rerun) -> Wanted:
+    """Raises Invalid."""
+    found = changed(before, command.changes) if command.changes else before
+    if command.seed is None:
+        return found
+    with_other = with_seed(found, command.seed)
+    if with_other is None:
+        raise Invalid("The template of this run has no seed.", FieldError("seed", "There is nothing to set."))
+    return with_other
 
 
 async def _reseeded(again: RunSubmitted, seed: int, needs: Needs) -> RunSubmitted:
@@ -133,7 +175,7 @@ async def _reseeded(again: RunSubmitted, seed: int, needs: Needs) -> RunSubmitte
     body = await needs.contents.get(again.graph.digest)
     if body is None:
         raise LookupError(f"The graph {again.graph.digest} is not among the contents.")
-    graph = with_seed(msgspec.json.decode(body), drawn)
+    graph = graph_with_seed(msgspec.json.decode(body), drawn)
     if graph is None:
         raise Invalid(NO_SEED, FieldError("seed", "There is nothing to set."))
     read = read_graph(graph)

@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, TypeAlias, TypeVar
 from uuid import UUID
 
+import msgspec
 from msgspec import Struct
 
 from commands.backend_access import BackendAccess
@@ -24,6 +25,7 @@ from commands.ports import (
 from commands.streams import Context, Streams
 from commands.webhook_state import WebhookState
 from domain.run import Retries
+from workflows.registry import Registry
 
 
 class Limits(Struct, frozen=True, kw_only=True):
@@ -61,6 +63,8 @@ class Needs(Struct, frozen=True, kw_only=True):
     new_seed: Callable[[], int]
     """For who wants any; small enough that no JSON reader rounds it."""
     limits: Limits = Limits()
+    templates: Registry = msgspec.field(default_factory=Registry)
+    """Those that come with the program."""
 
 
 class Command(Struct, frozen=True, kw_only=True):

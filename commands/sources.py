@@ -1,9 +1,9 @@
 """Making ready what a run executes: the graph stored beside the log, what it needs, and where it came from."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
 from commands import lora_references
@@ -13,12 +13,13 @@ from commands.ports import ObjectTooLarge
 from domain.ids import AccountId, Digest, RunId
 from domain.refusals import FieldError, Invalid
 from domain.run import InBatch, RunSubmitted
-from domain.source import GraphSource, ParametersSource
+from domain.source import GraphSource, ParametersSource, TemplateSource
 from domain.workflow import Content, Requirements
-from workflows.builder import build
 from workflows.graph import ReadGraph, read_graph
 from workflows.inputs import LOADERS, named
-from workflows.parameters import NOT_POSSIBLE, Parameters, seeded
+from workflows.parameters import NOT_POSSIBLE, Parameters
+from workflows.registry import written
+from workflows.wanted import Built, OfTemplate, Wanted, built, document, seed_of, seeded
 
 
 class Prepared(Struct, frozen=True, kw_only=True):
@@ -26,9 +27,11 @@ class Prepared(Struct, frozen=True, kw_only=True):
 
     graph: Content
     requirements: Requirements
-    source: ParametersSource | GraphSource
+    source: ParametersSource | TemplateSource | GraphSource
     seed: int | None = None
     inputs: tuple[Digest, ...] = ()
+    fields: Mapping[str, str] = {}
+    """How whoever asked calls what stands at a path of the graph, where they do not know the graph."""
 
     def submitted(
         self,
@@ -64,49 +67,96 @@ async def of_graph(graph: Any, by: AccountId, needs: Needs) -> Prepared:
     return Prepared(graph=stored, requirements=read.requirements, source=GraphSource(), inputs=inputs)
 
 
-async def of_parameters(wanted: Sequence[Parameters], by: AccountId, needs: Needs) -> list[Prepared]:
-    """One for each, in order; seeds are drawn where they have to be. Raises Invalid, ObjectTooLarge."""
-    drawn = [seeded(each, needs.new_seed()) for each in wanted]
-    built = [await _with_files(each, by, needs) for each in drawn]
-    graphs = [read_graph(graph) for graph, _ in built]
-    for graph in graphs:
-        _fits(graph, needs)
-    values = [msgspec.json.encode(each) for each in drawn]
-    digests = await needs.contents.put_all([*(graph.body for graph in graphs), *values])
+async def of_values(
+    wanted: Sequence[Wanted], by: AccountId, needs: Needs, at: Callable[[int], str] = lambda place: ""
+) -> list[Prepared]:
+    """One for each, in order; seeds are drawn where they have to be. Raises Invalid, ObjectTooLarge.
+
+    `at`: what the names of the values of each begin with, as whoever asked sees them.
+    """
+    made = [
+        await _made(seeded(each, needs.new_seed), by, needs, at(place)) for place, each in enumerate(wanted)
+    ]
+    for each in made:
+        _fits(each.graph, needs)
+    stored = await _stored([body for each in made for body in each.bodies], needs)
     return [
         Prepared(
-            graph=Content(graph_digest, len(graph.body)),
-            requirements=graph.requirements,
-            source=ParametersSource(Content(values_digest, len(body))),
-            seed=each.seed,
-            inputs=inputs,
+            graph=stored[each.graph.body],
+            requirements=each.graph.requirements,
+            source=_source(each, stored),
+            seed=seed_of(each.wanted),
+            inputs=each.inputs,
+            fields=each.fields,
         )
-        for each, (_, inputs), graph, body, graph_digest, values_digest in zip(
-            drawn, built, graphs, values, digests[: len(graphs)], digests[len(graphs) :], strict=True
-        )
+        for each in made
     ]
 
 
-async def _with_files(
-    parameters: Parameters, by: AccountId, needs: Needs
-) -> tuple[dict[str, Any], tuple[Digest, ...]]:
-    """With the account's own pictures and LoRAs in it. Raises Invalid."""
-    graph, inputs = await _with_inputs(parameters, by, needs)
-    return await lora_references.resolve(graph, by, needs) or graph, inputs
+@contextmanager
+def told_as(fields: Mapping[str, str]) -> Iterator[None]:
+    """What is refused at a path of the graph is told of the value that stands there."""
+    try:
+        yield
+    except Invalid as refusal:
+        errors = (FieldError(fields.get(each.field, each.field), each.reason) for each in refusal.errors)
+        raise Invalid(str(refusal), *errors) from refusal
+
+
+class _Made(Struct, frozen=True):
+    """With the account's own files in its graph."""
+
+    wanted: Wanted
+    graph: ReadGraph
+    inputs: tuple[Digest, ...]
+    fields: Mapping[str, str]
+
+    @property
+    def bodies(self) -> tuple[bytes, ...]:
+        """Its graph, its values, and the template where it is of one."""
+        of_template = (written(self.wanted.template),) if isinstance(self.wanted, OfTemplate) else ()
+        return (self.graph.body, document(self.wanted), *of_template)
+
+
+async def _made(wanted: Wanted, by: AccountId, needs: Needs, at: str) -> _Made:
+    """Raises Invalid."""
+    found = built(wanted)
+    fields = {path: f"{at}{name}" for path, name in found.fields.items()}
+    with told_as(fields):
+        graph, inputs = await _with_inputs(wanted, found, by, needs, at)
+        graph = await lora_references.resolve(graph, by, needs) or graph
+        return _Made(wanted, read_graph(graph), inputs, fields)
 
 
 async def _with_inputs(
-    parameters: Parameters, by: AccountId, needs: Needs
+    wanted: Wanted, found: Built, by: AccountId, needs: Needs, at: str
 ) -> tuple[dict[str, Any], tuple[Digest, ...]]:
-    """Its graph and the inputs that this loads. Raises Invalid: here nobody knows how a backend calls its files."""
-    graph = build(parameters)
-    if parameters.image is None:
-        return graph, ()
-    with_inputs, inputs = await resolve(graph, by, needs, at="image")
-    loaders = sum(node["class_type"] in LOADERS for node in graph.values())
-    if len(named(graph)) < loaders:
-        raise Invalid(NOT_POSSIBLE, FieldError("image", UNKNOWN))
+    """The graph with the inputs that it loads, and those. Raises Invalid."""
+    if not isinstance(wanted, Parameters):
+        return await resolve(found.graph, by, needs)
+    if wanted.image is None:
+        return found.graph, ()
+    with_inputs, inputs = await resolve(found.graph, by, needs, at=f"{at}image")
+    loaders = sum(node["class_type"] in LOADERS for node in found.graph.values())
+    if len(named(found.graph)) < loaders:  # here nobody knows how a backend calls its files
+        raise Invalid(NOT_POSSIBLE, FieldError(f"{at}image", UNKNOWN))
     return with_inputs, inputs
+
+
+async def _stored(bodies: Sequence[bytes], needs: Needs) -> dict[bytes, Content]:
+    """Each once: the runs of a batch have much in common."""
+    different = list(dict.fromkeys(bodies))
+    digests = await needs.contents.put_all(different)
+    return {body: Content(digest, len(body)) for body, digest in zip(different, digests, strict=True)}
+
+
+def _source(made: _Made, stored: Mapping[bytes, Content]) -> ParametersSource | TemplateSource:
+    values = stored[document(made.wanted)]
+    match made.wanted:
+        case Parameters():
+            return ParametersSource(values)
+        case OfTemplate(id=id, template=template):
+            return TemplateSource(id, stored[written(template)], values)
 
 
 def _fits(graph: ReadGraph, needs: Needs) -> None:

@@ -43,7 +43,7 @@ class PublicEvent(Struct, frozen=True, kw_only=True, tag_field="type", gc=False)
 
 
 class RunSubmitted(PublicEvent, frozen=True, kw_only=True, tag="run.submitted.v1"):
-    """A run waits for a machine. `source`: workflow, parameters or graph.
+    """A run waits for a machine. `source`: workflow, parameters, template or graph.
 
     Where it is no workflow, `workflow` is 00000000-0000-0000-0000-000000000000 and `workflow_version` 0.
     """

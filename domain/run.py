@@ -16,7 +16,7 @@ from domain.event import Decider, Event
 from domain.ids import AccountId, BatchId, Digest, RunId, WorkflowId
 from domain.reasons import stated
 from domain.refusals import Conflict, FieldError, Invalid, NotFound
-from domain.source import GraphSource, ParametersSource, Source, WorkflowSource
+from domain.source import GraphSource, ParametersSource, Source, TemplateSource, WorkflowSource
 from domain.workflow import Content, Requirements
 
 SHARED = "shared"
@@ -112,7 +112,7 @@ class RunSubmitted(Event, frozen=True, kw_only=True, tag="run.submitted.v1"):
     requirements: Requirements = Requirements()
     priority: int = 5
     timeout_s: int = 300
-    source: ParametersSource | GraphSource | None = None
+    source: ParametersSource | TemplateSource | GraphSource | None = None
     seed: int | None = None
     batch: InBatch | None = None
     rerun_of: RunId | None = None

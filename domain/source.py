@@ -1,4 +1,4 @@
-"""What a run executes: a version of a workflow, typed parameters, or a graph that was sent for this run alone."""
+"""What a run executes: a version of a workflow, typed parameters, a template with values, or a graph of its own."""
 
 from typing import TypeAlias
 
@@ -19,8 +19,19 @@ class ParametersSource(Struct, frozen=True, tag_field="kind", tag="parameters"):
     values: Content
 
 
+class TemplateSource(Struct, frozen=True, tag_field="kind", tag="template"):
+    """`template`: its id, a word for one that comes with the program. `version`: form and graph as one document.
+
+    `values`: of every parameter, as a document beside the log, with the seed that was drawn.
+    """
+
+    template: str
+    version: Content
+    values: Content
+
+
 class GraphSource(Struct, frozen=True, tag_field="kind", tag="graph"):
     """Nobody keeps it but the run itself."""
 
 
-Source: TypeAlias = WorkflowSource | ParametersSource | GraphSource
+Source: TypeAlias = WorkflowSource | ParametersSource | TemplateSource | GraphSource

@@ -155,6 +155,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     slots: Annotated[int, Meta(ge=1, le=64)] = 2
     """Prompts inside one backend: those that run, and one ahead."""
 
+    templates: Path | None = None
+    """A folder of templates of one's own, two files for each; see docs/templates.md."""
+
     max_graph_bytes: Bytes = 8 * MIB
     """The largest graph taken."""
     max_object_bytes: Bytes = 1024 * MIB

@@ -38,6 +38,7 @@ from infra.settings import Settings, SettingsError, erasures_path, load_secret
 from projections.catalogue import PROJECTIONS
 from projections.keys import AccountKeys
 from projections.projection import Projection, opened_by
+from workflows.registry import SHIPPED, Registry, TemplatesError, load
 
 if TYPE_CHECKING:
     from adapters.nats.connection import Connection
@@ -113,6 +114,7 @@ async def needs(settings: Settings, server_secrets: ServerSecrets, url: str) -> 
             new_id=new_id,
             new_seed=new_seed,
             limits=limits(settings),
+            templates=templates(settings),
         )
 
 
@@ -137,6 +139,14 @@ def limits(settings: Settings) -> Limits:
         private_addresses=settings.webhook_private_addresses,
         private_backends=settings.backend_private_addresses,
     )
+
+
+def templates(settings: Settings) -> Registry:
+    """Raises SettingsError."""
+    try:
+        return load(SHIPPED, *([] if settings.templates is None else [settings.templates]))
+    except TemplatesError as error:
+        raise SettingsError(str(error)) from error
 
 
 def allowance(settings: Settings) -> Allowance:

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from domain.backend import BackendEvent
 from domain.batch import BatchCancelled, BatchEvent, BatchSubmitted
@@ -33,7 +34,7 @@ from domain.run import (
     Status,
     source_of,
 )
-from domain.source import ParametersSource
+from domain.source import ParametersSource, TemplateSource
 from projections.backend_rows import BACKENDS, fold_backend
 from projections.paging import TIMED, bounded, page, timed
 from projections.projection import Buffer, Projection, Table
@@ -45,11 +46,16 @@ SHOWN = (Status.QUEUED, Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.
 
 
 class SourceRow(Struct, frozen=True):
-    """Of a run that does not execute a workflow as it stands. `values`: the digest of its parameters."""
+    """Of a run that does not execute a workflow as it stands. `values`: the digest of its parameters or values.
+
+    `version`: the digest of its template, form and graph, as it was.
+    """
 
     kind: str
     seed: int | None = None
     values: str | None = None
+    template: str | None = None
+    version: str | None = None
 
 
 class RunRow(Struct, gc=False):
@@ -158,8 +164,14 @@ def _source(event: RunSubmitted) -> SourceRow | None:
     if event.source is None and event.seed is None:
         return None  # as most are
     source = source_of(event)
-    values = source.values.digest if isinstance(source, ParametersSource) else None
-    return SourceRow(str(source.__struct_config__.tag), event.seed, values)
+    row = SourceRow(str(source.__struct_config__.tag), event.seed)
+    match source:
+        case ParametersSource(values=values):
+            return replace(row, values=values.digest)
+        case TemplateSource(template=template, version=version, values=values):
+            return replace(row, values=values.digest, template=template, version=version.digest)
+        case _:
+            return row
 
 
 Outputs: TypeAlias = Rows[OutputRow]
@@ -240,7 +252,7 @@ CHANGES: dict[type[Event], Callable[[RunRow, Any, datetime, Outputs], None]] = {
 
 RUN_STATUS = Projection(
     name="run_status",
-    version=4,
+    version=5,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(RUNS, OUTPUTS, BATCHES, BACKENDS),
     fold=fold,
@@ -255,7 +267,8 @@ _RUN = """'id', run.id, 'owner', run.owner, 'workflow', run.workflow, 'workflow_
     'execution_s', run.execution_s, 'position', run.position, 'batch', run.batch, 'place', run.place,
     'rerun_of', run.rerun_of,
     'source', json_build_object(
-        'kind', coalesce(run.source ->> 'kind', 'workflow'), 'seed', run.source -> 'seed')"""
+        'kind', coalesce(run.source ->> 'kind', 'workflow'), 'seed', run.source -> 'seed',
+        'template', run.source -> 'template', 'version', run.source -> 'version')"""
 _OUTPUT = """'node', output.node, 'index', output.index, 'name', output.name, 'digest', output.digest,
     'media_type', output.media_type, 'size_bytes', output.size_bytes, 'width', output.width,
     'height', output.height, 'thumbnails', output.thumbnails"""
@@ -268,7 +281,8 @@ def shown(run: RunRow, outputs: Iterable[OutputRow]) -> dict[str, Any]:
         for output in sorted(outputs, key=lambda output: (output.node, output.index))
     ]
     source = run.source or SourceRow("workflow")
-    told = {"outputs": files, "source": {"kind": source.kind, "seed": source.seed}, "values": source.values}
+    about = {name: getattr(source, name) for name in ("kind", "seed", "template", "version")}
+    told = {"outputs": files, "source": about, "values": source.values}
     return msgspec.structs.asdict(run) | told
 
 

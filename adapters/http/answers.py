@@ -139,11 +139,17 @@ class OutputAnswer(Struct):
 
 
 class SourceAnswer(Struct):
-    """`seed`: what was drawn or set for this run. `parameters`: of a run that was made from some."""
+    """`seed`: what was drawn or set for this run. `parameters`: of a run that was made from some.
 
-    kind: Literal["workflow", "parameters", "graph"]
+    `template`: the id of the template it was made from; `version`: the digest of that, form and graph, as it was.
+    """
+
+    kind: Literal["workflow", "parameters", "template", "graph"]
     seed: int | None
+    template: str | None
+    version: Digest | None
     parameters: Annotated[dict[str, Any], Meta(description="Not in lists.")] | UnsetType = UNSET
+    values: Annotated[dict[str, Any], Meta(description="Of its template. Not in lists.")] | UnsetType = UNSET
 
 
 class RunSummary(Struct):

@@ -35,10 +35,14 @@ class StrictBody(AbstractDTO[T]):
     """Lets Litestar read a body with `read_json` and describe it in OpenAPI by its Struct."""
 
     def decode_bytes(self, value: bytes) -> Any:
+        self.check_media_type()
+        return read_json(value, self.model_type)
+
+    def check_media_type(self) -> None:
+        """Raises WrongMediaType."""
         kind = self.asgi_connection.headers.get("content-type", JSON).partition(";")[0].strip().lower()
         if kind != JSON and not kind.endswith("+json"):
             raise WrongMediaType(f"The body must be JSON, sent with 'Content-Type: {JSON}'.")
-        return read_json(value, self.model_type)
 
     @classmethod
     def create_for_field_definition(cls, *_: Any, **__: Any) -> None:
@@ -57,6 +61,25 @@ class StrictBody(AbstractDTO[T]):
     @classmethod
     def detect_nested_field(cls, field_definition: FieldDefinition) -> bool:
         return False
+
+
+def either(usual: type[Any], other: type[Any], named: str) -> type[AbstractDTO[Any]]:
+    """A body of two forms: the other one is what has a field of this name."""
+    known = msgspec.json.Decoder(msgspec.defstruct("Named", [(named, Any, msgspec.UNSET)]))
+
+    class Either(StrictBody[usual]):  # type: ignore[valid-type]  # it is made here
+        def decode_bytes(self, value: bytes) -> Any:
+            self.check_media_type()
+            return read_json(value, other if _names(known, named, value) else usual)
+
+    return Either
+
+
+def _names(known: msgspec.json.Decoder[Any], named: str, body: bytes) -> bool:
+    try:
+        return getattr(known.decode(body), named) is not msgspec.UNSET
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return False  # whoever reads it tells why
 
 
 def _faults(body: bytes, kind: type[Any], first: str) -> tuple[FieldError, ...]:

@@ -1,4 +1,4 @@
-"""Pictures from typed parameters: one run, one run that is waited for, many runs, and a grid of them."""
+"""Pictures from typed parameters or from a template: one run, one that is waited for, many, and a grid of them."""
 
 from typing import Annotated, Any, TypeAlias
 
@@ -10,7 +10,7 @@ from msgspec import Meta, Struct
 
 from adapters.http.answers import RunAnswer, answers
 from adapters.http.batches import AcceptedBatch, accepted_batch
-from adapters.http.bodies import StrictBody
+from adapters.http.bodies import either
 from adapters.http.callers import Caller
 from adapters.http.outputs import with_urls
 from adapters.http.parts import Parts
@@ -19,6 +19,7 @@ from adapters.http.runs import Accepted, Priority, accepted_run
 from adapters.http.sources import with_source
 from adapters.http.waiting import until_over
 from commands.batches import GenerateBatch, GenerateGrid, SubmittedBatch
+from commands.filling import Asked, FromTemplate
 from commands.generating import Generate
 from commands.runs import Submitted
 from commands.streams import Context
@@ -27,6 +28,12 @@ from projections.run_status import RUN_STATUS
 from workflows.parameters import Parameters
 
 MAX_WAIT_S = 120.0
+TemplateId: TypeAlias = Annotated[
+    str, Meta(max_length=100, description="See GET /templates.", examples=["plain_card"])
+]
+TemplateValues: TypeAlias = Annotated[
+    dict[str, Any], Meta(description="By the names of its parameters.", examples=[{"text": "menu"}])
+]
 
 Wait: TypeAlias = Annotated[
     float, QueryParameter(ge=0, le=MAX_WAIT_S, description="How long to wait, in seconds.", examples=[])
@@ -36,6 +43,14 @@ Wait: TypeAlias = Annotated[
 class GenerateBody(Parameters, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Parameters, and how soon it is wanted."""
 
+    priority: Priority = 5
+
+
+class FromTemplateBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """A template in the place of parameters."""
+
+    template: TemplateId
+    values: TemplateValues = {}
     priority: Priority = 5
 
 
@@ -53,6 +68,17 @@ class BatchBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     priority: Priority = 5
 
 
+class TemplateBatchBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """Runs of one template: of each, the values that are not to be as the template has them."""
+
+    template: TemplateId
+    runs: Annotated[
+        tuple[TemplateValues, ...],
+        Meta(min_length=1, max_length=200, examples=[[{"text": "one"}, {"text": "two"}]]),
+    ]
+    priority: Priority = 5
+
+
 class GridBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """A run for each combination of the values in `vary`, 200 at most, the last list changing first."""
 
@@ -66,20 +92,35 @@ class GridBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     priority: Priority = 5
 
 
+class TemplateGridBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """The same over the values of a template."""
+
+    template: TemplateId
+    values: TemplateValues = {}
+    vary: Annotated[
+        dict[str, list[Any]],
+        Meta(description="A parameter's name: its values.", examples=[{"margin": [10, 20]}]),
+    ]
+    priority: Priority = 5
+
+
+ONE_OF = either(GenerateBody, FromTemplateBody, "template")
+
+
 @post(
     "/generate",
-    dto=StrictBody[GenerateBody],
+    dto=ONE_OF,
     return_dto=None,
     status_code=202,
-    responses=answers(202, Accepted, 401, 409, 413, 415, 422, 429),
+    responses=answers(202, Accepted, 401, 404, 409, 413, 415, 422, 429),
 )
 async def generate(
-    data: JSONBody[GenerateBody],
+    data: JSONBody[GenerateBody | FromTemplateBody],
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
     context: NamedDependency[Context],
 ) -> Response[Accepted]:
-    """Make pictures from parameters. 422 names everything that is wrong with them.
+    """Make pictures from parameters, or from a template's values. 422 names everything that is wrong with them.
 
     A seed of -1 is drawn now and kept: the run shows it, and running it again gives the same pictures.
     """
@@ -87,14 +128,34 @@ async def generate(
 
 
 @post(
+    "/edit/inpaint",
+    dto=ONE_OF,
+    return_dto=None,
+    status_code=202,
+    responses=answers(202, Accepted, 401, 404, 409, 413, 415, 422, 429),
+)
+async def inpaint(
+    data: JSONBody[GenerateBody | FromTemplateBody],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    context: NamedDependency[Context],
+) -> Response[Accepted]:
+    """Make a part of a picture anew, as /generate: here an image and a mask must be among the parameters or values.
+
+    Of templates, those that require both: `requires_image` and `requires_mask`.
+    """
+    return accepted_run(await _submit(data, parts, caller, context, inpaint=True), parts)
+
+
+@post(
     "/generate/sync",
-    dto=StrictBody[GenerateBody],
+    dto=ONE_OF,
     return_dto=None,
     status_code=200,
-    responses=answers(200, RunAnswer, 401, 409, 413, 415, 422, 429) | answers(202, Accepted),
+    responses=answers(200, RunAnswer, 401, 404, 409, 413, 415, 422, 429) | answers(202, Accepted),
 )
 async def generate_and_wait(
-    data: JSONBody[GenerateBody],
+    data: JSONBody[GenerateBody | FromTemplateBody],
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
     context: NamedDependency[Context],
@@ -119,32 +180,37 @@ async def generate_and_wait(
 
 @post(
     "/generate/batch",
-    dto=StrictBody[BatchBody],
+    dto=either(BatchBody, TemplateBatchBody, "template"),
     return_dto=None,
     status_code=202,
-    responses=answers(202, AcceptedBatch, 401, 409, 413, 415, 422, 429),
+    responses=answers(202, AcceptedBatch, 401, 404, 409, 413, 415, 422, 429),
 )
 async def generate_batch(
-    data: JSONBody[BatchBody],
+    data: JSONBody[BatchBody | TemplateBatchBody],
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
     context: NamedDependency[Context],
 ) -> Response[AcceptedBatch]:
     """Many runs by one wish, all of them or none: watched and cancelled together."""
-    wish = GenerateBatch(by=caller.account, runs=data.runs, priority=data.priority)
+    match data:
+        case BatchBody(runs=runs):
+            asked: tuple[Asked, ...] = runs
+        case TemplateBatchBody(template=template):
+            asked = tuple(FromTemplate(template=template, values=values) for values in data.runs)
+    wish = GenerateBatch(by=caller.account, runs=asked, priority=data.priority)
     submitted: SubmittedBatch = await parts.commands.run(wish, context)
     return accepted_batch(submitted, parts)
 
 
 @post(
     "/generate/grid",
-    dto=StrictBody[GridBody],
+    dto=either(GridBody, TemplateGridBody, "template"),
     return_dto=None,
     status_code=202,
-    responses=answers(202, AcceptedBatch, 401, 409, 413, 415, 422, 429),
+    responses=answers(202, AcceptedBatch, 401, 404, 409, 413, 415, 422, 429),
 )
 async def generate_grid(
-    data: JSONBody[GridBody],
+    data: JSONBody[GridBody | TemplateGridBody],
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
     context: NamedDependency[Context],
@@ -153,18 +219,37 @@ async def generate_grid(
 
     Unless the seed is what is varied, all runs have the same one.
     """
-    wish = GenerateGrid(by=caller.account, parameters=data.parameters, vary=data.vary, priority=data.priority)
+    match data:
+        case GridBody(parameters=parameters):
+            asked: Asked = parameters
+        case TemplateGridBody(template=template, values=values):
+            asked = FromTemplate(template=template, values=values)
+    wish = GenerateGrid(by=caller.account, asked=asked, vary=data.vary, priority=data.priority)
     submitted: SubmittedBatch = await parts.commands.run(wish, context)
     return accepted_batch(submitted, parts)
 
 
-async def _submit(data: GenerateBody, parts: Parts, caller: Caller, context: Context) -> Submitted:
-    values = {name: getattr(data, name) for name in Parameters.__struct_fields__}
-    wish = Generate(by=caller.account, parameters=Parameters(**values), priority=data.priority)
+async def _submit(
+    data: GenerateBody | FromTemplateBody,
+    parts: Parts,
+    caller: Caller,
+    context: Context,
+    *,
+    inpaint: bool = False,
+) -> Submitted:
+    match data:
+        case GenerateBody():
+            values = {name: getattr(data, name) for name in Parameters.__struct_fields__}
+            asked: Asked = Parameters(**values)
+        case FromTemplateBody(template=template, values=given):
+            asked = FromTemplate(template=template, values=given)
+    wish = Generate(by=caller.account, asked=asked, priority=data.priority, inpaint=inpaint)
     submitted: Submitted = await parts.commands.run(wish, context)
     return submitted
 
 
 ROUTER = Router(
-    "/", route_handlers=[generate, generate_and_wait, generate_batch, generate_grid], tags=["runs"]
+    "/",
+    route_handlers=[generate, inpaint, generate_and_wait, generate_batch, generate_grid],
+    tags=["runs"],
 )

@@ -89,6 +89,21 @@ def _batch(call: Call, inputs: Values) -> Result:
     return Result(((*first, *second),))
 
 
+def _composite(call: Call, inputs: Values) -> Result:
+    above: Images = inputs["source"]
+    masks: Images = inputs.get("mask") or ()
+    made = []
+    for place, below in enumerate(inputs["destination"]):
+        over = above[place % len(above)]
+        if inputs["resize_source"]:
+            over = over.resize(below.size, Image.Resampling.BILINEAR)
+        canvas = below.copy()
+        mask = masks[place % len(masks)].resize(over.size) if masks else None
+        canvas.paste(over, (inputs["x"], inputs["y"]), mask)
+        made.append(canvas)
+    return Result((tuple(made),))
+
+
 def _crop(call: Call, inputs: Values) -> Result:
     cropped = []
     for image in inputs["image"]:
@@ -188,6 +203,19 @@ CLASSES = (
         required={"image1": IMAGE, "image2": IMAGE},
         outputs=("IMAGE",),
         title="Batch Images",
+    ),
+    NodeClass(
+        name="ImageCompositeMasked",
+        run=_composite,
+        required={
+            "destination": IMAGE,
+            "source": IMAGE,
+            "x": side(0, least=0),
+            "y": side(0, least=0),
+            "resize_source": Input("BOOLEAN", {"default": False}),
+        },
+        optional={"mask": Input("MASK")},
+        outputs=("IMAGE",),
     ),
     NodeClass(
         name="ImageCrop",

@@ -43,7 +43,7 @@ async def status(ground: Ground, id: RunId) -> Status:
 
 
 async def test_a_seed_is_drawn_and_recorded_where_the_run_is_shown(ground: Ground) -> None:
-    made: Submitted = await ground.wish(Generate(by=ANN, parameters=FOX, priority=8))
+    made: Submitted = await ground.wish(Generate(by=ANN, asked=FOX, priority=8))
     event = await submission(ground, made.id)
     assert (event.owner, event.priority, event.seed) == (ANN, 8, 1000)
     assert event.requirements.models == ("checkpoints/sd15.safetensors",)
@@ -55,7 +55,7 @@ async def test_a_seed_is_drawn_and_recorded_where_the_run_is_shown(ground: Groun
 
 
 async def test_generated_twice_with_one_key_it_is_one_run_with_one_seed(ground: Ground) -> None:
-    wish = Generate(by=ANN, parameters=FOX)
+    wish = Generate(by=ANN, asked=FOX)
     first, again = await ground.wish(wish, key="k"), await ground.wish(wish, key="k")
     assert (again.id, again.position) == (first.id, first.position)
     together = await asyncio.gather(*(ground.wish(wish, key="j") for _ in range(5)))
@@ -73,7 +73,7 @@ async def test_a_graph_is_run_once_without_being_kept(ground: Ground) -> None:
 
 
 async def test_run_again_it_is_the_same_to_the_byte(ground: Ground) -> None:
-    first = await ground.wish(Generate(by=ANN, parameters=FOX, priority=8))
+    first = await ground.wish(Generate(by=ANN, asked=FOX, priority=8))
     again = await ground.wish(Rerun(by=ANN, run=first.id))
     before, after = await submission(ground, first.id), await submission(ground, again.id)
     assert (after.graph, after.source, after.seed, after.priority) == (
@@ -86,7 +86,7 @@ async def test_run_again_it_is_the_same_to_the_byte(ground: Ground) -> None:
 
 
 async def test_run_again_with_other_values_the_rest_stays(ground: Ground) -> None:
-    first = await ground.wish(Generate(by=ANN, parameters=FOX))
+    first = await ground.wish(Generate(by=ANN, asked=FOX))
     again = await ground.wish(Rerun(by=ANN, run=first.id, changes={"steps": 3}, priority=2))
     event = await submission(ground, again.id)
     source = source_of(event)
@@ -121,7 +121,7 @@ async def test_a_seed_that_cannot_be_set_is_refused(ground: Ground) -> None:
 
 
 async def test_nobody_runs_again_what_is_not_theirs_or_was_deleted(ground: Ground) -> None:
-    first = await ground.wish(Generate(by=ANN, parameters=FOX))
+    first = await ground.wish(Generate(by=ANN, asked=FOX))
     for by, id in ((BOB, first.id), (ANN, RunId(uuid4()))):
         with pytest.raises(NotFound):
             await ground.wish(Rerun(by=by, run=id))
@@ -135,7 +135,7 @@ async def test_nobody_runs_again_what_is_not_theirs_or_was_deleted(ground: Groun
 
 
 async def test_a_grid_is_one_append_with_one_seed(ground: Ground) -> None:
-    wish = GenerateGrid(by=ANN, parameters=FOX, vary={"cfg": [5, 7], "steps": [1, 2]})
+    wish = GenerateGrid(by=ANN, asked=FOX, vary={"cfg": [5, 7], "steps": [1, 2]})
     made: SubmittedBatch = await ground.wish(wish)
     whole, *runs = await ground.happened()
     assert isinstance(whole, BatchSubmitted)
@@ -147,7 +147,7 @@ async def test_a_grid_is_one_append_with_one_seed(ground: Ground) -> None:
 
 
 async def test_varied_seeds_are_drawn_each_by_itself(ground: Ground) -> None:
-    made = await ground.wish(GenerateGrid(by=ANN, parameters=FOX, vary={"seed": [-1, -1, 7]}))
+    made = await ground.wish(GenerateGrid(by=ANN, asked=FOX, vary={"seed": [-1, -1, 7]}))
     seeds = [(await submission(ground, id)).seed for id in made.runs]
     assert len(set(seeds)) == 3
     assert seeds[2] == 7

@@ -80,12 +80,12 @@ async def test_a_model_that_is_kept_from_somebody_is_told_from_none_that_is_nowh
 async def test_every_way_to_run_something_is_closed(ground: Ground, bob: AccountId) -> None:
     await has(ground, "gpu-1", **CLASSES)
     parameters = Parameters(checkpoint=MODEL, prompt="a fox")
-    run = await ground.wish(Generate(by=bob, parameters=parameters))
+    run = await ground.wish(Generate(by=bob, asked=parameters))
     saved = await ground.wish(CreateWorkflow(owner=bob, name="a", graph=graph()))
     await ground.wish(SubmitRun(by=bob, workflow=saved.id))
     last = (await ground.wish(RegisterModel(**LICENSED, active=False))).position
     for wish in (
-        Generate(by=bob, parameters=parameters),
+        Generate(by=bob, asked=parameters),
         GenerateBatch(by=bob, runs=(parameters,)),
         Rerun(by=bob, run=run.id),
         SubmitRun(by=bob, workflow=saved.id),

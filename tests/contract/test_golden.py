@@ -8,9 +8,9 @@ import pytest
 from domain.catalogue import CATALOGUE, UPCASTS
 from domain.event import Event, topic
 from domain.run import RunSubmitted, source_of
-from domain.source import WorkflowSource
+from domain.source import TemplateSource, WorkflowSource
 from tests.contract.golden import EXAMPLES, FOLDER, file_of, names
-from tests.domain.facts import WORKFLOW_ID
+from tests.domain.facts import ANN, WORKFLOW_ID, content
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=topic)
@@ -48,6 +48,20 @@ def test_an_events_name_has_three_parts() -> None:
         assert happened.isidentifier()
         assert version[0] == "v"
         assert int(version[1:]) >= 1
+
+
+def test_a_run_of_a_template_is_stored_with_its_source() -> None:
+    source = TemplateSource("plain_card", content("c", 9), content("d", 7))
+    stored = CATALOGUE.encode(RunSubmitted(owner=ANN, graph=content("a"), source=source))
+    assert msgspec.json.decode(stored)["source"] == {
+        "kind": "template",
+        "template": "plain_card",
+        "version": {"digest": "c" * 64, "size_bytes": 9},
+        "values": {"digest": "d" * 64, "size_bytes": 7},
+    }
+    event = CATALOGUE.decode("run.submitted.v1", stored)
+    assert isinstance(event, RunSubmitted)
+    assert source_of(event) == source
 
 
 def test_a_run_that_was_submitted_before_there_were_other_sources_is_read() -> None:

@@ -25,6 +25,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "/generate": PARAMETERS,
     "/generate/sync?wait_s=0": PARAMETERS,
     "/generate/batch": {"runs": [PARAMETERS]},
+    "/templates/plain_card/runs": {"values": {"text": "a"}, "priority": 5},
     "/generate/grid": {"parameters": PARAMETERS, "vary": {"cfg": [5, 7.5]}},
     "/workflows/{w}": {"name": "b"},
     "/webhooks": {"url": "https://example.org/hooks"},
@@ -32,7 +33,12 @@ GOOD: dict[str, dict[str, Any]] = {
     "/webhooks/{w}/replay": {"after": 0},
 }
 """Every route that reads a body, and one it would take."""
-WITHOUT = {"/workflows/{w}/versions/1/restore", "/workflows/{w}/runs", "/runs/{w}/rerun"}
+WITHOUT = {
+    "/workflows/{w}/versions/1/restore",
+    "/workflows/{w}/runs",
+    "/runs/{w}/rerun",
+    "/templates/plain_card/runs",
+}
 """There the body may be left out."""
 
 

@@ -17,7 +17,7 @@ from domain.account import (
 from domain.backend import BackendLost, BackendSeen
 from domain.batch import BatchCancelled, BatchSubmitted
 from domain.event import Event, topic
-from domain.ids import AccountId, BatchId, RunId, backend_id
+from domain.ids import AccountId, BatchId, Digest, RunId, backend_id
 from domain.personal import Personal
 from domain.run import (
     Failure,
@@ -37,8 +37,9 @@ from domain.run import (
     RunSucceeded,
     Status,
 )
-from domain.source import ParametersSource
+from domain.source import ParametersSource, TemplateSource
 from domain.workflow import (
+    Content,
     WorkflowCreated,
     WorkflowDeleted,
     WorkflowDescribed,
@@ -248,6 +249,9 @@ def test_a_run_tells_its_source_and_its_place_in_a_batch() -> None:
     row = run_row(other)
     assert row.source == SourceRow("parameters", 2**64 - 1, GRAPH.digest)
     assert (row.batch, row.place, row.workflow) == (batch.id, 3, None)
+    version = Content(Digest("7" * 64), 9)
+    of_template = RunSubmitted(owner=ANN, graph=GRAPH, source=TemplateSource("card", version, GRAPH), seed=1)
+    assert run_row(of_template).source == SourceRow("template", 1, GRAPH.digest, "card", version.digest)
 
 
 def test_a_batch_is_cancelled_once_its_runs_are() -> None:

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 from uuid import uuid4
 
 import httpx
@@ -213,6 +214,40 @@ async def test_a_read_model_is_replayed_beside_the_running_whole(house: Whole, a
     assert await ann.run(run) == before
 
 
+async def test_templates_without_a_model_make_pictures(house: Whole, ann: Person) -> None:
+    red, blue = await upload(ann, (96, 80), (250, 0, 0)), await upload(ann, (30, 30), (0, 0, 250))
+    resized = await made(ann, "plain_resize", image=red, size={"width": 40, "height": 64}, method="bicubic")
+    assert ((await picture(ann, resized["url"])).size, resized["width"]) == ((40, 64), 40)
+    blended = await picture(ann, (await made(ann, "plain_blend", below=red, above=blue, factor=0.5))["url"])
+    assert (blended.size, blended.getpixel((20, 20))) == ((96, 80), (125, 0, 125))
+    sizes = {
+        "frame_size": {"width": 60, "height": 40},
+        "card_size": {"width": 40, "height": 20},
+        "margin": 10,
+    }
+    named = await made(ann, "plain_card", text="menu", card_color=0xFF0000, frame_color=0x0000FF, **sizes)
+    card = await picture(ann, named["url"])
+    assert named["name"].startswith("menu")
+    assert (card.size, card.getpixel((9, 20)), card.getpixel((30, 20))) == (
+        (60, 40),
+        (0, 0, 255),
+        (255, 0, 0),
+    )
+
+
+async def test_a_template_with_a_model_makes_as_many_pictures_as_were_asked_for(
+    house: Whole, ann: Person
+) -> None:
+    values = {"prompt": "a fox", "checkpoint": "sandbox.safetensors", "steps": 2, "count": 2}
+    size = {"width": 64, "height": 64}
+    run = await ran(ann, "sd15_text_to_image", **values, size=size)
+    assert [output["width"] for output in run["outputs"]] == [64, 64]
+    again = await ann.ask("POST", f"/runs/{run['id']}/rerun", json={"parameters": {"count": 1}})
+    shown = await ann.until_over(again["id"])
+    assert (shown["status"], len(shown["outputs"])) == ("succeeded", 1)
+    assert shown["source"]["values"] == run["source"]["values"] | {"count": 1}
+
+
 async def test_the_same_key_with_another_wish_is_refused(house: Whole, ann: Person) -> None:
     workflow, key = await ann.workflow(pictures(0.05)), uuid4().hex
     run = await ann.submit(workflow, key=key)
@@ -230,6 +265,28 @@ async def test_sigterm_stops_everything_in_order(lasting_house: Whole) -> None:
 
 
 # --- looking
+
+
+async def ran(somebody: Person, template: str, **values: Any) -> dict[str, Any]:
+    """The run of a template that has succeeded."""
+    key, asked = uuid4().hex, {"values": values}
+    accepted = await somebody.ask("POST", f"/templates/{template}/runs", key=key, json=asked)
+    run = await somebody.until_over(accepted["id"])
+    assert run["status"] == "succeeded", run["failure"]
+    return run
+
+
+async def made(somebody: Person, template: str, **values: Any) -> dict[str, Any]:
+    """Its only output."""
+    (output,) = (await ran(somebody, template, **values))["outputs"]
+    return dict(output)
+
+
+async def upload(somebody: Person, size: tuple[int, int], color: tuple[int, int, int]) -> str:
+    body = io.BytesIO()
+    Image.new("RGB", size, color).save(body, "PNG")
+    files = {"image": ("a.png", body.getvalue(), "image/png")}
+    return str((await somebody.ask("POST", "/inputs", files=files))["id"])
 
 
 async def picture(somebody: Person, url: str) -> Image.Image:

@@ -176,7 +176,7 @@ def test_a_grid_has_every_combination_in_order() -> None:
     assert [each.values for each in found] == [
         {"cfg": cfg, "steps": steps} for cfg in (5, 7) for steps in (1, 2, 3)
     ]
-    assert [(each.parameters.cfg, each.parameters.steps) for each in found[2:4]] == [(5, 3), (7, 1)]
+    assert [(each.wanted.cfg, each.wanted.steps) for each in found[2:4]] == [(5, 3), (7, 1)]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,205 @@
+"""Templates: graphs with a form. What there are, what each takes, and runs of them."""
+
+from hashlib import sha256
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Response, Router, get, post
+from litestar.di import NamedDependency
+from litestar.params import FromPath, FromQuery, JSONBody
+from msgspec import Meta, Struct
+
+from adapters.http.answers import Cursor, Digest, answers
+from adapters.http.bodies import StrictBody
+from adapters.http.callers import Caller
+from adapters.http.generate import TemplateValues
+from adapters.http.parts import Parts
+from adapters.http.reads import json_response
+from adapters.http.runs import Accepted, Priority, accepted_run
+from commands.filling import FromTemplate, find
+from commands.generating import Generate
+from commands.runs import Submitted
+from commands.streams import Context
+from domain.workflow import Requirements
+from projections.paging import bounded
+from workflows.filling import bare
+from workflows.forms import Kind, Parameter, Template
+from workflows.graph import MODEL_INPUTS, Node, requirements
+from workflows.json_schema import schema
+from workflows.registry import written
+from workflows.values import defaults
+
+
+class TemplateSummary(Struct, kw_only=True):
+    """`model_family`: `plain` where no model is needed."""
+
+    id: Annotated[str, Meta(examples=["plain_card"])]
+    name: str
+    description: str
+    category: Annotated[str, Meta(examples=["utility"])]
+    model_family: Annotated[str, Meta(examples=["plain"])]
+    supports_batch: bool
+    max_batch_size: Annotated[int, Meta(description="How many runs a batch of it may have.")]
+    requires_image: bool
+    requires_mask: bool
+
+
+class ParameterAnswer(Struct, kw_only=True):
+    """One field of the form. `default` is null where `required`, or for a choice of null."""
+
+    name: str
+    type: Kind
+    label: str
+    description: str
+    group: str
+    required: bool
+    default: Any
+    min: float | None
+    max: float | None
+    step: float | None
+    choices: list[Any]
+    models: Annotated[str | None, Meta(description="The folder its files lie in: GET /models?type=")]
+    binds: Annotated[list[dict[str, Any]], Meta(description="The inputs of nodes that get the value.")]
+
+
+class TemplateAnswer(TemplateSummary, kw_only=True):
+    version: Digest
+    requirements: Requirements
+    parameters: Annotated[list[ParameterAnswer], Meta(description="In the order of the form.")]
+    schema: Annotated[dict[str, Any], Meta(description="Of its values: JSON Schema 2020-12.")]
+    defaults: dict[str, Any]
+    example: Annotated[dict[str, Any], Meta(description="Values that make something of it.")]
+
+
+class TemplatePage(Struct):
+    items: list[TemplateSummary]
+    next_cursor: Cursor
+
+
+class RunBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What is left out is as the template has it."""
+
+    values: TemplateValues = {}
+    priority: Priority = 5
+
+
+@get("/templates", responses=answers(200, TemplatePage, 401, 422))
+async def listed(
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    limit: FromQuery[int] = 100,
+    cursor: FromQuery[str | None] = None,
+    category: FromQuery[str | None] = None,
+    family: FromQuery[str | None] = None,
+    q: FromQuery[str | None] = None,
+) -> TemplatePage:
+    """The templates there are, by their ids. `q`: words of its id, name or description."""
+    most = bounded(limit)
+    found = parts.commands.needs.templates.listed(category, family, q)
+    wanted = [each for each in found if cursor is None or each.id > cursor]
+    items = [_summary(each.id, each.template) for each in wanted[:most]]
+    return TemplatePage(items, wanted[most - 1].id if len(wanted) > most else None)
+
+
+@get("/templates/{template:str}", responses=answers(200, TemplateAnswer, 401, 404))
+async def show(
+    template: FromPath[str], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+) -> Response[bytes]:
+    """The form of a template: its fields, the same as a JSON Schema, what it takes by default, and an example."""
+    found = await find(template, caller.account, parts.commands.needs)
+    return json_response(msgspec.json.encode(_described(template, found)))
+
+
+@get("/templates/{template:str}/defaults", responses=answers(200, dict[str, Any], 401, 404))
+async def show_defaults(
+    template: FromPath[str], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
+) -> dict[str, Any]:
+    """The values that a template has where none is given; those that must be given are not among them."""
+    found = await find(template, caller.account, parts.commands.needs)
+    return defaults(found.form)
+
+
+@post(
+    "/templates/{template:str}/runs",
+    dto=StrictBody[RunBody],
+    return_dto=None,
+    status_code=202,
+    responses=answers(202, Accepted, 401, 404, 409, 413, 415, 422, 429),
+)
+async def run(
+    template: FromPath[str],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    context: NamedDependency[Context],
+    data: JSONBody[RunBody] = RunBody(),
+) -> Response[Accepted]:
+    """Run a template with values. 422 names everything that is wrong with them.
+
+    A seed of -1 is drawn now and kept. The run records the template as it is now, and all values.
+    """
+    asked = FromTemplate(template=template, values=data.values)
+    wish = Generate(by=caller.account, asked=asked, priority=data.priority)
+    submitted: Submitted = await parts.commands.run(wish, context)
+    return accepted_run(submitted, parts)
+
+
+def _summary(id: str, template: Template) -> TemplateSummary:
+    return TemplateSummary(**_about(id, template))
+
+
+def _described(id: str, template: Template) -> TemplateAnswer:
+    form = template.form
+    return TemplateAnswer(
+        **_about(id, template),
+        version=sha256(written(template)).hexdigest(),
+        requirements=_requirements(template),
+        parameters=[_field(each) for each in form.parameters],
+        schema=schema(form),
+        defaults=defaults(form),
+        example=form.example,
+    )
+
+
+def _about(id: str, template: Template) -> dict[str, Any]:
+    form = template.form
+    return {
+        "id": id,
+        "name": form.name,
+        "description": form.description,
+        "category": form.category,
+        "model_family": form.model_family,
+        "supports_batch": form.supports_batch,
+        "max_batch_size": form.max_batch_size,
+        "requires_image": form.requires_image,
+        "requires_mask": form.requires_mask,
+    }
+
+
+def _requirements(template: Template) -> Requirements:
+    """Of what there is without anybody's LoRAs."""
+    nodes = {id: Node(node["class_type"], node["inputs"]) for id, node in bare(template).items()}
+    return requirements(nodes)
+
+
+def _field(each: Parameter) -> ParameterAnswer:
+    folders = {
+        MODEL_INPUTS.get(bind.input) for bind in each.binds if each.type in (Kind.CHECKPOINT, Kind.LORA)
+    }
+    return ParameterAnswer(
+        name=each.name,
+        type=each.type,
+        label=each.label or each.name.replace("_", " "),
+        description=each.description,
+        group=each.group,
+        required=each.required,
+        default=None if each.required else each.default,
+        min=each.min,
+        max=each.max,
+        step=each.step,
+        choices=list(each.choices),
+        models=folders.pop() if len(folders) == 1 else None,
+        binds=[msgspec.to_builtins(bind) for bind in each.binds],
+    )
+
+
+ROUTER = Router("/", route_handlers=[listed, show, show_defaults, run], tags=["templates"])
