@@ -18,6 +18,7 @@ from commands import (
     projections,
     queue,
     runs,
+    templates,
     webhooks,
     workflows,
 )
@@ -54,6 +55,10 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     generating.Rerun: generating.rerun,
     inputs.StoreInput: inputs.store_input,
     inputs.DeleteInput: inputs.delete_input,
+    templates.CreateTemplate: templates.create_template,
+    templates.SaveTemplateVersion: templates.save_template_version,
+    templates.ShowTemplate: templates.show_template,
+    templates.DeleteTemplate: templates.delete_template,
     batches.GenerateBatch: batches.generate_batch,
     batches.GenerateGrid: batches.generate_grid,
     batches.CancelBatch: batches.cancel_batch,

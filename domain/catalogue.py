@@ -20,6 +20,7 @@ from domain.projection import PROJECTION, ProjectionEvent
 from domain.queue import QUEUE, QueueEvent
 from domain.reservation import RESERVATION, ReservationEvent
 from domain.run import RUN, RunEvent
+from domain.template import TEMPLATE, TemplateEvent
 from domain.webhook import WEBHOOK, WebhookEvent
 from domain.workflow import WORKFLOW, WorkflowEvent
 
@@ -79,13 +80,14 @@ UNIONS: tuple[Any, ...] = (
     LimitsEvent,
     GateEvent,
     ModelEvent,
+    TemplateEvent,
 )
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
     for decider in (
         *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT),
         *(BACKEND, API_KEY, WEBHOOK, PROJECTION, SHELF),
-        *(QUEUE, LIMITS, GATE, MODELS),
+        *(QUEUE, LIMITS, GATE, MODELS, TEMPLATE),
     )
 }
 

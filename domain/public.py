@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from domain import account, lora, run, workflow
+from domain import account, lora, run, template, workflow
 from domain.account import (
     AccountLoggedIn,
     AccountLoggedOut,
@@ -149,6 +149,33 @@ class WorkflowDeleted(PublicEvent, frozen=True, kw_only=True, tag="workflow.dele
     workflow: UUID
 
 
+class TemplateVersionSaved(PublicEvent, frozen=True, kw_only=True, tag="template.version_saved.v1"):
+    """A workflow has a form, or another one. `sha256`: of form and graph."""
+
+    template: UUID
+    version: int
+    name: str
+    category: str
+    model_family: str
+    sha256: str
+
+
+class TemplatePublished(PublicEvent, frozen=True, kw_only=True, tag="template.published.v1"):
+    """Everybody may use it now."""
+
+    template: UUID
+
+
+class TemplateWithdrawn(PublicEvent, frozen=True, kw_only=True, tag="template.withdrawn.v1"):
+    """Only its owner may use it now."""
+
+    template: UUID
+
+
+class TemplateDeleted(PublicEvent, frozen=True, kw_only=True, tag="template.deleted.v1"):
+    template: UUID
+
+
 class LoraUploaded(PublicEvent, frozen=True, kw_only=True, tag="lora.uploaded.v1"):
     """A LoRA is on the shelf. `base_model`: a family such as sdxl, empty where nothing tells it."""
 
@@ -179,10 +206,15 @@ class AccountErased(PublicEvent, frozen=True, kw_only=True, tag="account.erased.
     account: UUID
 
 
-FOR_EVERYBODY = (WorkflowPublished, WorkflowWithdrawn)
+FOR_EVERYBODY = (WorkflowPublished, WorkflowWithdrawn, TemplatePublished, TemplateWithdrawn)
 """Told to everybody; the others to the owner, and to administrators."""
 
-EVERYBODYS: frozenset[type[Event]] = frozenset({workflow.WorkflowPublished, workflow.WorkflowWithdrawn})
+EVERYBODYS: frozenset[type[Event]] = frozenset(
+    {
+        *(workflow.WorkflowPublished, workflow.WorkflowWithdrawn),
+        *(template.TemplatePublished, template.TemplateWithdrawn),
+    }
+)
 """The domain events that are translated into those."""
 
 NO_WORKFLOW = UUID(int=0)
@@ -241,6 +273,17 @@ PUBLIC: dict[type[Event], Translation] = {
     workflow.WorkflowPublished: lambda event, id: WorkflowPublished(workflow=id),
     workflow.WorkflowWithdrawn: lambda event, id: WorkflowWithdrawn(workflow=id),
     workflow.WorkflowDeleted: lambda event, id: WorkflowDeleted(workflow=id),
+    template.TemplateVersionSaved: lambda event, id: TemplateVersionSaved(
+        template=id,
+        version=event.number,
+        name=event.about.name,
+        category=event.about.category,
+        model_family=event.about.model_family,
+        sha256=event.document.digest,
+    ),
+    template.TemplatePublished: lambda event, id: TemplatePublished(template=id),
+    template.TemplateWithdrawn: lambda event, id: TemplateWithdrawn(template=id),
+    template.TemplateDeleted: lambda event, id: TemplateDeleted(template=id),
     lora.LoraUploaded: lambda event, id: LoraUploaded(
         lora=event.lora,
         name=event.name,
@@ -267,6 +310,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *get_args(BatchEvent),
         *get_args(InputEvent),
         *(lora.LoraShared, lora.LoraUnshared),
+        template.TemplateCreated,
         *get_args(WebhookEvent),
         *get_args(ProjectionEvent),
         *get_args(QueueEvent),

@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 from domain.account import AccountErased
 from domain.catalogue import CATALOGUE
 from domain.event import topic
-from domain.ids import AccountId, Digest, InputId, Position, RunId, WorkflowId
+from domain.ids import AccountId, Digest, InputId, Position, RunId, TemplateId, WorkflowId
 from domain.input import InputStored
 from domain.run import OutputStored, Status
 from projections.pages import Connect
@@ -17,13 +17,14 @@ from projections.pages import Connect
 PAGE = 2_000  # runs at once; what others need is looked up once for each page, through all outputs there are
 
 _REACHED = b"""
-SELECT count(*) = 3 FROM work.projections
-WHERE name IN ('run_status', 'workflow_shelf', 'inputs') AND state = 'live' AND position >= %s
+SELECT count(*) = 4 FROM work.projections
+WHERE name IN ('run_status', 'workflow_shelf', 'template_shelf', 'inputs') AND state = 'live' AND position >= %s
 """
 _UNFINISHED = (
     b"SELECT id FROM read.runs WHERE owner = %s AND status = ANY (%s) ORDER BY submitted_at LIMIT 10000"
 )
 _WORKFLOWS = b"SELECT id FROM read.workflows WHERE owner = %s AND (NOT public OR %s) ORDER BY id LIMIT 10000"
+_TEMPLATES = b"SELECT id FROM read.templates WHERE owner = %s AND (NOT public OR %s) ORDER BY id LIMIT 10000"
 _INPUTS = b"SELECT id FROM read.inputs WHERE owner = %s ORDER BY id LIMIT 10000"
 _UPLOADED = b"SELECT state FROM log.events WHERE owner = %s AND topic = %s"
 _RUNS = b"SELECT id FROM read.runs WHERE owner = %s AND id > %s ORDER BY id LIMIT %s"
@@ -91,6 +92,9 @@ class AccountBelongings:
 
     async def workflows(self, account: AccountId, *, published: bool) -> list[WorkflowId]:
         return [WorkflowId(id) for (id,) in await self._fetch(_WORKFLOWS, (account, published))]
+
+    async def templates(self, account: AccountId, *, published: bool) -> list[TemplateId]:
+        return [TemplateId(id) for (id,) in await self._fetch(_TEMPLATES, (account, published))]
 
     async def inputs(self, account: AccountId) -> list[InputId]:
         return [InputId(id) for (id,) in await self._fetch(_INPUTS, (account,))]

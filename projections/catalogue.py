@@ -7,6 +7,7 @@ from projections.lora_shelf import LORA_SHELF
 from projections.people import PEOPLE_HERE
 from projections.projection import Projection
 from projections.run_status import RUN_STATUS
+from projections.template_shelf import TEMPLATE_SHELF
 from projections.usage import USAGE
 from projections.workflow_shelf import WORKFLOW_SHELF
 
@@ -14,6 +15,6 @@ PROJECTIONS: dict[str, Projection] = {
     projection.name: projection
     for projection in (
         *(WORKFLOW_SHELF, GALLERY, RUN_STATUS, INPUT_SHELF, USAGE, AUDIT_TRAIL, LORA_SHELF),
-        PEOPLE_HERE,
+        *(PEOPLE_HERE, TEMPLATE_SHELF),
     )
 }

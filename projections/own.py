@@ -27,6 +27,7 @@ _PAGED = "SELECT convert_to(coalesce(json_agg(one), '[]')::text, 'UTF8') FROM ({
 _WORKFLOWS = "SELECT * FROM read.workflows WHERE owner = %(owner)s AND id > %(after)s ORDER BY id"
 _VERSIONS = """SELECT * FROM read.workflow_versions
     WHERE owner = %(owner)s AND workflow = %(workflow)s AND number > %(after)s ORDER BY number"""
+_TEMPLATES = "SELECT * FROM read.templates WHERE owner = %(owner)s AND id > %(after)s ORDER BY id"
 _INPUTS = "SELECT * FROM read.inputs WHERE owner = %(owner)s AND id > %(after)s ORDER BY id"
 _RUNS = """SELECT run.*, (
         SELECT coalesce(json_agg(output ORDER BY output.node, output.index), '[]')
@@ -62,6 +63,13 @@ class OwnThings:
             for row in page:
                 yield row
             after = page[-1]["number"]
+
+    async def templates(self, account: AccountId) -> AsyncIterator[Row]:
+        after: Any = UUID(int=0)
+        while page := await self._page(account, _TEMPLATES, {"after": after}):
+            for row in page:
+                yield row
+            after = page[-1]["id"]
 
     async def inputs(self, account: AccountId) -> AsyncIterator[Row]:
         after: Any = UUID(int=0)

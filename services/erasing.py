@@ -20,6 +20,7 @@ from commands.needs import Command
 from commands.ports import Clock, Erasures, LogUnavailableError, ObjectsAwayError, OutcomeUnknownError
 from commands.runs import CancelRun
 from commands.streams import Context
+from commands.templates import DeleteTemplate
 from commands.workflows import DeleteWorkflow
 from domain.account import AccountErased
 from domain.event import AnyRecorded, topic
@@ -128,12 +129,15 @@ class Erasing:
         workflows = await self._belongings.workflows(account, published=erased.with_published)
         for workflow in workflows:
             await self._wish(DeleteWorkflow(by=account, workflow=workflow))
+        templates = await self._belongings.templates(account, published=erased.with_published)
+        for template in templates:
+            await self._wish(DeleteTemplate(by=account, template=template))
         inputs = await self._belongings.inputs(account)
         for input in inputs:
             await self._wish(DeleteInput(by=account, input=input))
         left = await self._remove_objects(account)
         settled = erased.at + self._settle
-        found = bool(runs or workflows or inputs)
+        found = bool(runs or workflows or templates or inputs)
         if found or left or begun < settled:
             return self._now() if found else max(settled, self._now() + self._settle / 4)
         await self._ledger.finished(account)

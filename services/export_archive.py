@@ -29,6 +29,7 @@ api_keys.json   its API keys, without their texts
 webhooks.json   where it is told of events
 workflows.json  its workflows; versions.json: all their versions
 workflows/      the documents of each version: <workflow>/<number>.json, and .editor.json as the editor has it
+templates.json  its templates; templates/: the newest form and graph of each
 runs.json       its runs with their outputs
 outputs/        the files of those outputs
 inputs.json     the pictures it has uploaded to make others from
@@ -76,6 +77,7 @@ class Building:
         await archive.add("workflows.json", _array(things.workflows(account)))
         await archive.add("versions.json", _array(self._counted(self._versions())))
         await self._add_documents(archive)
+        await self._add_templates(archive)
         await archive.add("runs.json", _array(self._counted(self._runs())))
         await self._add_outputs(archive)
         await self._add_inputs(archive)
@@ -122,6 +124,14 @@ class Building:
                 body = None if digest is None else await self._needs.contents.get(Digest(digest))
                 if body is not None:
                     await archive.add(f"{name}.json", _one(body))
+
+    async def _add_templates(self, archive: Archive) -> None:
+        things = self._material.things
+        await archive.add("templates.json", _array(things.templates(self._account)))
+        async for each in things.templates(self._account):
+            body = await self._needs.contents.get(Digest(each["document"]))
+            if body is not None:
+                await archive.add(f"templates/{each['id']}.json", _one(body))
 
     async def _add_outputs(self, archive: Archive) -> None:
         async for run in self._counted(self._material.things.runs(self._account)):

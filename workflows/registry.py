@@ -6,12 +6,14 @@ be YAML instead.
 
 import re
 from collections.abc import Callable, Iterator, Mapping
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
+from domain.ids import Digest
 from domain.refusals import Invalid
 from workflows.form_faults import check
 from workflows.forms import Form, Template
@@ -39,6 +41,10 @@ class Entry(Struct, frozen=True):
     id: str
     template: Template
     body: bytes
+
+    @property
+    def digest(self) -> Digest:
+        return Digest(sha256(self.body).hexdigest())
 
 
 class Registry:

@@ -1,7 +1,7 @@
 """Templates: graphs with a form. What there are, what each takes, and runs of them."""
 
-from hashlib import sha256
 from typing import Annotated, Any
+from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, get, post
@@ -14,19 +14,20 @@ from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.generate import TemplateValues
 from adapters.http.parts import Parts
-from adapters.http.reads import json_response
+from adapters.http.reads import Reader, json_response
 from adapters.http.runs import Accepted, Priority, accepted_run
-from commands.filling import FromTemplate, find
+from commands.filling import Found, FromTemplate, find
 from commands.generating import Generate
 from commands.runs import Submitted
 from commands.streams import Context
 from domain.workflow import Requirements
+from projections import template_shelf
 from projections.paging import bounded
 from workflows.filling import bare
 from workflows.forms import Kind, Parameter, Template
 from workflows.graph import MODEL_INPUTS, Node, requirements
 from workflows.json_schema import schema
-from workflows.registry import written
+from workflows.registry import Entry
 from workflows.values import defaults
 
 
@@ -34,6 +35,8 @@ class TemplateSummary(Struct, kw_only=True):
     """`model_family`: `plain` where no model is needed."""
 
     id: Annotated[str, Meta(examples=["plain_card"])]
+    owner: Annotated[UUID | None, Meta(description="Null: it comes with the program.")]
+    public: bool
     name: str
     description: str
     category: Annotated[str, Meta(examples=["utility"])]
@@ -64,6 +67,7 @@ class ParameterAnswer(Struct, kw_only=True):
 
 class TemplateAnswer(TemplateSummary, kw_only=True):
     version: Digest
+    number: Annotated[int | None, Meta(description="Of the version, of a template of an account.")]
     requirements: Requirements
     parameters: Annotated[list[ParameterAnswer], Meta(description="In the order of the form.")]
     schema: Annotated[dict[str, Any], Meta(description="Of its values: JSON Schema 2020-12.")]
@@ -74,6 +78,13 @@ class TemplateAnswer(TemplateSummary, kw_only=True):
 class TemplatePage(Struct):
     items: list[TemplateSummary]
     next_cursor: Cursor
+
+
+class Page(Struct):
+    """As Postgres writes it."""
+
+    items: list[msgspec.Raw]
+    next_cursor: str | None
 
 
 class RunBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -87,27 +98,50 @@ class RunBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 async def listed(
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
+    reader: NamedDependency[Reader],
     limit: FromQuery[int] = 100,
     cursor: FromQuery[str | None] = None,
     category: FromQuery[str | None] = None,
     family: FromQuery[str | None] = None,
     q: FromQuery[str | None] = None,
-) -> TemplatePage:
-    """The templates there are, by their ids. `q`: words of its id, name or description."""
-    most = bounded(limit)
-    found = parts.commands.needs.templates.listed(category, family, q)
-    wanted = [each for each in found if cursor is None or each.id > cursor]
-    items = [_summary(each.id, each.template) for each in wanted[:most]]
-    return TemplatePage(items, wanted[most - 1].id if len(wanted) > most else None)
+    own: FromQuery[bool] = False,
+) -> Response[bytes]:
+    """Those that come with the program, by their ids; then yours and the public ones, the last changed first.
+
+    `q`: words of its name or description. `own`: only yours.
+    """
+    most, named = bounded(limit), {"category": category, "family": family, "text": q}
+    shipped: list[Entry] = []
+    if not own and (cursor is None or not cursor[:1].isdigit()):
+        shipped = list(parts.commands.needs.templates.listed(**named))
+        shipped = [each for each in shipped if cursor is None or each.id > cursor]
+        cursor = None
+    items = [msgspec.Raw(msgspec.json.encode(_summary(each.id, _found(each)))) for each in shipped[:most]]
+    if len(shipped) > most:
+        return _page(items, shipped[most - 1].id)
+    owner = caller.account if own else None
+    more = await reader.ask(
+        template_shelf.templates, limit=max(1, most - len(items)), after=cursor, owner=owner, **named
+    )
+    found = msgspec.json.decode(more, type=Page)
+    if len(items) == most:
+        return _page(items, shipped[most - 1].id if found.items else None)
+    return _page([*items, *found.items], found.next_cursor)
 
 
 @get("/templates/{template:str}", responses=answers(200, TemplateAnswer, 401, 404))
 async def show(
     template: FromPath[str], parts: NamedDependency[Parts], caller: NamedDependency[Caller]
 ) -> Response[bytes]:
-    """The form of a template: its fields, the same as a JSON Schema, what it takes by default, and an example."""
+    """The form of a template: its fields, the same as a JSON Schema, what it takes by default, and an example.
+
+    `ETag`: the revision of one of an account's.
+    """
     found = await find(template, caller.account, parts.commands.needs)
-    return json_response(msgspec.json.encode(_described(template, found)))
+    answer = json_response(msgspec.json.encode(_described(template, found)))
+    if found.published is not None:
+        answer.headers["ETag"] = f'"{found.published.revision}"'
+    return answer
 
 
 @get("/templates/{template:str}/defaults", responses=answers(200, dict[str, Any], 401, 404))
@@ -116,7 +150,7 @@ async def show_defaults(
 ) -> dict[str, Any]:
     """The values that a template has where none is given; those that must be given are not among them."""
     found = await find(template, caller.account, parts.commands.needs)
-    return defaults(found.form)
+    return defaults(found.template.form)
 
 
 @post(
@@ -143,16 +177,25 @@ async def run(
     return accepted_run(submitted, parts)
 
 
-def _summary(id: str, template: Template) -> TemplateSummary:
-    return TemplateSummary(**_about(id, template))
+def _page(items: list[msgspec.Raw], cursor: str | None) -> Response[bytes]:
+    return json_response(msgspec.json.encode({"items": items, "next_cursor": cursor}))
 
 
-def _described(id: str, template: Template) -> TemplateAnswer:
-    form = template.form
+def _found(entry: Entry) -> Found:
+    return Found(entry.template, entry.digest)
+
+
+def _summary(id: str, found: Found) -> TemplateSummary:
+    return TemplateSummary(**_about(id, found))
+
+
+def _described(id: str, found: Found) -> TemplateAnswer:
+    form = found.template.form
     return TemplateAnswer(
-        **_about(id, template),
-        version=sha256(written(template)).hexdigest(),
-        requirements=_requirements(template),
+        **_about(id, found),
+        version=found.version,
+        number=None if found.published is None else found.published.number,
+        requirements=_requirements(found.template),
         parameters=[_field(each) for each in form.parameters],
         schema=schema(form),
         defaults=defaults(form),
@@ -160,10 +203,12 @@ def _described(id: str, template: Template) -> TemplateAnswer:
     )
 
 
-def _about(id: str, template: Template) -> dict[str, Any]:
-    form = template.form
+def _about(id: str, found: Found) -> dict[str, Any]:
+    form, published = found.template.form, found.published
     return {
         "id": id,
+        "owner": None if published is None else published.owner,
+        "public": published is None or published.public,
         "name": form.name,
         "description": form.description,
         "category": form.category,
@@ -202,4 +247,8 @@ def _field(each: Parameter) -> ParameterAnswer:
     )
 
 
-ROUTER = Router("/", route_handlers=[listed, show, show_defaults, run], tags=["templates"])
+ROUTER = Router(
+    "/",
+    route_handlers=[listed, show, show_defaults, run],
+    tags=["templates"],
+)

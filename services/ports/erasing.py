@@ -6,11 +6,11 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from domain.ids import AccountId, Digest, InputId, Position, RunId, WorkflowId
+from domain.ids import AccountId, Digest, InputId, Position, RunId, TemplateId, WorkflowId
 
 
 class Erased(Struct, frozen=True):
-    """An erasure in the log. `with_published`: its published workflows go as well."""
+    """An erasure in the log. `with_published`: its published workflows and templates go as well."""
 
     account: AccountId
     at: datetime
@@ -42,6 +42,9 @@ class Belongings(Protocol):
 
     async def workflows(self, account: AccountId, *, published: bool) -> Sequence[WorkflowId]:
         """Private ones, and published ones where they are asked for."""
+
+    async def templates(self, account: AccountId, *, published: bool) -> Sequence[TemplateId]:
+        """As `workflows`."""
 
     async def inputs(self, account: AccountId) -> Sequence[InputId]: ...
 

@@ -101,6 +101,8 @@ class Things(Protocol):
     def runs(self, account: AccountId) -> AsyncIterator[Row]:
         """With their `outputs`."""
 
+    def templates(self, account: AccountId) -> AsyncIterator[Row]: ...
+
     def inputs(self, account: AccountId) -> AsyncIterator[Row]: ...
 
 

@@ -11,13 +11,23 @@ from commands.dispatcher import Dispatcher
 from commands.filling import FromTemplate
 from commands.generating import Generate, Rerun
 from commands.inputs import StoreInput
+from commands.ports import Outdated
 from commands.runs import Submitted
-from domain.ids import Digest, RunId
+from commands.templates import (
+    CreateTemplate,
+    DeleteTemplate,
+    SavedTemplate,
+    SaveTemplateVersion,
+    ShowTemplate,
+)
+from commands.workflows import CreateWorkflow, Saved
+from domain.ids import AccountId, Digest, Position, RunId, WorkflowId
 from domain.refusals import Invalid, NotFound
 from domain.run import RunSubmitted, source_of
 from domain.source import TemplateSource
 from tests.commands.ground import Ground, make_ground
 from tests.domain.facts import ANN, BOB
+from workflows.forms import Form, Template
 from workflows.registry import SHIPPED, Registry, load, read_template
 
 REGISTRY = load(SHIPPED)
@@ -178,6 +188,114 @@ async def test_a_template_without_a_seed_is_not_given_one(ground: Ground) -> Non
     first: Submitted = await ground.wish(Generate(by=ANN, asked=card()))
     assert (await submission(ground, first.id)).seed is None
     assert await refused(ground, Rerun(by=ANN, run=first.id, seed=5)) == ["seed"]
+
+
+STEPS = {"name": "steps", "type": "int", "default": 20, "binds": [{"node": "3", "input": "steps"}]}
+SAMPLED = {"3": {"class_type": "KSampler", "inputs": {"steps": 1, "cfg": 7.0}}}
+
+
+def form(*parameters: Any, **more: Any) -> Form:
+    described = {
+        "name": "Steps",
+        "category": "test",
+        "model_family": "sdxl",
+        "parameters": parameters or (STEPS,),
+    }
+    return msgspec.convert(described | more, Form)
+
+
+async def workflow(ground: Ground, by: AccountId = ANN) -> WorkflowId:
+    saved: Saved = await ground.wish(CreateWorkflow(owner=by, name="a", graph=SAMPLED))
+    return saved.id
+
+
+async def published(ground: Ground, **more: Any) -> SavedTemplate:
+    wish = CreateTemplate(owner=ANN, workflow=await workflow(ground), form=form(), **more)
+    made: SavedTemplate = await ground.wish(wish)
+    return made
+
+
+def of(made: SavedTemplate, **values: Any) -> FromTemplate:
+    return FromTemplate(template=str(made.id), values=values)
+
+
+async def test_a_version_of_a_workflow_becomes_a_template(ground: Ground) -> None:
+    made = await published(ground)
+    run: Submitted = await ground.wish(Generate(by=ANN, asked=of(made, steps=7)))
+    assert (await graph(ground, run.id))["3"]["inputs"] == {"steps": 7, "cfg": 7.0}
+    found = await source(ground, run.id)
+    assert (found.template, made.version) == (str(made.id), 1)
+    body = await ground.contents.get(found.version.digest)
+    assert read_template(body or b"") == Template(form(), SAMPLED)
+    assert await ground.told(made.id) == ["template.created.v1", "template.version_saved.v1"]
+
+
+async def test_made_twice_with_one_key_it_is_one_template(ground: Ground) -> None:
+    wish = CreateTemplate(owner=ANN, workflow=await workflow(ground), form=form(), public=True)
+    first, again = await ground.wish(wish, key="k"), await ground.wish(wish, key="k")
+    assert (again.id, again.position) == (first.id, first.position)
+    assert (await ground.told(first.id))[-1] == "template.published.v1"
+
+
+async def test_a_form_that_does_not_fit_is_not_kept(ground: Ground) -> None:
+    id = await workflow(ground)
+    wrong = form(STEPS | {"default": "x", "binds": [{"node": "9", "input": "steps"}]})
+    assert await refused(ground, CreateTemplate(owner=ANN, workflow=id, form=wrong)) == [
+        "form.parameters[0].default",
+        "form.parameters[0].binds[0].node",
+    ]
+    for by, version in ((BOB, None), (ANN, 2)):
+        with pytest.raises(NotFound):
+            await ground.wish(CreateTemplate(owner=by, workflow=id, version=version, form=form()))
+
+
+async def test_a_template_is_its_owners_until_it_is_published(ground: Ground) -> None:
+    made = await published(ground)
+    for public in (False, True, False):
+        await ground.wish(ShowTemplate(by=ANN, template=made.id, public=public))
+        wish = Generate(by=BOB, asked=of(made))
+        if public:
+            run: Submitted = await ground.wish(wish)
+        else:
+            with pytest.raises(NotFound):
+                await ground.wish(wish)
+    assert await ground.wish(Rerun(by=BOB, run=run.id))
+    with pytest.raises(NotFound):
+        await ground.wish(Rerun(by=BOB, run=run.id, changes={"steps": 2}))
+    for stranger in (
+        ShowTemplate(by=BOB, template=made.id, public=True),
+        DeleteTemplate(by=BOB, template=made.id),
+        SaveTemplateVersion(by=BOB, template=made.id, workflow=await workflow(ground, BOB), form=form()),
+    ):
+        with pytest.raises(NotFound):
+            await ground.wish(stranger)
+
+
+async def test_another_version_is_what_is_run_from_then_on(ground: Ground) -> None:
+    made = await published(ground)
+    first: Submitted = await ground.wish(Generate(by=ANN, asked=of(made)))
+    id, other = await workflow(ground), form(STEPS | {"default": 30})
+    wish = SaveTemplateVersion(by=ANN, template=made.id, workflow=id, form=other, expected=2)
+    assert (await ground.wish(wish)).version == 2
+    again = SaveTemplateVersion(by=ANN, template=made.id, workflow=id, form=other)
+    assert await ground.wish(again) == SavedTemplate(made.id, 2, Position(0))
+    with pytest.raises(Outdated):
+        await ground.wish(wish)
+    second: Submitted = await ground.wish(Generate(by=ANN, asked=of(made)))
+    assert [(await graph(ground, run.id))["3"]["inputs"]["steps"] for run in (first, second)] == [20, 30]
+    later: Submitted = await ground.wish(Rerun(by=ANN, run=first.id, changes={}, seed=None))
+    assert (await graph(ground, later.id))["3"]["inputs"]["steps"] == 20
+
+
+async def test_a_deleted_template_is_gone_and_its_runs_stay(ground: Ground) -> None:
+    made = await published(ground, public=True)
+    run: Submitted = await ground.wish(Generate(by=BOB, asked=of(made)))
+    await ground.wish(DeleteTemplate(by=ANN, template=made.id))
+    assert (await ground.wish(DeleteTemplate(by=ANN, template=made.id))).position == 0
+    for by in (ANN, BOB):
+        with pytest.raises(NotFound):
+            await ground.wish(Generate(by=by, asked=of(made)))
+    assert await ground.wish(Rerun(by=BOB, run=run.id))
 
 
 async def test_inpainting_needs_a_picture_and_a_mask(ground: Ground) -> None:

@@ -67,6 +67,14 @@ from domain.run import (
     RunSucceeded,
 )
 from domain.source import ParametersSource
+from domain.template import (
+    FormSummary,
+    TemplateCreated,
+    TemplateDeleted,
+    TemplatePublished,
+    TemplateVersionSaved,
+    TemplateWithdrawn,
+)
 from domain.webhook import (
     Reason,
     WebhookChanged,
@@ -141,6 +149,25 @@ EXAMPLES: tuple[Event, ...] = (
         inputs=(Digest("a" * 64),),
         pool="studio",
     ),
+    TemplateCreated(owner=ANN),
+    TemplateVersionSaved(
+        number=2,
+        document=content("d", 3_000),
+        about=FormSummary(
+            name="A portrait",
+            description="Soft light.",
+            category="generation",
+            model_family="sdxl",
+            max_batch_size=20,
+            requires_image=True,
+            requires_mask=True,
+        ),
+        workflow=WORKFLOW_ID,
+        workflow_version=3,
+    ),
+    TemplatePublished(),
+    TemplateWithdrawn(),
+    TemplateDeleted(),
     RunDeleted(),
     BatchSubmitted(owner=ANN, runs=(RUN_ID,), plan=content("e", 90), varied=("cfg", "loras")),
     BatchCancelled(by=ANN),

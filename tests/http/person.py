@@ -16,6 +16,24 @@ GRAPH: dict[str, Any] = {
     "2": {"class_type": "SaveImage", "inputs": {"images": ["1", 0], "filename_prefix": "blue"}},
 }
 
+FORM: dict[str, Any] = {
+    "name": "A square",
+    "description": "Of a colour.",
+    "category": "test",
+    "model_family": "plain",
+    "parameters": [
+        {
+            "name": "color",
+            "type": "int",
+            "default": 255,
+            "min": 0,
+            "max": 16_777_215,
+            "binds": [{"node": "1", "input": "color"}],
+        }
+    ],
+}
+"""Of that graph."""
+
 PARAMETERS: dict[str, Any] = {"checkpoint": "sandbox.safetensors", "prompt": "a fox in the snow"}
 
 
@@ -79,6 +97,9 @@ class Person:
 
     async def workflow(self, name: str = "A blue square", **more: Any) -> str:
         return str((await self.post("/workflows", {"name": name, "graph": GRAPH} | more))["id"])
+
+    async def template(self, workflow: str, **more: Any) -> str:
+        return str((await self.post("/templates", {"workflow": workflow, "form": FORM} | more))["id"])
 
     async def run(self, workflow: str, **more: Any) -> str:
         return str((await self.post(f"/workflows/{workflow}/runs", more))["id"])

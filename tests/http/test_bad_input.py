@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from tests.http.log import contents, head
-from tests.http.person import GRAPH, PARAMETERS, PASSWORD, Person
+from tests.http.person import FORM, GRAPH, PARAMETERS, PASSWORD, Person
 from tests.http.problems import refused
 from tests.http.whole import Whole
 
@@ -25,6 +25,8 @@ GOOD: dict[str, dict[str, Any]] = {
     "/generate": PARAMETERS,
     "/generate/sync?wait_s=0": PARAMETERS,
     "/generate/batch": {"runs": [PARAMETERS]},
+    "/templates": {"workflow": SOME_ID, "form": FORM},
+    "/templates/{w}/versions": {"workflow": SOME_ID, "form": FORM},
     "/templates/plain_card/runs": {"values": {"text": "a"}, "priority": 5},
     "/generate/grid": {"parameters": PARAMETERS, "vary": {"cfg": [5, 7.5]}},
     "/workflows/{w}": {"name": "b"},

@@ -52,6 +52,7 @@ async def test_files_go_unless_somebody_else_needs_them(own: Whole) -> None:
 async def test_runs_are_cancelled_and_workflows_deleted(own: Whole, published: str) -> None:
     async with joined(own.url) as ann, joined(own.url) as bob:
         public, private = await ann.workflow("Public", public=True), await ann.workflow("Private")
+        forms = [await ann.template(private), await ann.template(public, public=True)]
         runs = [await ann.run(private) for _ in range(3)]
         bobs = await bob.run(public)
         await erased(ann, published=published)  # before the errand runs at all
@@ -71,6 +72,8 @@ async def test_runs_are_cancelled_and_workflows_deleted(own: Whole, published: s
         assert (await bob.ask("GET", f"/workflows/{private}")).status_code == 404
         gone = 404 if published == "delete" else 200
         assert (await bob.ask("GET", f"/workflows/{public}")).status_code == gone
+        found = [(await bob.ask("GET", f"/templates/{form}")).status_code for form in forms]
+        assert found == [404, gone]
 
 
 async def test_an_erasure_whose_request_died_is_finished(own: Whole) -> None:

@@ -14,7 +14,7 @@ from msgspec.structs import replace
 
 from infra.exporting import exporting
 from tests.http.errands import drawn, errand, eventually, value
-from tests.http.person import GRAPH, Person, client, joined, png
+from tests.http.person import FORM, GRAPH, Person, client, joined, png
 from tests.http.problems import refused
 from tests.http.test_erasure import erased
 from tests.http.test_uploads import fresh, sent
@@ -58,6 +58,8 @@ async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whol
         run = await drawn(own, ann, b"one picture", b"another")
         await drawn(own, bob, b"not hers")
         photo = await ann.upload(png(31, 17))
+        template = (await ann.post("/templates", {"workflow": workflow, "version": 1, "form": FORM}))["id"]
+        await bob.post("/templates", {"workflow": shown, "form": FORM, "public": True})
         await bob.upload(png(32, 17))
         lora = fresh()
         await ann.ask("POST", "/loras", **sent(lora, name="Mine.safetensors"))
@@ -81,6 +83,8 @@ async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whol
         assert read[f"workflows/{workflow}/1.editor.json"] == {"nodes": []}
         assert read[f"workflows/{workflow}/2.json"] == other
         assert len(read["runs.json"]) == 2
+        assert [each["id"] for each in read["templates.json"]] == [template]
+        assert read[f"templates/{template}.json"] == {"form": FORM, "graph": GRAPH}
         assert [each["id"] for each in read["inputs.json"]] == [photo["id"]]
         uploaded = hashlib.sha256(files[f"inputs/{photo['id']}.png"]).hexdigest()
         assert uploaded == photo["digest"]

@@ -9,7 +9,7 @@ import pytest
 
 from tests.http.executor import by_hand
 from tests.http.log import head
-from tests.http.person import GRAPH, PARAMETERS, Person, joined, png
+from tests.http.person import FORM, GRAPH, PARAMETERS, Person, joined, png
 from tests.http.problems import refused
 from tests.http.routes import table
 from tests.http.test_uploads import begun, fresh, sent
@@ -30,6 +30,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/workflows/{workflow:uuid}/versions"): {"graph": GRAPH},
     ("POST", "/workflows/{workflow:uuid}/runs"): {},
     ("POST", "/templates/{template:str}/runs"): {},
+    ("PATCH", "/templates/{template:uuid}"): {"public": True},
+    ("POST", "/templates/{template:uuid}/versions"): {"workflow": str(uuid4()), "form": FORM},
     ("POST", "/runs/{run:uuid}/rerun"): {},
     ("PATCH", "/webhooks/{webhook:uuid}"): {"url": "https://example.org/mine"},
     ("POST", "/webhooks/{webhook:uuid}/replay"): {"after": 0},
@@ -90,6 +92,7 @@ OWN = {
     ("POST", "/runs"),
     ("POST", "/loras"),
     ("POST", "/loras/verify"),
+    ("POST", "/templates"),
     ("POST", "/uploads"),
     ("POST", "/webhooks"),
     ("POST", "/workflows"),
@@ -120,7 +123,7 @@ class Things:
     def __init__(self, ann: Person, workflow: str, run: str, output: dict[str, Any], graph: str) -> None:
         self.ann, self.workflow, self.run, self.output, self.graph = ann, workflow, run, output, graph
         self.webhook = self.delivery = self.export = self.key = self.batch = self.input = ""
-        self.lora = self.upload = self.session = ""
+        self.lora = self.upload = self.session = self.template = ""
 
     def path(self, route: str, **other: str) -> str:
         """The address of ann's thing, or of something else in its place."""
@@ -142,7 +145,8 @@ class Things:
             "{rebuild:uuid}": str(uuid4()),
             "{model:uuid}": str(uuid4()),
             "{account:uuid}": other.get("account", self.ann.id),
-            "{template:str}": other.get("workflow", self.workflow),
+            "{template:str}": other.get("workflow", self.template),
+            "{template:uuid}": other.get("workflow", self.template),
             "{digest:str}": self.output["digest"],
             "{name:str}": self.output["name"],
         }
@@ -171,6 +175,7 @@ async def things(served: Whole, ann: Person) -> AsyncIterator[Things]:
         things.lora = (await ann.ask("POST", "/loras", **sent(fresh()))).json()["id"]
         things.upload = (await begun(ann, 5_000, name="another")).rpartition("/")[2]
         things.session = (await ann.get("/auth/sessions"))["items"][0]["id"]
+        things.template = await ann.template(workflow)
         things.export = (await ann.post("/accounts/me/export"))["id"]
         yield things
         await hand.fail(claimed)
@@ -219,7 +224,17 @@ async def test_what_is_for_administrators_is_for_nobody_else(
 
 async def test_what_a_stranger_lists_holds_nothing_of_others(things: Things, bob: Person) -> None:
     bob.seen = things.ann.seen
-    for path in ("/workflows", "/runs", "/batches", "/inputs", "/gallery", "/auth/me", "/webhooks", "/loras"):
+    for path in (
+        "/workflows",
+        "/runs",
+        "/batches",
+        "/inputs",
+        "/gallery",
+        "/auth/me",
+        "/webhooks",
+        "/loras",
+        "/templates",
+    ):
         told = (await bob.ask("GET", path)).text
         for secret in (
             things.workflow,
@@ -228,6 +243,7 @@ async def test_what_a_stranger_lists_holds_nothing_of_others(things: Things, bob
             things.batch,
             things.input,
             things.lora,
+            things.template,
             things.ann.id,
             things.ann.name,
         ):

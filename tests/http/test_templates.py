@@ -3,11 +3,12 @@
 from typing import Any
 from uuid import uuid4
 
+import msgspec
 import pytest
 
 from tests.http.executor import by_hand
 from tests.http.log import contents, head
-from tests.http.person import PARAMETERS, Person, png
+from tests.http.person import FORM, PARAMETERS, Person, png
 from tests.http.problems import refused
 from tests.http.whole import Whole
 
@@ -122,3 +123,95 @@ async def test_a_part_of_a_picture_is_edited(served: Whole, ann: Person) -> None
     for body in (PARAMETERS, CARD):
         problem = refused(await ann.ask("POST", "/edit/inpaint", json=body), 422)
         assert [error["field"] for error in problem["errors"]] == ["mask"]
+
+
+async def test_a_template_of_ones_own_is_published_changed_and_withdrawn(ann: Person, bob: Person) -> None:
+    workflow = await ann.workflow()
+    made = await ann.post("/templates", {"workflow": workflow, "form": FORM})
+    id, path = made["id"], f"/templates/{made['id']}"
+    shown = await ann.ask("GET", path)
+    about = shown.json()
+    assert (about["owner"], about["public"], about["number"], shown.headers["etag"]) == (
+        ann.id,
+        False,
+        1,
+        '"2"',
+    )
+    assert about["requirements"]["node_classes"] == ["EmptyImage", "SaveImage"]
+    (listed,) = (await ann.get("/templates", params={"own": True}))["items"]
+    assert (listed["id"], listed["name"], listed["supports_batch"]) == (id, "A square", False)
+    assert listed.keys() <= about.keys()
+
+    refused(await bob.ask("GET", path), 404)
+    bob.seen = ann.seen
+    assert id not in (await bob.ask("GET", "/templates", params={"limit": 200})).text
+    moved = await ann.ask("PATCH", path, json={"public": True}, headers={"If-Match": '"2"'})
+    bob.seen = moved.json()["position"]
+    refused(await ann.ask("PATCH", path, json={"public": False}, headers={"If-Match": '"2"'}), 412)
+    found = (await bob.get("/templates", params={"q": "SQUARE colour", "family": "plain"}))["items"]
+    assert id in [each["id"] for each in found]
+    assert (await bob.get("/templates", params={"own": True}))["items"] == []
+    run = (await bob.post(f"{path}/runs", {"values": {"color": 9}}))["id"]
+    assert (await bob.get(f"/runs/{run}"))["source"]["values"] == {"color": 9}
+    for method, where, body in (
+        ("PATCH", path, {"public": False}),
+        ("DELETE", path, None),
+        ("POST", f"{path}/versions", {"workflow": await bob.workflow(), "form": FORM}),
+        ("GET", f"{path}/history", None),
+    ):
+        refused(await bob.ask(method, where, json=body), 404)
+
+    other = FORM | {"name": "A cube"}
+    assert (await ann.post(f"{path}/versions", {"workflow": workflow, "form": other}))["version"] == 2
+    assert (await bob.get(path))["name"] == "A cube"
+    await ann.ask("PATCH", path, json={"public": False})
+    refused(await bob.ask("POST", f"{path}/runs", json={}), 404)
+    await ann.ask("DELETE", path)
+    refused(await ann.ask("GET", path), 404)
+    assert (await ann.get("/templates", params={"own": True}))["items"] == []
+    topics = [each["topic"] for each in (await ann.get(f"{path}/history"))["items"]]
+    assert topics == [
+        "template.created.v1",
+        "template.version_saved.v1",
+        "template.published.v1",
+        "template.version_saved.v1",
+        "template.withdrawn.v1",
+        "template.deleted.v1",
+    ]
+
+
+async def test_everything_in_which_a_form_does_not_fit_is_told_at_once(served: Whole, ann: Person) -> None:
+    workflow, wrong = await ann.workflow(), msgspec.json.decode(msgspec.json.encode(FORM))
+    before = head(served), contents(served)
+    wrong["parameters"][0] |= {"type": "number", "name": "Colour", "odd": 1}
+    problem = refused(await ann.ask("POST", "/templates", json={"workflow": workflow, "form": wrong}), 422)
+    assert [error["field"] for error in problem["errors"]] == [
+        "form.parameters[0].odd",
+        "form.parameters[0].name",
+        "form.parameters[0].type",
+    ]
+    wrong = FORM | {"parameters": [FORM["parameters"][0] | {"max": -1, "default": 1.5}], "example": {"x": 1}}
+    problem = refused(await ann.ask("POST", "/templates", json={"workflow": workflow, "form": wrong}), 422)
+    assert [error["field"] for error in problem["errors"]] == [
+        "form.parameters[0].max",
+        "form.parameters[0].default",
+    ]
+    assert (head(served), contents(served)) == before
+
+
+async def test_the_list_goes_on_from_those_of_the_program_to_those_of_accounts(ann: Person) -> None:
+    workflow = await ann.workflow()
+    own = {await ann.template(workflow) for _ in range(3)}
+    seen: list[str] = []
+    cursor: dict[str, Any] = {}
+    while True:
+        page = await ann.get("/templates", params={"limit": 5, "family": "plain"} | cursor)
+        assert len(page["items"]) <= 5
+        seen += [each["id"] for each in page["items"]]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert len(seen) == len(set(seen))
+    assert seen[:3] == ["plain_blend", "plain_card", "plain_resize"]
+    assert own <= set(seen)
+    refused(await ann.ask("GET", "/templates", params={"cursor": "9.nothing"}), 422)

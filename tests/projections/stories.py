@@ -34,6 +34,13 @@ from domain.run import (
     RunSucceeded,
 )
 from domain.source import ParametersSource
+from domain.template import (
+    FormSummary,
+    TemplateCreated,
+    TemplateDeleted,
+    TemplatePublished,
+    TemplateVersionSaved,
+)
 from domain.workflow import (
     Content,
     Requirements,
@@ -115,6 +122,21 @@ def inputs(owner: AccountId) -> list[Told]:
     return [*told, (told[0][0], owner, InputDeleted(digest=Digest("12" * 32)))]
 
 
+def templates(owner: AccountId) -> list[Told]:
+    """One that everybody may use, one of its owner's, and one that is gone."""
+    shown, kept, gone = uuid4(), uuid4(), uuid4()
+    about = FormSummary(
+        name='A "portrait"', description="Größe \\ 2", category="generation", model_family="sdxl"
+    )
+    told: list[Told] = []
+    for id in (shown, kept, gone):
+        saved = TemplateVersionSaved(
+            number=1, document=GRAPH, about=about, workflow=WorkflowId(uuid4()), workflow_version=1
+        )
+        told += [(id, owner, TemplateCreated(owner=owner)), (id, owner, saved)]
+    return [*told, (shown, owner, TemplatePublished()), (gone, owner, TemplateDeleted())]
+
+
 def loras(owner: AccountId) -> list[Told]:
     """One that stays, shared with somebody, and one that goes."""
     shelf, kept, gone = shelf_id(owner), LoraId(uuid4()), LoraId(uuid4())
@@ -161,4 +183,5 @@ def everything() -> list[Told]:
         *inputs(ANN),
         *loras(ANN),
         *loras(BOB),
+        *templates(ANN),
     ]
