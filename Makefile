@@ -4,11 +4,12 @@ RUN := .venv/bin/python
 PYTEST := $(RUN) -m pytest
 WORKERS ?= 3
 
-.PHONY: help demo up test check format bench soak golden lock setup clean
+.PHONY: help demo up test test-browser check format bench soak golden lock setup clean
 
 help:
 	@echo "make demo    the whole story in the terminal, from nothing to a picture with a history"
 	@echo "make test    every test"
+	@echo "make test-browser  what needs Chromium: our conversion of graphs beside the official frontend's"
 	@echo "make up      start everything and keep it running"
 	@echo "make check   format, lint, strict types, import contracts"
 	@echo "make bench   the figures of docs/benchmarks.md, into bench/latest.json"
@@ -23,7 +24,10 @@ up: setup
 	@$(RUN) -m infra.cli up
 
 test: setup
-	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not soak"
+	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not soak and not browser"
+
+test-browser: .venv/browser
+	$(PYTEST) -m browser -n 0 --timeout 900
 
 check: setup
 	.venv/bin/ruff format --check .
@@ -56,9 +60,18 @@ setup: .venv/ready
 	@$(RUN) infra/install.py
 	@touch .venv/ready
 
+.venv/browser: .venv/ready requirements-browser.lock
+	@command -v chromium >/dev/null 2>&1 || { apt-get update -q && apt-get install -q -y --no-install-recommends chromium; }
+	@echo "installing the locked dependencies of the browser's tests into .venv"
+	@if command -v uv >/dev/null 2>&1; \
+	then uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements-browser.lock; \
+	else $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-browser.lock; fi
+	@touch .venv/browser
+
 lock:
 	uv pip compile --quiet pyproject.toml --generate-hashes --no-emit-index-url --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements.lock
 	uv pip compile --quiet pyproject.toml --extra dev --generate-hashes --no-emit-index-url --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements-dev.lock
+	uv pip compile --quiet --group pyproject.toml:browser --constraints requirements-dev.lock --generate-hashes --no-emit-index-url --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements-browser.lock
 
 clean:
 	rm -rf .venv .data .mypy_cache .ruff_cache .pytest_cache .hypothesis
