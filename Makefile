@@ -27,7 +27,7 @@ test: setup
 	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not soak and not browser"
 
 test-browser: .venv/browser
-	$(PYTEST) -m browser -n 0 --timeout 900
+	$(PYTEST) tests/browser -m browser -n 0 --timeout 900
 
 check: setup
 	.venv/bin/ruff format --check .

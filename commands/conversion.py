@@ -1,5 +1,6 @@
 """Making a graph of what the editor saves, by what the backends tell of their node classes."""
 
+import asyncio
 from typing import Any
 
 from commands.known_backends import Known
@@ -25,7 +26,7 @@ async def convert(editor_graph: Any, owner: AccountId, needs: Needs) -> dict[str
     definitions = await _definitions(owner, needs)
     if not definitions:
         raise Conflict(UNTOLD)
-    return converted(document, definitions)
+    return await asyncio.to_thread(converted, document, definitions)
 
 
 async def _definitions(owner: AccountId, needs: Needs) -> dict[str, NodeDefinition]:

@@ -41,6 +41,7 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     api_keys.MakeApiKey: api_keys.make_api_key,
     api_keys.RevokeApiKey: api_keys.revoke_api_key,
     workflows.CreateWorkflow: workflows.create_workflow,
+    workflows.ImportWorkflow: workflows.import_workflow,
     workflows.SaveVersion: workflows.save_version,
     workflows.RestoreVersion: workflows.restore_version,
     workflows.ChangeWorkflow: workflows.change_workflow,

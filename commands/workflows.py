@@ -1,5 +1,6 @@
 """Keeping workflows: each wish of their owner, one handler."""
 
+import asyncio
 from typing import Any
 
 import msgspec
@@ -16,6 +17,7 @@ from domain.refusals import FieldError, Invalid
 from domain.workflow import WORKFLOW, Content, Workflow, WorkflowEvent, WorkflowVersionSaved
 from workflows.editor.document import is_editor_graph
 from workflows.graph import read_graph, unusable
+from workflows.importing import imported
 
 TWO_EDITOR_GRAPHS = "Both graphs are the editor's, and they differ."
 
@@ -30,6 +32,14 @@ class CreateWorkflow(Command, frozen=True, kw_only=True):
     editor_graph: Any = None
     tags: tuple[str, ...] = ()
     public: bool = False
+
+
+class ImportWorkflow(Command, frozen=True, kw_only=True):
+    """`body`: a file with a workflow in it."""
+
+    owner: AccountId
+    name: str
+    body: bytes
 
 
 class SaveVersion(Command, frozen=True, kw_only=True):
@@ -96,6 +106,15 @@ async def create_workflow(command: CreateWorkflow, context: Context, needs: Need
     if accepted.repeated:
         id = WorkflowId(await _stream_at(accepted.first, needs))
     return Saved(id, 1, accepted.position)
+
+
+async def import_workflow(command: ImportWorkflow, context: Context, needs: Needs) -> Saved:
+    """Raises Invalid, Conflict, KeyReused."""
+    found = await asyncio.to_thread(imported, command.body, needs.limits.graph_bytes)
+    wish = CreateWorkflow(
+        owner=command.owner, name=command.name, graph=found.graph, editor_graph=found.editor_graph
+    )
+    return await create_workflow(wish, context, needs)
 
 
 async def save_version(command: SaveVersion, context: Context, needs: Needs) -> Saved:

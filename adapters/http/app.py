@@ -22,6 +22,7 @@ from adapters.http import (
     gate,
     generate,
     health,
+    importing,
     inputs,
     live,
     loras,
@@ -56,6 +57,7 @@ FOR_PROGRAMS = Router(
     "/",
     route_handlers=[
         workflows.ROUTER,
+        importing.ROUTER,
         versions.ROUTER,
         past.ROUTER,
         runs.ROUTER,

@@ -91,6 +91,7 @@ OWN = {
     ("POST", "/inputs"),
     ("POST", "/runs"),
     ("POST", "/loras"),
+    ("POST", "/workflows/import"),
     ("POST", "/loras/verify"),
     ("POST", "/templates"),
     ("POST", "/uploads"),
