@@ -8,19 +8,20 @@ from psycopg_pool import AsyncConnectionPool
 from adapters.identity.secrets import ServerSecrets
 from adapters.postgres.tail import PostgresTail
 from adapters.postgres.uploads import PostgresUploads
-from adapters.storage.lora_files import DiskLoraFiles
 from adapters.storage.upload_parts import DiskParts
 from commands.dispatcher import Dispatcher
 from domain.lora import Quota
+from infra import objects
 from infra.settings import Settings, load_secret
 from infra.wiring import connect, needed, needs, pool
 from projections.lora_needs import LoraNeeds
 from services.lora_tidying import LoraTidying
+from services.ports.uploading import LoraFiles
 from services.uploading import LoraUploads, UploadLimits
 
 
 def uploading(
-    settings: Settings, dispatcher: Dispatcher, connections: AsyncConnectionPool[Any]
+    settings: Settings, dispatcher: Dispatcher, connections: AsyncConnectionPool[Any], files: LoraFiles
 ) -> LoraUploads:
     limits = UploadLimits(
         max_bytes=settings.max_lora_bytes,
@@ -30,7 +31,7 @@ def uploading(
     return LoraUploads(
         PostgresUploads(connections),
         DiskParts(settings.data / "uploads"),
-        DiskLoraFiles(settings.data / "objects"),
+        files,
         dispatcher,
         limits,
     )
@@ -45,14 +46,15 @@ async def tidying(settings: Settings) -> None:
         pool(url, size=2) as connections,
         needs(settings, ServerSecrets(load_secret(settings)), url) as wants,
         LoraNeeds(connect(project_url)) as runs,
+        objects.stores(settings) as stored,
     ):
         await LoraTidying(
             tail,
             PostgresUploads(connections),
             DiskParts(settings.data / "uploads"),
-            DiskLoraFiles(settings.data / "objects"),
+            stored.loras,
             runs,
-            uploading(settings, Dispatcher(wants), connections),
+            uploading(settings, Dispatcher(wants), connections, stored.loras),
             wants,
             settle=timedelta(seconds=4 * settings.lease_s),
             every_s=settings.tidy_s,

@@ -8,52 +8,70 @@ from pathlib import Path
 from msgspec import Struct
 
 from adapters.storage.disk import DiskObjects
+from adapters.storage.lora_files import DiskLoraFiles
+from adapters.storage.lora_places import LoraPlaces
 from adapters.storage.places import Places
 from commands.ports import Objects
 from domain.ids import Digest
 from infra.settings import Settings
 from infra.wiring import now
+from services.ports.uploading import LoraFiles
+
+
+class Kept(Struct, frozen=True):
+    """One store, with the LoRAs that are in it."""
+
+    objects: Objects
+    loras: LoraFiles
 
 
 class Stores(Struct, frozen=True):
     """`new` takes what is new. `old`: another one that may still have some; None: there is none."""
 
-    new: Objects
-    old: Objects | None = None
+    new: Kept
+    old: Kept | None = None
 
     @property
-    def as_one(self) -> Objects:
-        return self.new if self.old is None else Places(self.new, self.old)
+    def objects(self) -> Objects:
+        return self.new.objects if self.old is None else Places(self.new.objects, self.old.objects)
+
+    @property
+    def loras(self) -> LoraFiles:
+        return self.new.loras if self.old is None else LoraPlaces(self.new.loras, self.old.loras)
 
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Objects]:
     async with stores(settings) as found:
-        yield found.as_one
+        yield found.objects
 
 
 @asynccontextmanager
 async def stores(settings: Settings) -> AsyncIterator[Stores]:
-    """The folder is looked into also where there is a bucket: what came before is there, and LoRAs always are."""
+    """The folder is looked into also where there is a bucket: what came before is there."""
     folder = disk_folder(settings)
     async with AsyncExitStack() as stack:
         if settings.s3_bucket is None:
-            yield Stores(DiskObjects(folder))
+            yield Stores(_on_disk(folder))
             return
-        bucket: Objects = await stack.enter_async_context(_bucket(settings, settings.s3_bucket))
+        bucket = await stack.enter_async_context(_bucket(settings, settings.s3_bucket))
         if settings.objects == "disk":
-            yield Stores(DiskObjects(folder), bucket)
+            yield Stores(_on_disk(folder), bucket)
         else:
-            yield Stores(bucket, DiskObjects(folder))
+            yield Stores(bucket, _on_disk(folder))
 
 
 def disk_folder(settings: Settings) -> Path:
     return settings.data / "objects"
 
 
+def _on_disk(folder: Path) -> Kept:
+    return Kept(DiskObjects(folder), DiskLoraFiles(folder))
+
+
 @asynccontextmanager
-async def _bucket(settings: Settings, name: str) -> AsyncIterator[Objects]:
-    from adapters.storage import s3  # its client takes longer to import than all the rest
+async def _bucket(settings: Settings, name: str) -> AsyncIterator[Kept]:
+    from adapters.storage import s3, s3_lora_files  # their client takes longer to import than all the rest
 
     bucket = s3.Bucket(
         name=name,
@@ -67,7 +85,7 @@ async def _bucket(settings: Settings, name: str) -> AsyncIterator[Objects]:
         link_s=settings.s3_link_s if settings.s3_downloads == "redirect" else None,
     )
     async with s3.opened(bucket, now) as objects:
-        yield objects
+        yield Kept(objects, s3_lora_files.S3LoraFiles(objects, now))
 
 
 class Store:

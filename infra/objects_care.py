@@ -21,6 +21,7 @@ from infra.operating import owner_database
 from infra.settings import Settings, erasures_path
 from infra.wiring import now
 from services.moving import Fate, Moved, Moving, is_whole
+from services.moving_loras import MovingLoras
 
 SHOWN = 20
 
@@ -47,7 +48,7 @@ async def _move(settings: Settings) -> int:
         assert found.old is not None
         total = 0
         with Console(stderr=True).status(f"looking at {source}"):
-            async for each in found.old.listed():
+            async for each in found.old.objects.listed():
                 total += each.size_bytes
         with _bars() as bars:
             bar = bars.add_task(f"to {target}", total=total)
@@ -58,7 +59,9 @@ async def _move(settings: Settings) -> int:
                 if moved.fate is Fate.DAMAGED:
                     damaged.append(moved.object.digest)
 
-            await Moving(found.old, found.new, now).all(told)
+            old, new = found.old, found.new
+            await MovingLoras(old.objects, new.objects, old.loras, new.loras, now).all(told)
+            await Moving(old.objects, new.objects, now).all(told)
     print(
         f"{fates[Fate.MOVED]:,} files were moved from {source} to {target}, each read back before it was removed."
     )

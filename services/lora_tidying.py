@@ -12,7 +12,7 @@ from typing import Protocol
 from uuid import UUID
 
 from commands.needs import Needs
-from commands.ports import LogUnavailableError, OutcomeUnknownError
+from commands.ports import LogUnavailableError, ObjectsAwayError, OutcomeUnknownError
 from domain.ids import AccountId, Digest, Position, shelf_id
 from domain.lora import SHELF, Shelf, graph_path, read_path, stored_path
 from services.ports.relaying import Leadership
@@ -81,7 +81,7 @@ class LoraTidying:
                     while await leadership.held():
                         await self.tidy()
                         await asyncio.sleep(self._every_s)
-            except (LogUnavailableError, OutcomeUnknownError, NoRoom) as error:
+            except (LogUnavailableError, ObjectsAwayError, OutcomeUnknownError, NoRoom) as error:
                 logger.warning("tidying waits", extra={"reason": str(error)})
             except Exception:  # the outermost loop: what lies there is found again
                 logger.exception("tidying failed")
@@ -108,7 +108,7 @@ class LoraTidying:
         """Files of no LoRA on any shelf, once no run that was submitted needs them."""
         head, settled = await self._log.head(), self._needs.now() - self._settle
         shelves: dict[AccountId, Shelf] = {}
-        for stored, since in await asyncio.to_thread(lambda: list(self._files.names())):
+        async for stored, since in self._files.names():
             owner, _, file = stored.partition("/loras/")
             path = read_path(f"{owner}/{file}")
             if path is None or since > settled:

@@ -5,7 +5,7 @@ It may be killed at any moment and begun again: what is moved is not looked at a
 
 import asyncio
 import hashlib
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from datetime import timedelta
 from enum import Enum
 
@@ -54,7 +54,7 @@ class Moving:
 
         async def move(found: Listed) -> None:
             try:
-                told(Moved(found, await self._patiently(found)))
+                told(Moved(found, await patiently(lambda: self._move(found))))
             finally:
                 places.release()
 
@@ -66,31 +66,10 @@ class Moving:
         except* ObjectsAwayError as errors:
             raise ObjectsAwayError(str(errors.exceptions[0])) from errors
 
-    async def _patiently(self, found: Listed) -> Fate:
-        for attempt in range(ATTEMPTS):
-            try:
-                return await self._move(found)
-            except ObjectsAwayError:
-                if attempt == ATTEMPTS - 1:
-                    raise
-                await asyncio.sleep(FIRST_PAUSE_S * 2**attempt)
-        raise AssertionError("the last attempt ends it")
-
     async def _move(self, found: Listed) -> Fate:
         digest = found.digest
-        for _ in range(COPIES):
-            if await self._target.size(digest) is None:
-                try:
-                    await self._target.put(digest, self._source.read(digest), found.size_bytes)
-                except ObjectMissingError:
-                    return Fate.GONE
-                except (WrongDigest, ObjectTooLarge):
-                    return Fate.DAMAGED
-            if await is_whole(self._target, digest):
-                break
-            await self._target.remove(digest, self._now() + SINCE)
-        else:
-            return Fate.DAMAGED
+        if (fate := await copied(self._source, self._target, found, self._now)) is not None:
+            return fate
         if (
             await self._source.size(digest) is None
         ):  # an erasure took it while it was copied: it takes the copy too
@@ -98,6 +77,35 @@ class Moving:
             return Fate.GONE
         await self._source.remove(digest, self._now() + SINCE)
         return Fate.MOVED
+
+
+async def patiently(move: Callable[[], Awaitable[Fate]]) -> Fate:
+    """Again where a store is away. Raises ObjectsAwayError where it stays away."""
+    for attempt in range(ATTEMPTS):
+        try:
+            return await move()
+        except ObjectsAwayError:
+            if attempt == ATTEMPTS - 1:
+                raise
+            await asyncio.sleep(FIRST_PAUSE_S * 2**attempt)
+    raise AssertionError("the last attempt ends it")
+
+
+async def copied(source: Objects, target: Objects, found: Listed, now: Clock) -> Fate | None:
+    """None: it is in the target as well, and has been read there. Else why it is not."""
+    digest = found.digest
+    for _ in range(COPIES):
+        if await target.size(digest) is None:
+            try:
+                await target.put(digest, source.read(digest), found.size_bytes)
+            except ObjectMissingError:
+                return Fate.GONE
+            except (WrongDigest, ObjectTooLarge):
+                return Fate.DAMAGED
+        if await is_whole(target, digest):
+            return None
+        await target.remove(digest, now() + SINCE)
+    return Fate.DAMAGED
 
 
 async def is_whole(objects: Objects, digest: Digest) -> bool:

@@ -8,7 +8,7 @@ import errno
 import os
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,10 +31,17 @@ class DiskLoraFiles:
     async def name(self, digest: Digest, name: str) -> bool:
         return await asyncio.to_thread(self._name, digest, name)
 
+    async def has(self, digest: Digest, name: str) -> bool:
+        return (self._folder / name).exists()
+
     async def release(self, digest: Digest, name: str) -> None:
         await asyncio.to_thread(self._release, digest, name)
 
-    def names(self) -> Iterator[tuple[str, datetime]]:
+    async def names(self) -> AsyncIterator[tuple[str, datetime]]:
+        for named in await asyncio.to_thread(lambda: list(self._named())):
+            yield named
+
+    def _named(self) -> Iterator[tuple[str, datetime]]:
         for path in self._folder.glob("user-*/loras/*"):
             with suppress(FileNotFoundError):
                 at = datetime.fromtimestamp(path.lstat().st_ctime, UTC)

@@ -1,7 +1,7 @@
 """Objects in a bucket of any S3: `<prefix>objects/<digest>`. Imported only where S3 is set: its client is large.
 
 What is being removed has a mark, `<prefix>removing/<digest>/...`: S3 cannot remove on the condition that nobody has
-stored the object again since, and whoever stores it again looks for the mark afterwards.
+stored or named the object since, and whoever stores it again, or names it, looks for the mark afterwards.
 """
 
 import secrets
@@ -18,6 +18,7 @@ from msgspec import Struct
 from adapters.storage.checked import checked
 from adapters.storage.s3_arrivals import Arrivals
 from adapters.storage.s3_faults import told
+from adapters.storage.s3_names import Names
 from adapters.storage.s3_reading import pieces
 from adapters.storage.s3_upload import Upload
 from commands.ports import Clock, Download, Listed, ObjectMissingError, ObjectsAwayError
@@ -79,6 +80,7 @@ class S3Objects:
         self._bucket = bucket
         self._now = now
         self._arrivals = Arrivals(client, signer, bucket.name, bucket.prefix, now)
+        self.names = Names(client, bucket.name, bucket.prefix)
 
     async def put(self, digest: Digest, chunks: AsyncIterator[bytes], limit_bytes: int) -> int:
         """Returns the size in bytes. Raises WrongDigest, ObjectTooLarge, ObjectsAwayError; then nothing is kept."""
@@ -145,7 +147,7 @@ class S3Objects:
         return size
 
     async def remove(self, digest: Digest, settled_before: datetime) -> bool:
-        """Whether it is gone: one that was stored since then stays."""
+        """Whether it is gone: one that was stored since then stays. One with a name is its owner's."""
         found = await self._found(digest)
         if found is None or found.stored_at >= settled_before:
             return found is None
@@ -153,9 +155,11 @@ class S3Objects:
         with told():
             await self._client.put_object(Bucket=self._bucket.name, Key=mark, Body=b"")
             try:
-                found = await self._found(digest)  # whoever stores it from here on sees the mark
+                found = await self._found(digest)  # whoever stores or names it from here on sees the mark
                 if found is None or found.stored_at >= settled_before:
                     return found is None
+                if await self.names.has_any(digest):
+                    return True
                 if time.monotonic() - begun > REMOVING_S / 4:
                     raise ObjectsAwayError("The object store is too slow.")
                 await self._client.delete_object(Bucket=self._bucket.name, Key=self._key(digest))
@@ -177,7 +181,7 @@ class S3Objects:
         return Listed(digest, about["ContentLength"], about["LastModified"])
 
     async def _renew(self, digest: Digest) -> None:
-        """As if it were stored now. Raises ObjectsAwayError where it may be gone any moment."""
+        """As if it were stored now. Raises as `rely_on`."""
         where = {"Bucket": self._bucket.name, "Key": self._key(digest)}
         try:
             with told():
@@ -189,6 +193,10 @@ class S3Objects:
                 )
         except ObjectMissingError as error:
             raise ObjectsAwayError("The object is just being removed.") from error
+        await self.rely_on(digest)
+
+    async def rely_on(self, digest: Digest) -> None:
+        """It is there to stay. Raises ObjectsAwayError where it may be gone any moment."""
         async for mark in self._under(self._marks(digest)):
             if self._now() - mark["LastModified"] < timedelta(seconds=REMOVING_S):
                 raise ObjectsAwayError("The object is just being removed.")

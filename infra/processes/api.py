@@ -76,7 +76,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
         pool(app_url, size=4) as public,
         pool(app_url, size=4) as looking,
         _beside(keeping(settings, wants, secrets)),
-        objects.opened(settings) as stored,
+        objects.stores(settings) as stored,
     ):
         live = NatsLive(connection, secrets.holds)
         await live.open()
@@ -89,11 +89,11 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             reads=Reads(Reader(queries), positions),
             signatures=secrets,
             ended=ended,
-            objects=stored,
+            objects=stored.objects,
             exports=PostgresExports(exporting),
             archives=DiskArchives(folder(settings)),
             pictures=pictures,
-            uploading=uploading(settings, dispatcher, work),
+            uploading=uploading(settings, dispatcher, work, stored.loras),
             live=live,
             trials=trials,
             queue=PostgresQueueView(looking),
@@ -104,7 +104,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             integration=integration(settings, secrets),
             now=now,
             new_id=new_id,
-            checks=_checks(connection, tail, query_url, audit, stored),
+            checks=_checks(connection, tail, query_url, audit, stored.objects),
             public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
             max_body_bytes=settings.max_graph_bytes + BODY_SLACK_BYTES,
             max_object_bytes=settings.max_object_bytes,

@@ -1,6 +1,6 @@
 """What it takes to take in files that are larger than memory, over connections that break."""
 
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from pathlib import Path
@@ -107,7 +107,7 @@ class PartFiles(Protocol):
 class LoraFiles(Protocol):
     """LoRAs in the object store: bytes by digest as all objects, and a name for each LoRA that has them.
 
-    An object with a name is not removed, whoever else does not need it any more.
+    An object with a name is not removed, whoever else does not need it any more. Every method raises ObjectsAwayError.
     """
 
     async def keep(self, digest: Digest, path: Path, name: str) -> None:
@@ -116,11 +116,13 @@ class LoraFiles(Protocol):
     async def name(self, digest: Digest, name: str) -> bool:
         """Name an object that is there. False: there is none."""
 
+    async def has(self, digest: Digest, name: str) -> bool: ...
+
     async def release(self, digest: Digest, name: str) -> None:
         """Take the name away, and the object with its last one."""
 
-    def names(self) -> Iterator[tuple[str, datetime]]:
-        """`user-<uuid>/loras/<file>` of all there are, and since when."""
+    def names(self) -> AsyncIterator[tuple[str, datetime]]:
+        """`user-<uuid>/loras/<file>` of all there are, and since when. What comes or goes meanwhile may be missing."""
 
 
 class Received(Struct, frozen=True):

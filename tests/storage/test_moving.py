@@ -8,14 +8,18 @@ import sys
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from uuid import UUID
 
 import pytest
 
 from adapters.storage.disk import DiskObjects
+from adapters.storage.lora_files import DiskLoraFiles
 from adapters.storage.places import Places
 from adapters.storage.s3 import Bucket, S3Objects, opened
+from adapters.storage.s3_lora_files import S3LoraFiles
 from commands.ports import Objects
-from domain.ids import Digest
+from domain.ids import AccountId, Digest
+from domain.lora import file_name, stored_path
 from infra.settings import Settings
 from infra.wiring import now
 from services.moving import Fate, Moved, Moving
@@ -26,6 +30,8 @@ from tests.storage.objects import all_in, chunks, digest_of, got
 BODIES = {
     digest_of(body): body for body in (os.urandom(size) for size in [0, 1, 70_000, 700_000, *[5_000] * 36])
 }
+
+OWNER = AccountId(UUID(int=0xA))
 
 
 @pytest.fixture
@@ -137,6 +143,10 @@ async def test_whoever_moves_may_be_killed_at_any_moment(
     disk: DiskObjects, s3: S3Objects, bucket: Bucket, tmp_path: Path
 ) -> None:
     await filled(disk)
+    loras = DiskLoraFiles(tmp_path / "objects")
+    names = {stored_path(OWNER, file_name("a.safetensors", digest)): digest for digest in list(BODIES)[:12]}
+    for name, digest in names.items():
+        assert await loras.name(digest, name)
     both, chance = Places(s3, disk), random.Random(4)
     environment = settings_for(bucket, tmp_path).to_environment()
     kills = 0
@@ -168,6 +178,8 @@ async def test_whoever_moves_may_be_killed_at_any_moment(
     assert kills >= 3
     assert await all_in(disk) == {}
     assert await holds_all(s3)
+    assert {name async for name, _ in S3LoraFiles(s3, now).names()} == names.keys()
+    assert [name async for name in loras.names()] == []
 
 
 def settings_for(bucket: Bucket, data: Path) -> Settings:
