@@ -229,12 +229,17 @@ def delete(workflow: Workflow, *, by: AccountId) -> list[WorkflowEvent]:
 
 def runnable(workflow: Workflow, *, by: AccountId, number: int | None) -> tuple[int, SavedVersion]:
     """The version somebody may run: any of their own, any of a published workflow. None = the newest."""
-    if workflow.owner is None or workflow.deleted or (workflow.owner != by and not workflow.public):
-        raise NotFound("There is no such workflow.")
+    visible(workflow, by=by)
     wanted = len(workflow.versions) if number is None else number
     if not 1 <= wanted <= len(workflow.versions):
         raise NotFound("The workflow has no such version.")
     return wanted, workflow.versions[wanted - 1]
+
+
+def visible(workflow: Workflow, *, by: AccountId | None) -> None:
+    """Whether somebody may look at it: its owner, and everybody while it is published."""
+    if workflow.owner is None or workflow.deleted or (workflow.owner != by and not workflow.public):
+        raise NotFound("There is no such workflow.")
 
 
 def visible_then(then: Workflow, now: Workflow, *, by: AccountId | None) -> bool:

@@ -44,6 +44,7 @@ from adapters.http import (
     usage,
     versions,
     webhooks,
+    workflow_files,
     workflows,
 )
 from adapters.http.callers import BY_KEY, DEPENDENCIES
@@ -58,6 +59,7 @@ FOR_PROGRAMS = Router(
     route_handlers=[
         workflows.ROUTER,
         importing.ROUTER,
+        workflow_files.ROUTER,
         versions.ROUTER,
         past.ROUTER,
         runs.ROUTER,

@@ -105,6 +105,7 @@ OPEN = {
     ("GET", "/loras/{lora:uuid}"),
     ("GET", "/outputs/{run:uuid}/{digest:str}/{name:str}"),
     ("GET", "/workflows/{workflow:uuid}"),
+    ("GET", "/workflows/{workflow:uuid}/export"),
     ("GET", "/workflows/{workflow:uuid}/versions"),
     ("GET", "/workflows/{workflow:uuid}/versions/{number:int}"),
     ("GET", "/workflows/{workflow:uuid}/versions/{number:int}/diff/{other:int}"),
