@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from projections.writer import CHANNEL
+from projections.generations import CHANNEL
 
 POLL_S = 0.25
 _LIVE = "SELECT name, position FROM work.projections WHERE state = 'live'"

@@ -65,6 +65,7 @@ AUDIT_TRAIL = Projection(
     sql=Path(__file__).with_suffix(".sql"),
     tables=(TRAIL,),
     fold=fold,
+    unhurried=True,
 )
 
 _OF_STREAM = page(

@@ -10,8 +10,8 @@ from typing import Any
 from psycopg import AsyncConnection, InterfaceError, OperationalError
 
 from domain.ids import Position
+from projections.generations import CHANNEL
 from projections.pages import Connect
-from projections.writer import CHANNEL
 
 logger = logging.getLogger(__name__)
 

@@ -1,16 +1,20 @@
 """The builds of a read model: each in a schema of its own, one of them live behind the views in `read`."""
 
+import re
 from collections.abc import Collection, Sequence
+from functools import lru_cache
+from itertools import count
 from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
-from psycopg import AsyncConnection, errors
+from psycopg import AsyncConnection, AsyncRawCursor, errors
 
 from domain.ids import Position
 from projections.projection import Projection
-from projections.tables import StoredTable
+from projections.tables import Statement, StoredTable
 
+CHANNEL = "read_positions"
 READER = "comfyplus_query"
 ONCE_LOADED = "-- once loaded"
 READERS_S = 60.0  # after this no reader holds a build that was replaced any more
@@ -44,19 +48,26 @@ _SET_STATE = b"""
 UPDATE work.projections SET state = %s, updated_at = now() WHERE name = %s AND generation = %s
 """
 _MOVE = b"""
-UPDATE work.projections
-SET position = %s, parked_position = NULL, parked_reason = NULL, updated_at = now()
+UPDATE work.projections SET position = %s, parked_position = NULL, parked_reason = NULL, updated_at = now(),
+    skipped = skipped || %s::bigint[]
 WHERE name = %s AND generation = %s AND position = %s AND state <> 'retired'
 """
-# For a pipeline, in which nobody looks at a result before the end: the wrong position is an error.
-_ADVANCE = b"WITH moved AS (" + _MOVE + b"RETURNING position) SELECT 1 / count(*) FROM moved"
+_MOVE_ALL = b"""
+WITH moved AS (
+    UPDATE work.projections AS build
+    SET position = move.upto, parked_position = NULL, parked_reason = NULL, updated_at = now()
+    FROM unnest(%s::text[], %s::int[], %s::bigint[], %s::bigint[]) AS move (name, generation, position, upto)
+    WHERE build.name = move.name AND build.generation = move.generation AND build.position = move.position
+        AND build.state = 'live'
+    RETURNING build.name, build.position
+)
+SELECT name, pg_notify(%s, concat(name, ':', position)) FROM moved
+"""
+_MOVED = b"moved AS (" + _MOVE + b"RETURNING position)"
 _PARK = b"""
 UPDATE work.projections SET parked_position = %s, parked_reason = %s, updated_at = now()
 WHERE name = %s AND generation = %s AND position = %s
 """
-_LEAVE_OUT = (
-    b"UPDATE work.projections SET skipped = skipped || %s::bigint[] WHERE name = %s AND generation = %s"
-)
 # of the builds that were replaced the last is kept to go back to, the others for readers that still hold them
 _LEFT_OVER = b"""
 SELECT generation, state FROM (
@@ -89,6 +100,14 @@ class Generation(Struct, frozen=True):
     @property
     def schema(self) -> str:
         return f"{self.name}_g{self.generation}"
+
+
+class Move(Struct, frozen=True):
+    """Of a live build's checkpoint, past events that do not concern it."""
+
+    generation: Generation
+    old: Position
+    new: Position
 
 
 async def live(connection: AsyncConnection[Any], name: str) -> Generation | None:
@@ -148,32 +167,54 @@ async def complete(
         for table in projection.tables:
             await connection.execute(f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY".encode())
         await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {made.schema} TO {READER}".encode())
-        await move(connection, made, made.position, position)
         left_out = sorted(each for each in skips if each <= position)
-        await leave_out(connection, made, left_out)
+        await move(connection, made, made.position, position, left_out)
     for table in projection.tables:
         await connection.execute(f"ANALYZE {made.schema}.{table.name}".encode())
     return replace(made, position=position, skipped=left_out)
 
 
-async def leave_out(
-    connection: AsyncConnection[Any], generation: Generation, positions: Sequence[int]
-) -> None:
-    """Note, together with the checkpoint, which events the build has passed without taking them in."""
-    if positions:
-        await connection.execute(_LEAVE_OUT, (list(positions), generation.name, generation.generation))
+async def move(
+    connection: AsyncConnection[Any],
+    generation: Generation,
+    old: Position,
+    new: Position,
+    left_out: Sequence[int] = (),
+) -> Any:
+    """Move the checkpoint. The cursor's rowcount is 0 when somebody else moved it, or replaced the build.
 
-
-async def move(connection: AsyncConnection[Any], generation: Generation, old: Position, new: Position) -> Any:
-    """Move the checkpoint. The cursor's rowcount is 0 when somebody else moved it, or replaced the build."""
-    return await connection.execute(_MOVE, (new, generation.name, generation.generation, old))
+    `left_out`: the events on the way there that were passed without being taken in.
+    """
+    return await connection.execute(_MOVE, _moving(generation, old, new, left_out))
 
 
 async def advance(
-    connection: AsyncConnection[Any], generation: Generation, old: Position, new: Position
-) -> None:
-    """Move the checkpoint. DivisionByZero, perhaps later, when somebody else moved it, or replaced the build."""
-    await connection.execute(_ADVANCE, (new, generation.name, generation.generation, old))
+    cursor: AsyncRawCursor[Any],
+    generation: Generation,
+    old: Position,
+    new: Position,
+    left_out: Sequence[int] = (),
+    changes: Sequence[Statement] = (),
+) -> bool:
+    """Move the checkpoint, change rows with it, and say so: one statement, one round trip.
+
+    False, and nothing was done, when somebody else moved it, or replaced the build.
+    """
+    parameters = _moving(generation, old, new, left_out)
+    for _, values in changes:
+        parameters += values
+    live = generation.state == "live"
+    if live:
+        parameters += [CHANNEL, f"{generation.name}:{new}"]
+    await cursor.execute(_together(tuple(text for text, _ in changes), live), parameters, prepare=True)
+    return cursor.rowcount == 1
+
+
+async def move_all(connection: AsyncConnection[Any], moves: Sequence[Move]) -> set[str]:
+    """Move checkpoints of different read models. The names of those that were moved: the others are elsewhere."""
+    columns = [(each.generation.name, each.generation.generation, each.old, each.new) for each in moves]
+    cursor = await connection.execute(_MOVE_ALL, (*map(list, zip(*columns, strict=True)), CHANNEL))
+    return {name for name, _ in await cursor.fetchall()}
 
 
 async def park(
@@ -236,6 +277,19 @@ async def drop(connection: AsyncConnection[Any], name: str, generation: int, sta
                 await connection.execute(f"DROP SCHEMA IF EXISTS {name}_g{int(generation)} CASCADE".encode())
     except errors.LockNotAvailable:
         return
+
+
+def _moving(generation: Generation, old: Position, new: Position, left_out: Sequence[int]) -> list[Any]:
+    return [new, list(left_out), generation.name, generation.generation, old]
+
+
+@lru_cache(maxsize=256)
+def _together(changes: tuple[bytes, ...], live: bool) -> bytes:
+    """Of a read model's tables seldom all change: Postgres prepares a statement for each choice of them."""
+    parts = [_MOVED, *(b"change_%d AS (%s)" % each for each in enumerate(changes))]
+    told = b"SELECT pg_notify(%s, %s) FROM moved" if live else b"SELECT FROM moved"
+    numbers = count(1)
+    return re.sub(rb"%s", lambda _: b"$%d" % next(numbers), b"WITH " + b", ".join(parts) + b" " + told)
 
 
 async def _lead_view(connection: AsyncConnection[Any], stored: StoredTable[Any], schema: str) -> None:

@@ -73,6 +73,8 @@ class Projection(Struct, frozen=True):
     """The events the fold looks at; None = all. Others are neither decoded nor folded."""
     reads: frozenset[str] = ENVELOPE
     """What the fold reads of the envelope beside position and stream: a rebuild fetches nothing else."""
+    unhurried: bool = False
+    """Nobody waits for it: it takes in what has come when the log pauses, and not each event by itself."""
     personal: bool = False
     """Whether the fold is to see personal fields opened. Then `opened_by` has to say who opens them."""
     open: Open | None = None

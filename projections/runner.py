@@ -19,6 +19,7 @@ from projections.generations import Generation
 from projections.jobs import WISHES
 from projections.overtaking import SwapFailedError
 from projections.pages import Connect, LogPages
+from projections.passing import Passing
 from projections.projection import Feed, Log, Projection
 from projections.rebuild import GRACE_S, BusyError, rebuild
 from projections.skips import skipped
@@ -29,10 +30,12 @@ from projections.writer import PoisonError, SteppedBackError, Writer
 logger = logging.getLogger(__name__)
 
 BATCH = 2_000
-QUIET_MOVE_S = 0.02  # how long a checkpoint may stay behind events that do not concern its read model
-GATHER_FROM = 16  # events at once; so many more will follow that fewer, larger batches are worth a pause
+STEP_BACK_S = 0.02
+GATHER_FROM = (
+    16  # events, twice in a row: so many more will follow that fewer, larger batches are worth a pause
+)
 GATHER_S = 0.02  # and at least twice what the batch took: where there is little time for us, take it in larger pieces
-LATEST_MOVE_S = 0.25  # the longest that a checkpoint stays behind on purpose
+LONGEST_GATHER_S = 0.25
 STAND_BY_S = 0.5
 RETRY_PARKED_S = 10.0
 TIDY_S = 30.0
@@ -60,14 +63,18 @@ class Runner:
 
     async def run(self) -> None:
         """Never returns by itself; Postgres and the feed may come and go."""
+        passing = Passing(self._connect)
         try:
             tail = Tail(await self._head())
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(fill(tail, self._feed, self._log), name="tail")
                 for projection in self._projections:
-                    follower = Follower(projection, self._connect, tail, self._log, self._grace_s)
+                    follower = Follower(
+                        projection, self._connect, tail, self._log, passing, grace_s=self._grace_s
+                    )
                     tasks.create_task(follower.run(), name=f"follow {projection.name}")
         finally:
+            await passing.close()
             await self._pages.close()
 
     async def _head(self) -> Position:
@@ -83,14 +90,25 @@ class Follower:
     """Keeps one read model up to date."""
 
     def __init__(
-        self, projection: Projection, connect: Connect, tail: Tail, log: Log, grace_s: float = GRACE_S
+        self,
+        projection: Projection,
+        connect: Connect,
+        tail: Tail,
+        log: Log,
+        passing: Passing,
+        *,
+        grace_s: float = GRACE_S,
     ) -> None:
         self._grace_s = grace_s
+        self._passing = passing
         self._projection = projection
         self._connect = connect
         self._tail = tail
         self._log = log
         self._topics = projection.topics
+        self._awaited = (
+            frozenset() if projection.unhurried else projection.events and frozenset(projection.events)
+        )
         self._parked_at: Position | None = None
         self._tidied = time.monotonic()
 
@@ -128,7 +146,7 @@ class Follower:
                 await self._follow(Writer(self._projection, generation, connection, skips))
             except SteppedBackError:
                 logger.info("another build took over", extra={"projection": generation.name})
-                await asyncio.sleep(QUIET_MOVE_S)
+                await asyncio.sleep(STEP_BACK_S)
             except PoisonError as poison:
                 await self._park(connection, generation, Position(poison.position - 1), poison, skips)
 
@@ -157,7 +175,7 @@ class Follower:
 
     async def _follow(self, writer: Writer) -> None:
         """Take in what comes. Raises SteppedBackError, PoisonError, psycopg.OperationalError."""
-        seen, moved_at = writer.position, time.monotonic()
+        seen, many = writer.position, False
         while True:
             events = self._tail.after(seen, BATCH)
             if events is None:
@@ -165,22 +183,29 @@ class Follower:
                 events, upto = page.events, page.upto
             else:
                 upto = events[-1].position if events else seen
-            now = time.monotonic()
-            if any(map(writer.wants, events)) or (upto > writer.position and now - moved_at > LATEST_MOVE_S):
+            if any(map(writer.wants, events)):
+                began = time.monotonic()
                 await writer.apply(events, upto)
-                moved_at = now
                 if any(type(recorded.event) is AccountErased for recorded in events):
                     await self._forget_replaced(writer)
-                if GATHER_FROM <= len(events) < BATCH:
-                    took_s = time.monotonic() - now
-                    await asyncio.sleep(min(max(GATHER_S, 2 * took_s), LATEST_MOVE_S))
+                many, before = len(events) >= GATHER_FROM, many
+                if many and before and len(events) < BATCH:
+                    took_s = time.monotonic() - began
+                    await asyncio.sleep(min(max(GATHER_S, 2 * took_s), LONGEST_GATHER_S))
+            elif upto > writer.position:
+                await self._pass(writer, upto)
             seen = upto
-            quiet_s = QUIET_MOVE_S if seen > writer.position else STAND_BY_S
-            if not await self._tail.grows(seen, quiet_s):
-                if seen > writer.position:
-                    await writer.apply((), seen)
-                    moved_at = time.monotonic()
+            if not await self._tail.grows(seen, self._awaited, STAND_BY_S):
                 await self._tidy(writer)
+
+    async def _pass(self, writer: Writer, upto: Position) -> None:
+        """Move the checkpoint past events that are not looked at. Raises what `_follow` raises."""
+        if writer.passes(upto):
+            await writer.apply((), upto)
+        elif await self._passing.move(writer.generation, writer.position, upto):
+            writer.position = upto
+        else:
+            raise SteppedBackError(writer.generation.name)
 
     async def _tidy(self, writer: Writer) -> None:
         """In quiet moments: look whether the build was replaced, and drop those that were."""

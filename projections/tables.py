@@ -15,7 +15,7 @@ from projections.wire import Elements, Packed, PackedDumper, array, column_type
 
 R = TypeVar("R", bound=Struct)
 Statement: TypeAlias = tuple[bytes, list[Packed]]
-"""SQL and its parameters."""
+"""A change of rows, and its parameters. It is part of a statement in which `moved` has a row if it is to happen."""
 
 AT_ONCE = 250  # rows encoded: they fit the processor's cache, which halves the time a row takes
 
@@ -42,11 +42,13 @@ class StoredTable(Generic[R]):
         ).encode()
         self._upsert = (
             f"INSERT INTO {target} ({names}) SELECT {names} FROM unnest({arrays}) AS changed ({names}) "
-            f"ON CONFLICT ({key}) DO " + (f"UPDATE SET {changes}" if changes else "NOTHING")
+            f"WHERE EXISTS (SELECT FROM moved) ON CONFLICT ({key}) DO "
+            + (f"UPDATE SET {changes}" if changes else "NOTHING")
         ).encode()
         same = " AND ".join(f"stored.{name} = gone.{name}" for name in table.key)
         self._delete = (
-            f"DELETE FROM {target} AS stored USING unnest({key_arrays}) AS gone ({key}) WHERE {same}"
+            f"DELETE FROM {target} AS stored USING unnest({key_arrays}) AS gone ({key}) "
+            f"WHERE {same} AND EXISTS (SELECT FROM moved)"
         ).encode()
         self._copy = f"COPY {target} ({names}) FROM STDIN (FORMAT binary)".encode()
 

@@ -2,11 +2,11 @@
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from psycopg import InterfaceError, OperationalError
 
-from domain.event import AnyRecorded
+from domain.event import AnyRecorded, Event
 from domain.ids import Position
 from projections.projection import Feed, Log
 
@@ -16,15 +16,20 @@ SILENCE_S = 1.0  # then the log is asked whether there is really nothing new
 PAUSE_S = 0.2  # before Postgres or the feed is tried again
 PAGE = 1_000
 KEPT = 20_000  # events, about 1 kB each; who is further behind reads the log
+QUIET_S = 0.02  # after so long a pause of the log everybody looks at what has come
+LATEST_S = 0.25  # and so long after it has come at the latest
 
 
 class Tail:
-    """Consecutive events up to `end`."""
+    """Consecutive events up to `end`. Who waits is woken for the kinds of events that he wants, and in every pause."""
 
     def __init__(self, start: Position) -> None:
         self._start = start  # the position before the first event kept
         self._events: list[AnyRecorded] = []
-        self._grown = asyncio.Event()
+        self._waiting: dict[asyncio.Future[None], Collection[type[Event]] | None] = {}
+        self._looked_at = start  # the end when everybody was woken last
+        self._first_at: float | None = None  # when the oldest came that is behind it
+        self._last_at = 0.0
 
     @property
     def end(self) -> Position:
@@ -37,8 +42,8 @@ class Tail:
             return False
         if fresh:
             self._events.extend(fresh)
-            self._grown.set()
-            self._grown = asyncio.Event()
+            self._wake(waiter for waiter, wanted in self._waiting.items() if _any(fresh, wanted))
+            self._await_pause()
         if len(self._events) > KEPT:
             surplus = len(self._events) - KEPT // 2
             del self._events[:surplus]
@@ -52,15 +57,57 @@ class Tail:
         first = position - self._start
         return self._events[first : first + limit]
 
-    async def grows(self, beyond: Position, timeout_s: float) -> bool:
-        """Wait until there is something behind a position; False after the time-out."""
-        if self.end > beyond:
+    async def grows(self, beyond: Position, wanted: Collection[type[Event]] | None, timeout_s: float) -> bool:
+        """Wait until there is a wanted event behind a position, or any, and the log pauses; False after the time-out.
+
+        `wanted`: None = all.
+        """
+        if (
+            self._looked_at > beyond
+            or beyond < self._start
+            or _any(self._events[beyond - self._start :], wanted)
+        ):
             return True
+        waiter = asyncio.get_running_loop().create_future()
+        self._waiting[waiter] = wanted
         try:
-            await asyncio.wait_for(self._grown.wait(), timeout_s)
+            async with asyncio.timeout(timeout_s):
+                await waiter
         except TimeoutError:
             return False
+        finally:
+            del self._waiting[waiter]
         return True
+
+    def _await_pause(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._last_at = loop.time()
+        if self._first_at is None:
+            self._first_at = self._last_at
+            loop.call_at(self._last_at + QUIET_S, self._look)
+
+    def _look(self) -> None:
+        loop = asyncio.get_running_loop()
+        assert self._first_at is not None
+        due_at = min(self._last_at + QUIET_S, self._first_at + LATEST_S)
+        if loop.time() < due_at:
+            loop.call_at(due_at, self._look)
+            return
+        self._first_at = None
+        self._looked_at = self.end
+        self._wake(self._waiting)
+
+    @staticmethod
+    def _wake(waiters: Iterable[asyncio.Future[None]]) -> None:
+        for waiter in waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+
+
+def _any(events: Sequence[AnyRecorded], wanted: Collection[type[Event]] | None) -> bool:
+    if wanted is None:
+        return bool(events)
+    return any(type(recorded.event) in wanted for recorded in events)
 
 
 async def fill(tail: Tail, feed: Feed, log: Log) -> None:

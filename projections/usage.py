@@ -105,6 +105,7 @@ USAGE = Projection(
     fold=fold,
     events=(RunSubmitted, RunStarted, RunSucceeded, RunAttemptLost, RunRequeued, RunFailed, RunCancelled),
     reads=frozenset({"at", "owner"}),
+    unhurried=True,
 )
 
 _OWN = page(

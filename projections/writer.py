@@ -1,13 +1,12 @@
 """Folds events into one generation of a read model: rows and checkpoint in one transaction."""
 
 import asyncio
-import time
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
 
 from msgspec import Struct
-from psycopg import AsyncConnection, Error, InterfaceError, OperationalError, errors
+from psycopg import AsyncConnection, AsyncRawCursor, InterfaceError, OperationalError, errors
 
 from domain.event import AnyRecorded
 from domain.ids import Position
@@ -19,9 +18,6 @@ from projections.rows import Rows
 from projections.tables import Statement, StoredTable
 
 CACHED_ROWS = 200_000  # of one projection, about 1 kB each; what is older is loaded again
-CHANNEL = "read_positions"
-# psycopg does not flush the end of a pipeline that is longer than the socket's buffer, and then waits for ever
-PIPELINED_BYTES = 32 * 1024
 
 
 class SteppedBackError(Exception):
@@ -62,6 +58,7 @@ class Writer:
         self.generation = generation
         self.position = generation.position
         self.connection = connection
+        self._cursor = AsyncRawCursor(connection)
         self._stored = {table.name: StoredTable(table, generation.schema) for table in projection.tables}
         self._rows = empty(projection)
         self._wanted = None if projection.events is None else frozenset(projection.events)
@@ -75,6 +72,10 @@ class Writer:
             and (self._wanted is None or type(recorded.event) in self._wanted or self._unreadable(recorded))
             and recorded.position not in self.skips
         )
+
+    def passes(self, upto: Position) -> bool:
+        """Whether the way to a position leads past events that are left out."""
+        return any(self.position < position <= upto for position in self.skips)
 
     async def apply(self, events: Sequence[AnyRecorded], upto: Position) -> None:
         """Take in events and move the checkpoint. Raises SteppedBackError, PoisonError, psycopg.OperationalError.
@@ -185,34 +186,13 @@ class Writer:
             self._rows = empty(self.projection)
         return statements
 
-    async def _store(self, statements: Sequence[Statement], upto: Position) -> None:
-        size = sum(len(parameter) for _, parameters in statements for parameter in parameters)
-        # a pipeline without BEGIN is one transaction up to its end, and one round trip
-        together = self.connection.pipeline() if size <= PIPELINED_BYTES else self.connection.transaction()
-        try:
-            async with together:
-                await generations.advance(self.connection, self.generation, self.position, upto)
-                passed = [position for position in self.skips if self.position < position <= upto]
-                await generations.leave_out(self.connection, self.generation, passed)
-                for query, parameters in statements:
-                    await self.connection.execute(query, parameters)
-                if self.generation.state == "live":
-                    told = f"{self.projection.name}:{upto}"
-                    await self.connection.execute(b"SELECT pg_notify(%s, %s)", (CHANNEL, told))
-        except Error as error:
-            await self._forget_prepared()
-            if isinstance(error, errors.DivisionByZero):
-                raise SteppedBackError(self.projection.name) from error
-            raise
+    async def _store(self, changes: Sequence[Statement], upto: Position) -> None:
+        left_out = [position for position in self.skips if self.position < position <= upto]
+        if not await generations.advance(
+            self._cursor, self.generation, self.position, upto, left_out, changes
+        ):
+            raise SteppedBackError(self.projection.name)
         self.position = upto
-
-    async def _forget_prepared(self) -> None:
-        """A pipeline that fails prepares no more statements, but psycopg counts on those it has sent.
-
-        It forgets them when it sees this command for the first time: hence a text that is always new.
-        """
-        if not self.connection.closed and not self.connection.broken:
-            await self.connection.execute(f"DEALLOCATE ALL -- {time.monotonic_ns()}".encode(), prepare=False)
 
     def _statements(self) -> Iterator[Statement]:
         for name, stored in self._stored.items():
