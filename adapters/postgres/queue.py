@@ -3,14 +3,18 @@
 A claim writes the queue and the log in one transaction. Everything else the queue learns from the log.
 """
 
-from collections.abc import Mapping, Sequence
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import UUID
 
 import psycopg
+from psycopg import AsyncRawCursor
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.postgres.plans import Numbered, numbered
 from adapters.postgres.queue_claiming import AHEAD, CLAIM, LEAST_US, NEAR, RUN_S, WAIT, event
 from adapters.postgres.queue_folding import APPLY, Batch
 from commands.ports import StaleStreamError
@@ -20,10 +24,10 @@ from services.ports.dispatching import Claimed, Expired, QueueUnavailableError, 
 from services.ports.messages import ClaimRequest, HeldAttempt
 from workflows.inventory import TAKES_LORAS
 
-Values: TypeAlias = Sequence[Any] | Mapping[str, Any]
-
 MAX_KNOWN = 100_000  # needs that are known to be stored; asking again does no harm
 FIRST_EPOCH = 1  # of most claims: few runs are claimed again
+
+_APPLY, _CLAIM = numbered(APPLY), numbered(CLAIM)
 
 CHECKPOINT = "SELECT position FROM work.checkpoints WHERE name = 'dispatch'"
 KNOW_NEEDS = "SELECT work.know_needs(%s, %s)"
@@ -62,6 +66,7 @@ class PostgresQueue:
         self._running = running
         self._position: Position | None = None
         self._known_needs: set[UUID] = set()
+        self._applying = asyncio.Lock()
 
     async def position(self) -> Position:
         if self._position is None:
@@ -80,7 +85,8 @@ class PostgresQueue:
                     self._known_needs.clear()
                 self._known_needs.add(name)
         values = {"position": position, "upto": upto, **batch.values()}
-        rows = await self._fetch(APPLY, values)
+        async with self._applying:
+            rows = await self._carry_out(_APPLY, values)
         if not rows:
             return None
         self._position = upto
@@ -89,7 +95,9 @@ class PostgresQueue:
     async def claim(self, request: ClaimRequest, lease_until: datetime) -> Claimed | None:
         """Raises StaleStreamError when the log knows more of the run than the queue does."""
         epoch = FIRST_EPOCH
-        while rows := await self._fetch(CLAIM, self._claim(request, lease_until, epoch)):
+        async with self._applying:
+            pass  # it holds the rows of those that have just been served: to look at them now would be in vain
+        while rows := await self._carry_out(_CLAIM, self._claim(request, lease_until, epoch)):
             ((pool, first, run, version, before, owner, graph, timeout_s, position),) = rows
             if run is None:
                 await self._fetch(WAIT, (pool, first))
@@ -170,11 +178,24 @@ class PostgresQueue:
     async def backend_gone(self, name: str) -> None:
         await self._fetch(GONE, (name,))
 
-    async def _fetch(self, query: str, values: Values) -> list[Any]:
+    async def _fetch(self, query: str, values: Sequence[Any]) -> list[Any]:
         """The rows, if the query has any."""
-        try:
+        with _reached():
             async with self._pool.connection() as connection:
                 cursor = await connection.execute(query.encode(), values, prepare=True)
                 return await cursor.fetchall() if cursor.description else []
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise QueueUnavailableError("The queue cannot be reached at the moment.") from error
+
+    async def _carry_out(self, statement: Numbered, values: Mapping[str, Any]) -> list[Any]:
+        with _reached():
+            async with self._pool.connection() as connection:
+                cursor = AsyncRawCursor(connection)
+                await cursor.execute(statement.text, statement.values(values), prepare=True)
+                return await cursor.fetchall()
+
+
+@contextmanager
+def _reached() -> Iterator[None]:
+    try:
+        yield
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        raise QueueUnavailableError("The queue cannot be reached at the moment.") from error
