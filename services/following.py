@@ -15,6 +15,7 @@ logger = logging.getLogger(__name__)
 
 BATCH = 500
 POLL_S = 1.0  # a wake-up may be lost
+REST_S = 0.05  # after events of which nothing came; few at a time cost several times as much
 PAUSE_S = 2.0  # before something that failed is tried again
 
 
@@ -26,10 +27,11 @@ class Reaction(Protocol):
     async def position(self) -> Position:
         """The last event whose effect is stored."""
 
-    async def take(self, events: Sequence[AnyRecorded], upto: Position) -> None:
-        """Store the effect of consecutive events together with the checkpoint `upto`.
+    async def take(self, events: Sequence[AnyRecorded], upto: Position) -> bool:
+        """Store the effect of consecutive events together with the checkpoint `upto`. False: they had none.
 
-        After a crash the same events may come again, unless effect and checkpoint were stored.
+        After a crash the same events may come again, unless effect and checkpoint were stored: events without
+        effect may pass unstored. In a silence of the log none are given, so that the checkpoint is stored.
         """
 
 
@@ -48,20 +50,29 @@ class Follower:
                 async with self._tail.leadership(name) as leadership:
                     position = await self._reaction.position()
                     while await leadership.held():
-                        position = await self._catch_up(position)
-                        await self._tail.grown(POLL_S)
+                        position = await self._follow(position)
+                        await self._reaction.take((), position)
             except LogUnavailableError as error:
                 logger.warning("reaction waits", extra={"reaction": name, "reason": str(error)})
             except Exception:  # the outermost loop: an event is never skipped
                 logger.exception("reaction failed", extra={"reaction": name})
             await asyncio.sleep(PAUSE_S)
 
-    async def _catch_up(self, position: Position) -> Position:
-        while rows := await self._tail.rows(position, BATCH):
-            upto = rows[-1].position
-            await self._reaction.take([recorded_of(row, self._catalogue) for row in rows], upto)
-            position = upto
-        return position
+    async def _follow(self, position: Position) -> Position:
+        """Until the log has been silent for a while."""
+        now = asyncio.get_running_loop().time
+        while True:
+            if rows := await self._tail.rows(position, BATCH):
+                position = rows[-1].position
+                events = [recorded_of(row, self._catalogue) for row in rows]
+                had_effect = await self._reaction.take(events, position)
+                if had_effect or len(rows) == BATCH:
+                    continue
+                await asyncio.sleep(REST_S)
+            silent_since = now()
+            await self._tail.grown(POLL_S)
+            if now() - silent_since >= POLL_S:
+                return position
 
 
 def recorded_of(row: StoredRow, catalogue: Catalogue = CATALOGUE) -> AnyRecorded:

@@ -15,6 +15,7 @@ from domain.webhook import Webhook
 from services.ports.delivering import Effect, Endpoint, Made, MovedError
 
 POSITION = "SELECT position FROM work.checkpoints WHERE name = 'webhooks'"
+ANY = "SELECT EXISTS (SELECT FROM work.webhooks)"
 MOVE = (
     "UPDATE work.checkpoints SET position = %s WHERE name = 'webhooks' AND position = %s RETURNING position"
 )
@@ -107,6 +108,10 @@ class PostgresLedger:
     async def position(self) -> Position:
         ((position,),) = await self._fetch(POSITION, ())
         return Position(position)
+
+    async def any(self) -> bool:
+        ((there,),) = await self._fetch(ANY, ())
+        return bool(there)
 
     async def endpoints(
         self, ids: Collection[UUID], owners: Collection[AccountId], *, everybodys: bool

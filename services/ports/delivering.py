@@ -47,6 +47,9 @@ class Ledger(Protocol):
 
     async def position(self) -> Position: ...
 
+    async def any(self) -> bool:
+        """Whether there is any endpoint."""
+
     async def endpoints(
         self, ids: Collection[UUID], owners: Collection[AccountId], *, everybodys: bool
     ) -> Sequence[Endpoint]:

@@ -26,6 +26,7 @@ from services.telling import public_type
 NAME = "webhooks"
 OF_WEBHOOK = get_args(WebhookEvent)
 AT_ONCE = 5000  # deliveries in one transaction
+UNSTORED = 1000  # events without effect that may come again after a crash
 
 
 class Delivering:
@@ -37,23 +38,29 @@ class Delivering:
         self._ledger = ledger
         self._wake = wake
         self._position = Position(0)
+        self._any = True
 
     async def position(self) -> Position:
-        self._position = await self._ledger.position()
+        self._position, self._any = await self._ledger.position(), await self._ledger.any()
         return self._position
 
-    async def take(self, events: Sequence[AnyRecorded], upto: Position) -> None:
+    async def take(self, events: Sequence[AnyRecorded], upto: Position) -> bool:
         step = _Step(await self._concerned(events))
         for recorded in events:
             step.add(recorded)
             if len(step.made) >= AT_ONCE:
                 step = await self._store(step, recorded.position)
-        await self._store(step, upto)
+        had_effect = bool(step.endpoints) or step.has_effect
+        if had_effect or not events or upto - self._position >= UNSTORED:
+            await self._store(step, upto)
+        return had_effect
 
     async def _concerned(self, events: Sequence[AnyRecorded]) -> dict[UUID, Webhook]:
         """The endpoints that these events may change, or may be sent to."""
-        told = [(recorded, public(recorded)) for recorded in events]
         changes = {recorded.stream for recorded in events if _is_of_webhook(recorded)}
+        if not changes and not self._any:
+            return {}
+        told = [(recorded, public(recorded)) for recorded in events]
         owners = {recorded.owner for recorded, event in told if event is not None and recorded.owner}
         owners |= {
             AccountId(recorded.stream) for recorded in events if isinstance(recorded.event, AccountErased)
@@ -69,6 +76,7 @@ class Delivering:
             return step
         await self._ledger.store(step.effect(), before=self._position, upto=upto)
         self._position = upto
+        self._any = self._any or bool(step.changed)
         if step.made or step.changed:
             self._wake()
         return _Step(step.endpoints)
@@ -97,8 +105,14 @@ class _Step:
         elif isinstance(recorded.event, AccountErased):
             self._deleted |= {id for id, state in self.endpoints.items() if state.owner == recorded.stream}
             self.endpoints = {id: self.endpoints[id] for id in self.endpoints.keys() - self._deleted}
-        elif (event := public(recorded)) is not None:
+        elif self.endpoints and (event := public(recorded)) is not None:
             self._tell(recorded, event)
+
+    @property
+    def has_effect(self) -> bool:
+        return bool(
+            self.made or self.changed or self._stopped or self._retried or self._forgotten or self._deleted
+        )
 
     def effect(self) -> Effect:
         return Effect(
