@@ -12,6 +12,7 @@ from commands import (
     gate,
     generating,
     inputs,
+    likes,
     loras,
     models,
     people,
@@ -98,6 +99,8 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     loras.ChangeLora: loras.change_lora,
     loras.DeleteLora: loras.delete_lora,
     loras.ClearShelf: loras.clear_shelf,
+    likes.LikeWorkflow: likes.like_workflow,
+    likes.UnlikeWorkflow: likes.unlike_workflow,
 }
 
 

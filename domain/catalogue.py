@@ -12,6 +12,7 @@ from domain.batch import BATCH, BatchEvent
 from domain.event import AnyDecider, Event, topic
 from domain.gate import GATE, GateEvent
 from domain.input import INPUT, InputEvent
+from domain.like import LIKE, LikeEvent
 from domain.limits import LIMITS, LimitsEvent
 from domain.lora import SHELF, LoraEvent
 from domain.model import MODELS, ModelEvent
@@ -81,13 +82,14 @@ UNIONS: tuple[Any, ...] = (
     GateEvent,
     ModelEvent,
     TemplateEvent,
+    LikeEvent,
 )
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
     for decider in (
         *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT),
         *(BACKEND, API_KEY, WEBHOOK, PROJECTION, SHELF),
-        *(QUEUE, LIMITS, GATE, MODELS, TEMPLATE),
+        *(QUEUE, LIMITS, GATE, MODELS, TEMPLATE, LIKE),
     )
 }
 

@@ -39,6 +39,8 @@ _SHELVES = UUID("c0a4d9a2-7d0b-5e5f-8a1e-54d7f6a0b9e3")
 
 _MODELS = UUID("5a8e1f64-93d2-5b7c-8e05-c2f6b1d7409a")
 
+_LIKES = UUID("7d3b0c52-8a41-5e96-b7f2-1c9d64e0a835")
+
 
 def backend_id(name: str) -> BackendId:
     """A backend is known by its name, so that a restarted executor continues the same stream."""
@@ -53,6 +55,11 @@ def input_id(account: AccountId, digest: Digest) -> InputId:
 def shelf_id(account: AccountId) -> StreamId:
     """The stream of an account's LoRAs: all of them in one, so that names and quotas are decided without a race."""
     return uuid5(_SHELVES, str(account))
+
+
+def like_id(account: AccountId, workflow: WorkflowId) -> StreamId:
+    """The stream of whether an account likes a workflow."""
+    return uuid5(_LIKES, f"{account} {workflow}")
 
 
 def models_id() -> UUID:

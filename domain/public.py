@@ -30,6 +30,7 @@ from domain.event import AnyRecorded, Event
 from domain.gate import GateSet
 from domain.ids import StreamId
 from domain.input import InputEvent
+from domain.like import LikeEvent
 from domain.limits import LimitsSet
 from domain.model import ModelEvent
 from domain.projection import ProjectionEvent
@@ -317,6 +318,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         LimitsSet,
         GateSet,
         *get_args(ModelEvent),
+        *get_args(LikeEvent),
     }
 )
 """Nobody outside is told of these. A new domain event stands in PUBLIC or here."""

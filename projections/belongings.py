@@ -17,8 +17,9 @@ from projections.pages import Connect
 PAGE = 2_000  # runs at once; what others need is looked up once for each page, through all outputs there are
 
 _REACHED = b"""
-SELECT count(*) = 4 FROM work.projections
-WHERE name IN ('run_status', 'workflow_shelf', 'template_shelf', 'inputs') AND state = 'live' AND position >= %s
+SELECT count(*) = 5 FROM work.projections
+WHERE name = ANY (ARRAY['run_status', 'workflow_shelf', 'template_shelf', 'inputs', 'gallery'])
+    AND state = 'live' AND position >= %s
 """
 _UNFINISHED = (
     b"SELECT id FROM read.runs WHERE owner = %s AND status = ANY (%s) ORDER BY submitted_at LIMIT 10000"
@@ -26,6 +27,7 @@ _UNFINISHED = (
 _WORKFLOWS = b"SELECT id FROM read.workflows WHERE owner = %s AND (NOT public OR %s) ORDER BY id LIMIT 10000"
 _TEMPLATES = b"SELECT id FROM read.templates WHERE owner = %s AND (NOT public OR %s) ORDER BY id LIMIT 10000"
 _INPUTS = b"SELECT id FROM read.inputs WHERE owner = %s ORDER BY id LIMIT 10000"
+_LIKES = b"SELECT workflow FROM read.gallery_likes WHERE account = %s ORDER BY workflow LIMIT 10000"
 _UPLOADED = b"SELECT state FROM log.events WHERE owner = %s AND topic = %s"
 _RUNS = b"SELECT id FROM read.runs WHERE owner = %s AND id > %s ORDER BY id LIMIT %s"
 _STORED = b"SELECT topic, state FROM log.events WHERE originator_id = ANY (%s) AND topic = %s"
@@ -98,6 +100,9 @@ class AccountBelongings:
 
     async def inputs(self, account: AccountId) -> list[InputId]:
         return [InputId(id) for (id,) in await self._fetch(_INPUTS, (account,))]
+
+    async def likes(self, account: AccountId) -> list[WorkflowId]:
+        return [WorkflowId(id) for (id,) in await self._fetch(_LIKES, (account,))]
 
     async def objects(self, account: AccountId) -> AsyncIterator[Sequence[Digest]]:
         """Pages of digests of everything it has uploaded or its runs have stored, that no other account needs."""

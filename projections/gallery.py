@@ -1,140 +1,137 @@
-"""The gallery: published workflows with their authors' names, newest first. Everybody may look.
+"""The gallery: published workflows with their authors' names, found by words and tags, in four orders.
 
-What an author has left behind stays, under the name of a deleted account.
+Everybody may look. What an author has left behind stays, under the name of a deleted account.
 """
 
-from collections.abc import Iterable
-from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Any, get_args
-from uuid import UUID
-
-from msgspec import Struct
 
 from domain.account import AccountErased, AccountRegistered
-from domain.event import AnyRecorded
-from domain.ids import AccountId
-from domain.personal import DELETED_ACCOUNT
-from domain.workflow import (
-    WorkflowCreated,
-    WorkflowDeleted,
-    WorkflowDescribed,
-    WorkflowEvent,
-    WorkflowPublished,
-    WorkflowRenamed,
-    WorkflowTagged,
-    WorkflowVersionSaved,
-    WorkflowWithdrawn,
-)
-from projections.paging import TIMED, bounded, page, timed
-from projections.projection import Buffer, Projection, Table
+from domain.ids import WorkflowId
+from domain.like import LikeEvent
+from domain.refusals import FieldError, Invalid
+from domain.run import RunSubmitted
+from domain.workflow import WorkflowEvent
+from projections.gallery_rows import TABLES, TAG, fold
+from projections.paging import RANKED, TIMED, bounded, named, page, ranked, timed
+from projections.projection import Projection
 from projections.reading import Cursor, one
 
-
-class GalleryRow(Struct, gc=False):
-    """A workflow, shown while `published_at` is set."""
-
-    id: UUID
-    owner: AccountId
-    name: str
-    description: str
-    tags: tuple[str, ...]
-    versions: int
-    published_at: datetime | None
-    updated_at: datetime
+MAX_WORDS = 200
 
 
-class AuthorRow(Struct, gc=False):
-    """`shown`: how many workflows of theirs are published; while there are none, nobody sees the name."""
-
-    account: AccountId
-    username: str
-    shown: int
-
-
-def _of_workflow(recorded: AnyRecorded) -> Iterable[UUID]:
-    return () if isinstance(recorded.event, AccountRegistered | AccountErased) else (recorded.stream,)
-
-
-def _author(recorded: AnyRecorded) -> Iterable[UUID]:
-    match recorded.event:
-        case AccountErased():
-            return (recorded.stream,)
-        case WorkflowPublished() | WorkflowWithdrawn() | WorkflowDeleted() if recorded.owner is not None:
-            return (recorded.owner,)
-        case _:
-            return ()
-
-
-ENTRIES = Table("gallery", GalleryRow, ("id",), _of_workflow)
-AUTHORS = Table("gallery_authors", AuthorRow, ("account",), _author)
-
-
-def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
-    entries, id, at = buffer["gallery"], recorded.stream, recorded.at
-    match recorded.event:
-        case AccountRegistered(account=account, username=username):
-            name = DELETED_ACCOUNT if username.text is None else username.text
-            buffer["gallery_authors"].put(AuthorRow(account, name, 0))
-        case AccountErased():
-            buffer["gallery_authors"].change(id, username=DELETED_ACCOUNT)
-        case WorkflowCreated(owner=owner, name=name, description=description, tags=tags):
-            entries.put(GalleryRow(id, owner, name, description, tags, 0, None, at))
-        case WorkflowVersionSaved(number=number):
-            entries.change(id, versions=number, updated_at=at)
-        case WorkflowRenamed(name=name):
-            entries.change(id, name=name, updated_at=at)
-        case WorkflowDescribed(description=description):
-            entries.change(id, description=description, updated_at=at)
-        case WorkflowTagged(tags=tags):
-            entries.change(id, tags=tags, updated_at=at)
-        case WorkflowPublished():
-            _show(id, at, buffer)
-        case WorkflowWithdrawn():
-            _show(id, None, buffer)
-        case WorkflowDeleted():
-            _show(id, None, buffer)
-            entries.remove(id)
-        case _:
-            pass
-
-
-def _show(id: UUID, published_at: datetime | None, buffer: Buffer) -> None:
-    entry = buffer["gallery"].edit(id)
-    if entry is None:
-        return
-    shown = (published_at is not None) - (entry.published_at is not None)
-    entry.published_at = published_at
-    if shown and (author := buffer["gallery_authors"].edit(entry.owner)):
-        author.shown += shown
+class Sort(StrEnum):
+    NEW = "new"
+    TRENDING = "trending"
+    LIKES = "likes"
+    RUNS = "runs"
 
 
 GALLERY = Projection(
     name="gallery",
-    version=2,
+    version=3,
     sql=Path(__file__).with_suffix(".sql"),
-    tables=(ENTRIES, AUTHORS),
+    tables=TABLES,
     fold=fold,
-    events=(AccountRegistered, AccountErased, *get_args(WorkflowEvent)),
-    reads=frozenset({"at", "owner"}),
+    events=(AccountRegistered, AccountErased, *get_args(WorkflowEvent), *get_args(LikeEvent), RunSubmitted),
+    reads=frozenset({"at", "owner", "version"}),
     personal=True,
 )
 
-_PAGE = page(
-    """SELECT json_build_object('id', id, 'author', coalesce((
-            SELECT author.username FROM read.gallery_authors AS author WHERE author.account = owner
-        ), ''), 'name', name, 'description', description,
-        'tags', tags, 'version', versions, 'published_at', published_at, 'updated_at', updated_at) AS item,
-        published_at AS at, id
-    FROM read.gallery
-    WHERE published_at IS NOT NULL AND (published_at, id) < (%(at)s, %(after)s)
-    ORDER BY published_at DESC, id DESC LIMIT %(limit)s::int + 1""",
-    TIMED,
+_LIKED = """EXISTS (
+    SELECT FROM read.gallery_likes AS mine
+    WHERE mine.account = (SELECT read.viewer()) AND mine.workflow = counts.workflow
+)"""
+_ENTRY = f"""SELECT json_build_object('id', entry.id, 'author', coalesce((
+        SELECT author.username FROM read.gallery_authors AS author WHERE author.account = entry.owner
+    ), ''), 'name', entry.name, 'description', entry.description, 'tags', entry.tags,
+    'version', entry.versions, 'published_at', entry.published_at, 'updated_at', entry.updated_at,
+    'likes', counts.likes, 'liked', {_LIKED}, 'runs', counts.runs) AS item"""
+_SOURCE = "FROM read.gallery AS entry JOIN read.gallery_counts AS counts ON counts.workflow = entry.id"
+_FOUND = " JOIN read.gallery_words AS words ON words.workflow = entry.id"
+# as the index in gallery.sql has it
+_DOCUMENT = " || ".join(
+    f"to_tsvector('{language}', words.{column})"
+    for column in ("name", "description", "tags")
+    for language in ("english", "simple")
+)
+_WORDS = f""" AND ({_DOCUMENT})
+    @@ (websearch_to_tsquery('english', %(words)s) || websearch_to_tsquery('simple', %(words)s))"""
+_TAGGED = " AND words.tags @> jsonb_build_array(%(tag)s::text)"
+_COLUMNS = {Sort.TRENDING: "trend", Sort.LIKES: "likes", Sort.RUNS: "runs"}
+
+
+def _page(sort: Sort, *, words: bool, tag: bool) -> bytes:
+    """A statement for each question, so that each is planned for what it asks."""
+    narrowed = (_WORDS if words else "") + (_TAGGED if tag else "")
+    source = _SOURCE + (_FOUND if narrowed else "")
+    if sort is Sort.NEW:
+        return page(
+            f"""{_ENTRY}, entry.published_at AS at, entry.id {source}
+            WHERE entry.published_at IS NOT NULL AND (entry.published_at, entry.id) < (%(at)s, %(after)s) {narrowed}
+            ORDER BY entry.published_at DESC, entry.id DESC LIMIT %(limit)s::int + 1""",
+            TIMED,
+        )
+    column = f"counts.{_COLUMNS[sort]}"
+    return page(
+        f"""{_ENTRY}, {column} AS place, counts.workflow AS id {source}
+        WHERE counts.shown AND ({column}, counts.workflow) < (%(at)s::bigint, %(after)s) {narrowed}
+        ORDER BY {column} DESC, counts.workflow DESC LIMIT %(limit)s::int + 1""",
+        RANKED,
+    )
+
+
+_PAGES = {
+    (sort, words, tag): _page(sort, words=words, tag=tag)
+    for sort in Sort
+    for words in (False, True)
+    for tag in (False, True)
+}
+_STANDING = f"""SELECT convert_to(json_build_object('likes', counts.likes, 'liked', {_LIKED},
+    'runs', counts.runs)::text, 'UTF8')
+FROM read.gallery_counts AS counts WHERE counts.workflow = %(id)s""".encode()
+_TAGS = page(
+    """SELECT json_build_object('tag', tag.name, 'workflows', tag.shown) AS item, tag.shown AS place, tag.name
+    FROM read.gallery_facets AS tag
+    WHERE tag.facet = %(facet)s
+        AND tag.shown <= %(shown)s::bigint AND (tag.shown < %(shown)s::bigint OR tag.name > %(after)s)
+    ORDER BY tag.shown DESC, tag.name LIMIT %(limit)s::int + 1""",
+    "place || '.' || name",
 )
 
 
-async def published(cursor: Cursor, limit: int, after: str | None = None) -> bytes:
-    """What is published, newest first. Raises Invalid."""
-    at, id = timed(after)
+async def published(
+    cursor: Cursor,
+    limit: int,
+    after: str | None = None,
+    *,
+    sort: Sort = Sort.NEW,
+    words: str = "",
+    tag: str = "",
+) -> bytes:
+    """What is published, in an order; with some words or a tag in it, where they are given. Raises Invalid."""
+    for field, text in (("q", words), ("tag", tag)):
+        if len(text) > MAX_WORDS or "\0" in text:
+            raise Invalid(
+                "This cannot be searched for.", FieldError(field, f"At most {MAX_WORDS} characters, no NUL.")
+            )
+    at, id = timed(after) if sort is Sort.NEW else ranked(after)
     parameters: dict[str, Any] = {"at": at, "after": id, "limit": bounded(limit)}
-    return await one(cursor, _PAGE, parameters) or b""
+    if words := words.replace("-", " ").strip():  # what words are not in would be looked for everywhere
+        parameters["words"] = words
+    if tag := " ".join(tag.lower().split()):
+        parameters["tag"] = tag
+    return await one(cursor, _PAGES[sort, bool(words), bool(tag)], parameters) or b""
+
+
+async def standing(cursor: Cursor, id: WorkflowId) -> bytes | None:
+    """Likes and runs of one's own workflow or a published one, and whether oneself likes it."""
+    return await one(cursor, _STANDING, {"id": id})
+
+
+async def tags(cursor: Cursor, limit: int, after: str | None = None) -> bytes:
+    """The tags of what is published, those that most have first. Raises Invalid."""
+    shown, name = named(after)
+    parameters = {"facet": TAG, "shown": shown, "after": name, "limit": bounded(limit)}
+    return await one(cursor, _TAGS, parameters) or b""

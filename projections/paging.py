@@ -41,6 +41,33 @@ def timed(cursor: str | None) -> tuple[datetime, UUID]:
         raise _unreadable() from error
 
 
+RANKED = "place || '.' || id"
+"""The cursor of rows ordered by a whole number `place` and `id`."""
+
+_BEHIND_ALL = 2**62
+
+
+def ranked(cursor: str | None) -> tuple[int, UUID]:
+    """Raises Invalid."""
+    if cursor is None:
+        return _BEHIND_ALL, NEWEST[1]
+    place, _, id = cursor.partition(".")
+    try:
+        return numbered(place), UUID(id)
+    except ValueError as error:
+        raise _unreadable() from error
+
+
+def named(cursor: str | None) -> tuple[int, str]:
+    """The cursor of rows ordered by a whole number, the most first, and a name. Raises Invalid."""
+    if cursor is None:
+        return _BEHIND_ALL, ""
+    place, dot, name = cursor.partition(".")
+    if not dot or "\0" in name:
+        raise _unreadable()
+    return numbered(place), name
+
+
 def numbered(cursor: str | None, first: int = 0) -> int:
     """Raises Invalid."""
     if cursor is None:

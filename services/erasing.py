@@ -15,6 +15,7 @@ from uuid import UUID
 from commands.dispatcher import Dispatcher
 from commands.erasure import FinishErasure
 from commands.inputs import DeleteInput
+from commands.likes import UnlikeWorkflow
 from commands.loras import ClearShelf
 from commands.needs import Command
 from commands.ports import Clock, Erasures, LogUnavailableError, ObjectsAwayError, OutcomeUnknownError
@@ -135,9 +136,12 @@ class Erasing:
         inputs = await self._belongings.inputs(account)
         for input in inputs:
             await self._wish(DeleteInput(by=account, input=input))
+        likes = await self._belongings.likes(account)
+        for liked in likes:
+            await self._wish(UnlikeWorkflow(by=account, workflow=liked))
         left = await self._remove_objects(account)
         settled = erased.at + self._settle
-        found = bool(runs or workflows or templates or inputs)
+        found = bool(runs or workflows or templates or inputs or likes)
         if found or left or begun < settled:
             return self._now() if found else max(settled, self._now() + self._settle / 4)
         await self._ledger.finished(account)

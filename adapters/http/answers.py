@@ -42,8 +42,8 @@ class WorkflowSummary(Struct):
     updated_at: datetime
 
 
-class WorkflowAnswer(WorkflowSummary):
-    """A workflow with the documents of its newest version."""
+class WorkflowAnswer(WorkflowSummary, kw_only=True):
+    """A workflow with the documents of its newest version. `likes`, `liked`, `runs`: not of one in the past."""
 
     graph: dict[str, Any]
     graph_digest: Digest
@@ -53,6 +53,9 @@ class WorkflowAnswer(WorkflowSummary):
     note: str
     requirements: Requirements
     restored_from: RestoredFrom
+    likes: int | UnsetType = UNSET
+    liked: Annotated[bool, Meta(description="By you.")] | UnsetType = UNSET
+    runs: int | UnsetType = UNSET
 
 
 class WorkflowPage(Struct):
@@ -91,6 +94,9 @@ class GalleryEntry(Struct):
     version: int
     published_at: datetime
     updated_at: datetime
+    likes: int
+    liked: Annotated[bool, Meta(description="By you.")]
+    runs: int
 
 
 class GalleryPage(Struct):

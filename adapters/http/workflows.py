@@ -11,7 +11,6 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 
 from adapters.http.answers import (
     ANYBODY,
-    GalleryPage,
     HistoryPage,
     WorkflowAnswer,
     WorkflowPage,
@@ -114,6 +113,8 @@ async def show(
     newest = await reader.one(
         workflow_shelf.version, workflow, int(bytes(fields["version"])), missing=NO_WORKFLOW
     )
+    standing = await reader.one(gallery.standing, workflow, missing=NO_WORKFLOW)
+    fields |= msgspec.json.decode(standing, type=dict[str, msgspec.Raw])
     answer = json_response(await with_graphs(newest, parts, fields))
     answer.headers["ETag"] = f'"{int(bytes(fields["revision"]))}"'
     return answer
@@ -178,18 +179,8 @@ async def history(
     return await reader.history(workflow, WORKFLOW.kind, limit=limit, cursor=cursor, missing=NO_WORKFLOW)
 
 
-@get("/gallery", security=ANYBODY, responses=answers(200, GalleryPage, 422))
-async def show_gallery(
-    reader: NamedDependency[Reader],
-    limit: FromQuery[int] = 20,
-    cursor: FromQuery[str | None] = None,
-) -> Response[bytes]:
-    """Published workflows, the newest first. Nobody needs to log in for it."""
-    return await reader.page(gallery.published, limit=limit, cursor=cursor)
-
-
 ROUTER = Router(
     "/",
-    route_handlers=[create, shelf, show, change, remove, history, show_gallery],
+    route_handlers=[create, shelf, show, change, remove, history],
     tags=["workflows"],
 )

@@ -48,6 +48,9 @@ class Belongings(Protocol):
 
     async def inputs(self, account: AccountId) -> Sequence[InputId]: ...
 
+    async def likes(self, account: AccountId) -> Sequence[WorkflowId]:
+        """The workflows it likes."""
+
     def objects(self, account: AccountId) -> AsyncIterator[Sequence[Digest]]:
         """Everything it has uploaded or its runs have stored, also in attempts that were lost, and nobody else needs.
 

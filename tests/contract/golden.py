@@ -35,6 +35,7 @@ from domain.event import Event, topic
 from domain.gate import GateRules, GateSet
 from domain.ids import BatchId, Digest, LoraId, ModelId, Position, RunId
 from domain.input import InputDeleted, InputStored
+from domain.like import LikeGiven, LikeTakenBack
 from domain.limits import Allowance, LimitsSet
 from domain.lora import (
     LoraDeleted,
@@ -303,6 +304,8 @@ EXAMPLES: tuple[Event, ...] = (
     LoraShared(lora=LORA, public=True, accounts=(BOB,)),
     LoraUnshared(lora=LORA),
     LoraDeleted(lora=LORA),
+    LikeGiven(account=BOB, workflow=WORKFLOW_ID),
+    LikeTakenBack(account=BOB, workflow=WORKFLOW_ID),
 )
 
 

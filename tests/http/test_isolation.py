@@ -67,6 +67,7 @@ OWN = {
     ("GET", "/events"),
     ("GET", "/events/nats"),
     ("GET", "/gallery"),
+    ("GET", "/gallery/tags"),
     ("GET", "/queue/stats"),
     ("GET", "/inputs"),
     ("GET", "/loras"),
@@ -102,6 +103,7 @@ OWN = {
 OPEN = {
     ("GET", "/exports/{export:uuid}"),
     ("GET", "/gallery"),
+    ("GET", "/gallery/tags"),
     ("GET", "/loras/{lora:uuid}"),
     ("GET", "/outputs/{run:uuid}/{digest:str}/{name:str}"),
     ("GET", "/workflows/{workflow:uuid}"),

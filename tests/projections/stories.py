@@ -6,8 +6,20 @@ from domain.account import AccountRegistered
 from domain.backend import BackendSeen
 from domain.batch import BatchCancelled, BatchSubmitted
 from domain.event import Event
-from domain.ids import AccountId, BatchId, Digest, LoraId, RunId, WorkflowId, backend_id, input_id, shelf_id
+from domain.ids import (
+    AccountId,
+    BatchId,
+    Digest,
+    LoraId,
+    RunId,
+    WorkflowId,
+    backend_id,
+    input_id,
+    like_id,
+    shelf_id,
+)
 from domain.input import InputDeleted, InputStored
+from domain.like import LikeGiven, LikeTakenBack
 from domain.lora import (
     LoraDeleted,
     LoraDescribed,
@@ -163,17 +175,27 @@ def _uploaded(owner: AccountId, lora: LoraId, name: str) -> LoraUploaded:
     )
 
 
+def likes(workflow: UUID) -> list[Told]:
+    """Of one person who stays with it, and one who does not."""
+    liked, told = WorkflowId(workflow), list[Told]()
+    for account in (ANN, BOB):
+        told.append((like_id(account, liked), account, LikeGiven(account=account, workflow=liked)))
+    return [*told, (like_id(ANN, liked), ANN, LikeTakenBack(account=ANN, workflow=liked))]
+
+
 def backend(name: str) -> Told:
     return backend_id(name), None, BackendSeen(name=name, executor="one")
 
 
 def everything() -> list[Told]:
     """Something for every read model."""
+    shown = workflow(ANN, "shown", public=True)
     return [
         joined(ANN, "ann"),
         joined(BOB, "bob"),
         *workflow(ANN, "secret"),
-        *workflow(ANN, "shown", public=True),
+        *shown,
+        *likes(shown[0][0]),
         *workflow(BOB, "bobs", public=True),
         backend("gpu-1"),
         *run(ANN),

@@ -50,7 +50,8 @@ from domain.workflow import (
     WorkflowWithdrawn,
 )
 from projections.audit_trail import AUDIT_TRAIL
-from projections.gallery import GALLERY, AuthorRow
+from projections.gallery import GALLERY
+from projections.gallery_rows import AuthorRow
 from projections.people import PEOPLE_HERE
 from projections.rows import NotLoadedError, Rows
 from projections.run_status import CHANGES, RUN_STATUS, RunRow, SourceRow
