@@ -11,8 +11,8 @@ import os
 import secrets
 import shutil
 import time
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from uuid import UUID
 
@@ -79,6 +79,8 @@ class DiskIncoming:
 class DiskModels:
     """The ModelFolder port. Opened by one process at a time; close it."""
 
+    incoming_file = DiskIncoming
+
     def __init__(self, models: Path) -> None:
         """Raises ModelsInUseError, OSError."""
         self._root = models / "loras"
@@ -108,25 +110,22 @@ class DiskModels:
     @asynccontextmanager
     async def incoming(self, name: str, size_bytes: int) -> AsyncIterator[DiskIncoming]:
         path = self._root / name
-        path.parent.mkdir(exist_ok=True)
         temporary = path.with_name(f"{path.name}.{secrets.token_hex(4)}{ENDING}")
-        descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
-        file = DiskIncoming(descriptor, temporary, path)
-        try:
-            if size_bytes:
-                await file.run(lambda: os.posix_fallocate(descriptor, 0, size_bytes))
-            yield file
-        except OSError as error:
-            if error.errno in FULL:
-                raise FolderFullError from error
-            raise
-        finally:
-            await file.ended()
-            os.close(descriptor)
-            if file.finished:
-                self._files[name] = ModelFile(size_bytes, time.time())
-            else:
-                temporary.unlink(missing_ok=True)
+        with _told():
+            path.parent.mkdir(exist_ok=True)
+            descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o644)
+            file = self.incoming_file(descriptor, temporary, path)
+            try:
+                if size_bytes:
+                    await file.run(lambda: os.posix_fallocate(descriptor, 0, size_bytes))
+                yield file
+            finally:
+                await file.ended()
+                os.close(descriptor)
+                if file.finished:
+                    self._files[name] = ModelFile(size_bytes, time.time())
+                else:
+                    temporary.unlink(missing_ok=True)
 
     def use(self, name: str) -> None:
         now = time.time()
@@ -140,8 +139,13 @@ class DiskModels:
 
     def lease(self, attempt: AttemptId, names: Iterable[str]) -> None:
         unfinished = self._leases / f"{attempt}{ENDING}"
-        unfinished.write_text("\n".join(names))
-        unfinished.replace(self._leases / f"{attempt}")
+        with _told():
+            try:
+                self._write_lease(unfinished, "\n".join(names))
+            except OSError:
+                unfinished.unlink(missing_ok=True)
+                raise
+            unfinished.replace(self._leases / f"{attempt}")
 
     def release(self, attempt: AttemptId) -> None:
         (self._leases / f"{attempt}").unlink(missing_ok=True)
@@ -152,6 +156,9 @@ class DiskModels:
             with suppress(ValueError):
                 found[AttemptId(UUID(path.name))] = frozenset(path.read_text().splitlines())
         return found
+
+    def _write_lease(self, path: Path, names: str) -> None:
+        path.write_text(names)
 
     def _found(self) -> dict[str, ModelFile]:
         """What lies there; what a killed process was writing goes."""
@@ -164,3 +171,14 @@ class DiskModels:
                 about = path.stat()
                 found[name] = ModelFile(about.st_size, about.st_mtime)
         return found
+
+
+@contextmanager
+def _told() -> Iterator[None]:
+    """Raises FolderFullError where the disk is full."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise FolderFullError from error
+        raise

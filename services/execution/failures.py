@@ -32,6 +32,12 @@ FAULT = Failure(
     FailureKind.LOST, "The executor could not go on with the run.", advice="The run is tried again."
 )
 
+SPOOL_FULL = Failure(
+    FailureKind.TRANSPORT,
+    "The executor's disk is full.",
+    advice="The run is tried again, perhaps elsewhere. Make room in the executor's data folder.",
+)
+
 
 def input_gone() -> Failure:
     return Failure(

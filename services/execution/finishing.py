@@ -8,6 +8,7 @@ from typing import Any
 from services.execution.attempt import Attempt, OutputsLostError
 from services.execution.failures import FAULT, INTERRUPTED
 from services.execution.holding import Holding
+from services.execution.noting import noted
 from services.execution.outputs import Copier
 from services.execution.reporting import Reporter
 from services.execution.settings import ExecutorSettings
@@ -35,7 +36,7 @@ class Finisher:
         """Returns when there is a place for it."""
         known = any(isinstance(entry, EndedAs) for entry in attempt.entries)
         if isinstance(ending, Finished) and not known:
-            self._spool.append(attempt.id, EndedAs(ending=ending))
+            noted(self._spool, attempt.id, EndedAs(ending=ending))
         await self._start(attempt, self._finish(attempt, link, ending))
 
     async def resume(self, attempt: Attempt, facts: Sequence[Fact]) -> None:
@@ -80,7 +81,7 @@ class Finisher:
 
     async def _finish(self, attempt: Attempt, link: BackendLink, ending: Ending) -> None:
         facts = await self._facts(attempt, link, ending)
-        self._spool.append(attempt.id, Settled(facts=facts))
+        noted(self._spool, attempt.id, Settled(facts=facts))
         await self._report(attempt, facts)
 
     async def _report(self, attempt: Attempt, facts: Sequence[Fact]) -> None:

@@ -46,6 +46,7 @@ class Lane:
         self._followed: dict[str, Attempt] = {}
         self._adopted: deque[Attempt] = deque()
         self._closed = False
+        self._had_room = True
         self._asking = asyncio.Lock()
         self._wake = asyncio.Event()
         self.watch = Watch(link, health, needs.reporter, needs.settings, self._followed.values())
@@ -124,7 +125,15 @@ class Lane:
                 await woken(self._wake, settings.claim_poll_s)
 
     def _may_claim(self) -> bool:
-        return self.health.alive.is_set() and self.stock.tried.is_set()
+        if not (self.health.alive.is_set() and self.stock.tried.is_set()):
+            return False
+        has_room = self._needs.spool.has_room()
+        if has_room != self._had_room:
+            logger.warning(
+                "there is room again" if has_room else "no room in the spool: nothing new is taken"
+            )
+        self._had_room = has_room
+        return has_room
 
     async def _claim(self) -> Attempt | None:
         request = ClaimRequest(executor=self._needs.name, backend=self.link.name)

@@ -7,7 +7,8 @@ Each is downloaded once, however many attempts wait for it.
 import asyncio
 import logging
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from hashlib import sha256
 from typing import Any
 
@@ -51,7 +52,8 @@ class LoraCache:
         """Everything is there when it returns, or the verdict is known."""
         names = {graph_path(path.owner, path.file): path for path in wanted}
         self._leases[attempt.id] = frozenset(names)
-        self._folder.lease(attempt.id, names)
+        with _told(attempt, next(iter(names))):
+            self._folder.lease(attempt.id, names)
         for name, path in names.items():
             async with self._locks[name]:
                 if not attempt.over and name not in self._folder.files():
@@ -77,8 +79,9 @@ class LoraCache:
                 return
             attempt.token_changed.clear()
             try:
-                if await self._download(attempt, name, path):
-                    return
+                with _told(attempt, name):
+                    if await self._download(attempt, name, path):
+                        return
             except ObjectsUnavailableError:
                 await asyncio.sleep(pause_s)
             except TokenRefusedError:
@@ -88,11 +91,6 @@ class LoraCache:
                 await self._another_token(attempt)
             except ObjectRefusedError:
                 attempt.settle(Broken(failure=lora_gone(name)))
-            except FolderFullError:
-                attempt.settle(Broken(failure=no_room_for_lora(name)))
-            except OSError:
-                logger.exception("a lora cannot be written", extra={"lora": name})
-                attempt.settle(Broken(failure=lora_not_written(name)))
 
     async def _download(self, attempt: Attempt, name: str, path: LoraPath) -> bool:
         """Whether it is there. Room is reserved before the first byte is asked for from the disk."""
@@ -139,6 +137,19 @@ class LoraCache:
                 await attempt.token_changed.wait()
         except TimeoutError:
             pass
+
+
+@contextmanager
+def _told(attempt: Attempt, name: str) -> Iterator[None]:
+    """What goes wrong with the backend's disk is the end of the attempt."""
+    try:
+        yield
+    except FolderFullError:
+        logger.warning("no room for a lora", extra={"lora": name})
+        attempt.settle(Broken(failure=no_room_for_lora(name)))
+    except OSError:
+        logger.exception("a lora cannot be written", extra={"lora": name})
+        attempt.settle(Broken(failure=lora_not_written(name)))
 
 
 class LoraCaches:

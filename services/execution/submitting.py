@@ -8,10 +8,11 @@ from typing import Any
 import msgspec
 
 from services.execution.attempt import Attempt
-from services.execution.failures import NO_GRAPH, UNFETCHED, UNREACHABLE
+from services.execution.failures import NO_GRAPH, SPOOL_FULL, UNFETCHED, UNREACHABLE
 from services.execution.health import Health
 from services.execution.inputs import with_inputs
 from services.execution.needs import Needs
+from services.execution.noting import noted
 from services.execution.pauses import pauses
 from services.execution.uniqueness import unique
 from services.ports.backend import (
@@ -27,6 +28,7 @@ from services.ports.executing import (
     ObjectRefusedError,
     ObjectsUnavailableError,
     SpoolEntry,
+    SpoolFullError,
     Submitting,
 )
 
@@ -71,12 +73,16 @@ async def _submit(attempt: Attempt, link: BackendLink, health: Health, needs: Ne
     submitting = Submitting(
         run=assignment.run, epoch=assignment.epoch, backend=assignment.backend, line=link.line
     )
-    needs.spool.append(attempt.id, submitting)
+    try:
+        needs.spool.append(attempt.id, submitting)
+    except SpoolFullError:  # it could be submitted twice
+        attempt.settle(Broken(failure=SPOOL_FULL))
+        return
     deadline = asyncio.get_running_loop().time() + needs.settings.backend_patience_s
     while not attempt.over:
         try:
             if name := await link.submit(attempt.id, graph):
-                needs.spool.append(attempt.id, Called(name=name))
+                noted(needs.spool, attempt.id, Called(name=name))
         except GraphRefusedError as refused:
             attempt.must_stop = refused.queued
             attempt.settle(Broken(failure=refused.failure))

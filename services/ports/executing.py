@@ -142,18 +142,26 @@ class Settled(Struct, frozen=True, kw_only=True, tag="settled"):
 SpoolEntry: TypeAlias = Submitting | Called | EndedAs | Settled
 
 
+class SpoolFullError(Exception):
+    """The executor's disk is full."""
+
+
 class Spool(Protocol):
     """What an executor must know again after kill -9. Small writes: they return before anything else happens."""
+
+    def has_room(self) -> bool:
+        """Whether there is enough to begin something new."""
 
     def entries(self) -> dict[AttemptId, tuple[SpoolEntry, ...]]:
         """Everything that is not forgotten, in order."""
 
-    def append(self, attempt: AttemptId, entry: SpoolEntry) -> None: ...
+    def append(self, attempt: AttemptId, entry: SpoolEntry) -> None:
+        """Raises SpoolFullError; then all is as before."""
 
     def forget(self, attempt: AttemptId) -> None:
         """It is acknowledged, or nobody wants it: drop its entries and outputs."""
 
     async def keep(self, attempt: AttemptId, number: int, body: bytes) -> None:
-        """Keep the n-th output until the attempt is forgotten."""
+        """Keep the n-th output until the attempt is forgotten, if there is room for it."""
 
     async def kept(self, attempt: AttemptId, number: int) -> bytes | None: ...

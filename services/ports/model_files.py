@@ -46,7 +46,7 @@ class ModelFolder(Protocol):
     def remove(self, name: str) -> None: ...
 
     def lease(self, attempt: AttemptId, names: Iterable[str]) -> None:
-        """Note what an attempt needs, so that the next process knows it."""
+        """Note what an attempt needs, so that the next process knows it. Raises FolderFullError, OSError."""
 
     def release(self, attempt: AttemptId) -> None: ...
 

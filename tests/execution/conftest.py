@@ -55,6 +55,14 @@ async def comfyui(shared_sandbox: SharedSandbox) -> AsyncIterator[SharedSandbox]
 
 
 @pytest.fixture
+def models(comfyui: SharedSandbox) -> Path:
+    """Without what others have brought."""
+    for path in (comfyui.directory / "base" / "models" / "loras").glob("user-*/*"):
+        path.unlink()
+    return comfyui.directory / "base" / "models"
+
+
+@pytest.fixture
 async def mortal() -> AsyncIterator[SandboxProcess]:
     """A sandbox of the test's own, to be killed."""
     async with sandbox() as process:

@@ -25,14 +25,6 @@ OWNER = AccountId(UUID(int=0xA))
 SEEDS = count(1)
 
 
-@pytest.fixture
-def models(comfyui: SharedSandbox) -> Path:
-    """Without what others have brought."""
-    for path in (comfyui.directory / "base" / "models" / "loras").glob("user-*/*"):
-        path.unlink()
-    return comfyui.directory / "base" / "models"
-
-
 def kept(store: ObjectServer, body: bytes, name: str = "light") -> str:
     """Put a LoRA into the object store. Returns its name in a graph."""
     digest = Digest(hashlib.sha256(body).hexdigest())

@@ -116,8 +116,9 @@ async def executor(
     store: ObjectServer,
     folder: Path,
     backends: Sequence[str | BackendLink],
-    models: Path | None = None,
+    models: Path | DiskModels | None = None,
     *,
+    spool: DiskSpool | None = None,
     name: str = "gpu-1",
     backend: str = "backend",
     **changes: Any,
@@ -126,8 +127,8 @@ async def executor(
 
     `models`: the first backend's models folder.
     """
-    seen = None if models is None else DiskModels(models)
-    transport, imaging, spool = KeptTransport(), PillowImaging(), DiskSpool(folder / "spool")
+    seen = DiskModels(models) if isinstance(models, Path) else models
+    transport, imaging, spool = KeptTransport(), PillowImaging(), spool or DiskSpool(folder / "spool")
     guard = Guard(private=True)
     ways = Ways(transport, transport, guard)
     work = Executor(
