@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import timedelta
@@ -9,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 import httpx
+import psycopg
 from argon2 import PasswordHasher
 from msgspec import Struct
 from msgspec.structs import replace
@@ -31,6 +33,7 @@ from infra.nats_users import urls
 from infra.processes import api
 from infra.settings import Settings, load_secret
 from infra.wiring import allowance, connect, nats, needed, needs, now, pool, read_models
+from projections.catalogue import PROJECTIONS
 from projections.runner import Runner
 from services.dispatch.answering import Answering, Leases
 from services.dispatch.folding import Folding
@@ -40,7 +43,8 @@ from services.dispatch.sweeping import Sweeping
 from services.relay import Relay
 from tests.servers import SECRET, Database, NatsServer
 
-START_S = 20.0
+START_S = 30.0
+LIVE = "SELECT count(*) FROM work.projections WHERE state = 'live'"
 
 
 Change: TypeAlias = Callable[[Parts], AbstractAsyncContextManager[Parts]]
@@ -94,6 +98,7 @@ def whole(database: Database, server: NatsServer, folder: Path, **changes: Any) 
     settings = settings_for(database, server, folder, **changes)
     with beside(lambda: _everything(settings)):
         until_answered(settings)
+        until_shown(database)
         yield Whole(settings, database, server)
 
 
@@ -146,6 +151,15 @@ def until_answered(settings: Settings) -> None:
     transport = httpx.HTTPTransport(retries=8)
     with httpx.Client(base_url=str(settings.public_url), timeout=START_S, transport=transport) as http:
         assert http.get("/health").status_code == 200
+
+
+def until_shown(database: Database) -> None:
+    """Every read model has its views; before that, readers are asked to come again."""
+    deadline = time.monotonic() + START_S
+    with psycopg.connect(database.url, autocommit=True) as connection:
+        while connection.execute(LIVE).fetchall() != [(len(PROJECTIONS),)]:
+            assert time.monotonic() < deadline, "read models are missing"
+            time.sleep(0.01)
 
 
 def hasty(parts: Parts) -> Parts:

@@ -47,6 +47,10 @@ class ManyRuns:
             output = {"node": "9", "index": 0, "name": "../../etc/passwd", "digest": "ab" * 32}
             yield {"id": str(UUID(int=number)), "note": "x" * 500, "outputs": [output] * self._with_outputs}
 
+    async def templates(self, account: AccountId) -> AsyncIterator[Row]:
+        for _ in ():
+            yield {}
+
     async def inputs(self, account: AccountId) -> AsyncIterator[Row]:
         for _ in ():
             yield {}
