@@ -11,7 +11,6 @@ from domain import limits
 from domain.ids import AccountId, RunId
 from domain.limits import LimitReached, Quota
 from domain.refusals import DomainError
-from domain.run import SHARED
 
 
 class Admitted(Struct, frozen=True):
@@ -24,6 +23,7 @@ class Admitted(Struct, frozen=True):
 async def admitted(
     runs: Sequence[RunId],
     by: AccountId,
+    pool: str,
     context: Context,
     needs: Needs,
     append: Callable[[], Awaitable[Accepted]],
@@ -34,7 +34,7 @@ async def admitted(
     """
     try:
         left = await needs.admissions.admit(
-            by, SHARED, runs, lambda standing: limits.admit(standing, runs=len(runs), now=needs.now())
+            by, pool, runs, lambda standing: limits.admit(standing, runs=len(runs), now=needs.now())
         )
     except LimitReached:
         if (known := await needs.streams.answered(context)) is not None:

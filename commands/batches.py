@@ -14,6 +14,7 @@ from commands.admitting import admitted
 from commands.filling import Asked, FromTemplate, wanted
 from commands.gate import admit
 from commands.needs import Command, Needs
+from commands.pools import chosen
 from commands.sources import of_values, told_as
 from commands.streams import NOTHING, Accepted, Change, Context
 from domain import batch, run
@@ -35,6 +36,7 @@ class GenerateBatch(Command, frozen=True, kw_only=True):
     by: AccountId
     runs: tuple[Asked, ...]
     priority: int = 5
+    pool: str | None = None
 
 
 class GenerateGrid(Command, frozen=True, kw_only=True):
@@ -44,6 +46,7 @@ class GenerateGrid(Command, frozen=True, kw_only=True):
     asked: Asked
     vary: Mapping[str, Sequence[Any]]
     priority: int = 5
+    pool: str | None = None
 
 
 class CancelBatch(Command, frozen=True, kw_only=True):
@@ -75,7 +78,7 @@ async def generate_batch(command: GenerateBatch, context: Context, needs: Needs)
         raise Invalid(NOT_POSSIBLE, *errors[:MAX_ERRORS])
     _batchable(found)
     variations = [Variation({}, each) for each in found]
-    return await _submit(variations, (), command.by, command.priority, context, needs, _run_at)
+    return await _submit(variations, (), command, context, needs, _run_at)
 
 
 async def generate_grid(command: GenerateGrid, context: Context, needs: Needs) -> SubmittedBatch:
@@ -86,8 +89,7 @@ async def generate_grid(command: GenerateGrid, context: Context, needs: Needs) -
     at = "values." if isinstance(command.asked, FromTemplate) else ""
     base = seeded(await wanted(command.asked, command.by, needs, at), needs.new_seed)
     variations = combinations(base, command.vary)
-    varied = tuple(command.vary)
-    return await _submit(variations, varied, command.by, command.priority, context, needs, lambda _: at)
+    return await _submit(variations, tuple(command.vary), command, context, needs, lambda _: at)
 
 
 async def cancel_batch(command: CancelBatch, context: Context, needs: Needs) -> Accepted:
@@ -118,8 +120,7 @@ async def cancel_batch(command: CancelBatch, context: Context, needs: Needs) -> 
 async def _submit(
     variations: Sequence[Variation],
     varied: tuple[str, ...],
-    by: AccountId,
-    priority: int,
+    command: GenerateBatch | GenerateGrid,
     context: Context,
     needs: Needs,
     at: Callable[[int], str],
@@ -127,11 +128,12 @@ async def _submit(
     """One append: there is never a part of a batch."""
     if (answered := await needs.streams.answered(context)) is not None:
         return await _submitted(answered, needs)
-    id = BatchId(needs.new_id())
+    id, by = BatchId(needs.new_id()), command.by
+    pool = await chosen(command.pool, by, needs)
     prepared = await of_values([each.wanted for each in variations], by, needs, at)
     for each in prepared:
         with told_as(each.fields):
-            await admit(each.graph, each.requirements, by, needs)
+            await admit(each.graph, each.requirements, by, pool, needs)
     plan = msgspec.json.encode([each.values for each in variations])
     stored = Content(await needs.contents.put(plan), len(plan))
     runs = tuple(RunId(needs.new_id()) for _ in prepared)
@@ -140,9 +142,12 @@ async def _submit(
         Change(BATCH, id, lambda state: batch.submit(state, submitted=whole), new=True)
     ]
     for place, (run_id, each) in enumerate(zip(runs, prepared, strict=True)):
-        submitted = each.submitted(needs, by=by, priority=priority, batch=InBatch(id, place))
+        asked = each.submitted(needs, by=by, priority=command.priority, batch=InBatch(id, place))
+        submitted = replace(asked, pool=pool)
         changes.append(Change(RUN, run_id, partial(run.submit, submitted=submitted), new=True))
-    granted = await admitted(runs, by, context, needs, lambda: needs.streams.transact(context, *changes))
+    granted = await admitted(
+        runs, by, pool, context, needs, lambda: needs.streams.transact(context, *changes)
+    )
     if granted.accepted.repeated:
         return await _submitted(granted.accepted, needs)
     return SubmittedBatch(id, runs, granted.accepted.position, granted.left)

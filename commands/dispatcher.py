@@ -72,6 +72,7 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     queue.PauseQueue: queue.pause_queue,
     queue.ResumeQueue: queue.resume_queue,
     queue.SetPool: queue.set_pool,
+    queue.AssignPool: queue.assign_pool,
     queue.SetLimits: queue.set_limits,
     queue.CleanQueue: queue.clean_queue,
     queue.ReviveRun: queue.revive_run,

@@ -6,10 +6,11 @@ from typing import Any
 import msgspec
 
 from commands.known_backends import Known
-from commands.known_models import look
+from commands.known_models import Looked, look
 from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context
 from domain import gate
+from domain.backend import own_name
 from domain.gate import GATE, GATE_ID, GateRules
 from domain.ids import AccountId
 from domain.refusals import FieldError, Invalid
@@ -70,24 +71,28 @@ async def change_gate(command: ChangeGate, context: Context, needs: Needs) -> Ac
     return await _decided(decide, context, needs)
 
 
-async def admit(graph: Content, requirements: Requirements, owner: AccountId, needs: Needs) -> None:
-    """Raises Invalid: the graph is not let through, or no live backend could ever run it.
+async def admit(
+    graph: Content, requirements: Requirements, owner: AccountId, pool: str, needs: Needs
+) -> None:
+    """Raises Invalid: the graph is not let through, or no live backend of the pool could ever run it.
 
     With none alive it waits; so it does for a backend that takes uploaded LoRAs, where that one is away. A model that
-    this account may not use is told from one that no backend has by nothing.
+    this account may not use is told from one that no backend has by nothing; in its own pool everything is its own.
     """
     view = await needs.backends.now()
-    if needs.backends.passed(graph.digest, owner, view):
+    if needs.backends.passed(graph.digest, owner, pool, view):
         return
-    backends = [each for each in view.backends if each.serves(owner)]
+    known = [each for each in view.backends if each.serves(owner)]
+    backends = [each for each in known if each.serves(owner, pool)]
     body = await needs.contents.get(graph.digest)
     if body is None:
         raise Invalid("The graph is not there any more.")
     nodes = {id: Node(node["class_type"], node["inputs"]) for id, node in _decode(body).items()}
-    refusals = vet(nodes, owner=owner, rules=view.rules, modules=_modules(backends))
+    refusals = vet(nodes, owner=owner, rules=view.rules, modules=_modules(known))
     if refusals:
         raise Invalid(REFUSED, *map(_field_error, refusals))
-    looked = await look(nodes, owner, view, needs)
+    own = pool == own_name(owner) and all(each.state.owner == owner for each in backends)
+    looked = Looked() if own else await look(nodes, owner, view, needs)
     live = [each for each in backends if each.state.live]
     lacking = [
         _without(_lacking(each.inventory, requirements, view.rules), looked.withheld)
@@ -100,7 +105,7 @@ async def admit(graph: Content, requirements: Requirements, owner: AccountId, ne
     if looked.withheld or (nowhere and not waits):
         raise Invalid(NOBODY, *_named(least, looked.withheld, nodes))
     if not looked.restricted:  # whose role changes must not go on with what was let through before
-        needs.backends.remember(graph.digest, owner, view)
+        needs.backends.remember(graph.digest, owner, pool, view)
 
 
 def refuses(known: Known, requirements: Requirements, rules: GateRules) -> str:

@@ -12,6 +12,7 @@ from commands.gate import admit
 from commands.inputs import owned_still
 from commands.lora_references import with_loras
 from commands.needs import Command, Needs
+from commands.pools import chosen
 from commands.runs import Submitted, submitted_run
 from commands.sources import Prepared, of_graph, of_values, told_as
 from commands.streams import Change, Context
@@ -28,7 +29,7 @@ from workflows.wanted import Wanted, changed, masked, with_seed
 
 NO_RUN = "There is no such run."
 NO_SEED = "The graph of this run has no seed that could be set."
-NO_PARAMETERS = "This run was not made from parameters: only its seed and priority can be changed."
+NO_PARAMETERS = "This run was not made from parameters: only its seed, priority and pool can be changed."
 VALUES = "values."
 """What the names of a template's values begin with, where they are sent."""
 
@@ -39,6 +40,7 @@ class Generate(Command, frozen=True, kw_only=True):
     by: AccountId
     asked: Asked
     priority: int = 5
+    pool: str | None = None
     inpaint: bool = False
 
 
@@ -46,6 +48,7 @@ class RunGraph(Command, frozen=True, kw_only=True):
     by: AccountId
     graph: Any
     priority: int = 5
+    pool: str | None = None
 
 
 class Rerun(Command, frozen=True, kw_only=True):
@@ -59,6 +62,7 @@ class Rerun(Command, frozen=True, kw_only=True):
     changes: Mapping[str, Any] | None = None
     seed: int | None = None
     priority: int | None = None
+    pool: str | None = None
 
 
 async def generate(command: Generate, context: Context, needs: Needs) -> Submitted:
@@ -70,13 +74,15 @@ async def generate(command: Generate, context: Context, needs: Needs) -> Submitt
     if command.inpaint and not masked(found):
         raise Invalid(NOT_POSSIBLE, FieldError("mask", "Both an image and its mask are needed here."))
     (prepared,) = await of_values([found], command.by, needs, lambda _: at)
-    return await _submit(prepared, command.by, command.priority, context, needs)
+    return await _submit(prepared, command, command.priority, context, needs)
 
 
 async def run_graph(command: RunGraph, context: Context, needs: Needs) -> Submitted:
     """Raises Invalid, ObjectTooLarge, KeyReused."""
+    if command.pool and (known := await _known(context, needs)) is not None:
+        return known  # the pool may be gone since
     prepared = await of_graph(command.graph, command.by, needs)
-    return await _submit(prepared, command.by, command.priority, context, needs)
+    return await _submit(prepared, command, command.priority, context, needs)
 
 
 async def rerun(command: Rerun, context: Context, needs: Needs) -> Submitted:
@@ -85,11 +91,13 @@ async def rerun(command: Rerun, context: Context, needs: Needs) -> Submitted:
         return known
     before = await submission(command.run, command.by, needs)
     priority = before.priority if command.priority is None else command.priority
+    pool = command.pool or before.pool
     match source_of(before):
         case ParametersSource() | TemplateSource() as source if command.changes or command.seed is not None:
             found = _changed(await _recorded(source, command.by, needs), command)
             (prepared,) = await of_values([found], command.by, needs)
-            return await _submit(prepared, command.by, priority, context, needs, rerun_of=command.run)
+            wish = replace(command, pool=pool)
+            return await _submit(prepared, wish, priority, context, needs, rerun_of=command.run)
         case ParametersSource() | TemplateSource() | GraphSource() | WorkflowSource():
             await owned_still(before.inputs, command.by, needs)
             if names_loras(before.requirements):
@@ -107,16 +115,25 @@ async def rerun(command: Rerun, context: Context, needs: Needs) -> Submitted:
             )
             if command.seed is not None:
                 again = await _reseeded(again, command.seed, needs)
-    return await submit(again, context, needs)
+    return await submit(again, context, needs, pool=pool)
 
 
-async def submit(submitted: RunSubmitted, context: Context, needs: Needs) -> Submitted:
-    """Raises Invalid, KeyReused."""
-    await admit(submitted.graph, submitted.requirements, submitted.owner, needs)
+async def submit(
+    submitted: RunSubmitted, context: Context, needs: Needs, *, pool: str | None = None
+) -> Submitted:
+    """None for `pool`: the one its account has. Raises Invalid, KeyReused."""
+    submitted = replace(submitted, pool=await chosen(pool, submitted.owner, needs))
+    await admit(submitted.graph, submitted.requirements, submitted.owner, submitted.pool, needs)
     id = RunId(needs.new_id())
     change = Change(RUN, id, lambda state: run.submit(state, submitted=submitted), new=True)
-    by = submitted.owner
-    granted = await admitted([id], by, context, needs, lambda: needs.streams.transact(context, change))
+    granted = await admitted(
+        [id],
+        submitted.owner,
+        submitted.pool,
+        context,
+        needs,
+        lambda: needs.streams.transact(context, change),
+    )
     return await submitted_run(id, granted, needs)
 
 
@@ -132,15 +149,15 @@ async def submission(id: RunId, by: AccountId, needs: Needs) -> RunSubmitted:
 
 async def _submit(
     prepared: Prepared,
-    by: AccountId,
+    wish: Generate | RunGraph | Rerun,
     priority: int,
     context: Context,
     needs: Needs,
     rerun_of: RunId | None = None,
 ) -> Submitted:
     with told_as(prepared.fields):
-        again = prepared.submitted(needs, by=by, priority=priority, rerun_of=rerun_of)
-        return await submit(again, context, needs)
+        submitted = prepared.submitted(needs, by=wish.by, priority=priority, rerun_of=rerun_of)
+        return await submit(submitted, context, needs, pool=wish.pool)
 
 
 async def _recorded(source: ParametersSource | TemplateSource, by: AccountId, needs: Needs) -> Wanted:

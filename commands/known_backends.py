@@ -1,4 +1,4 @@
-"""What is known of the backends, of the gate before them and of models: read from the log, true to a second."""
+"""What is known of the backends, of the gate before them, of models and pools: read from the log, true to a second."""
 
 import asyncio
 from collections import OrderedDict
@@ -6,14 +6,16 @@ from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commands.backend_access import BackendAccess
 from commands.ports import Clock, Contents
 from commands.streams import Streams
-from domain.backend import BACKEND, Backend
+from domain.backend import BACKEND, Backend, served
 from domain.gate import GATE, GATE_ID, GateRules
-from domain.ids import AccountId, Digest, backend_id, models_id
+from domain.ids import AccountId, Digest, backend_id, models_id, queue_id
 from domain.model import MODELS, Models
+from domain.queue import QUEUE, Queue
 from workflows import definitions
 from workflows.definitions import NodeDefinition
 from workflows.inventory import Inventory, read
@@ -31,12 +33,14 @@ class Known(Struct, frozen=True):
     state: Backend
     inventory: Inventory | None
 
-    def serves(self, account: AccountId) -> bool:
-        return self.state.owner in (None, account)
+    def serves(self, account: AccountId, pool: str | None = None) -> bool:
+        """Whether it takes such runs; None for `pool`: some of this account's."""
+        mine = self.state.owner in (None, account)
+        return mine and (pool is None or pool in served(self.state.pool, self.state.owner))
 
 
 class Surroundings(Struct, frozen=True):
-    """The backends, those that were seen or are registered, the rules of the gate, and what is said of models.
+    """The backends, those that were seen or are registered, the rules of the gate, what is said of models, and pools.
 
     `number`: of this view.
     """
@@ -45,6 +49,7 @@ class Surroundings(Struct, frozen=True):
     rules: GateRules
     models: Models
     restricted: Restricted
+    queue: Queue
     number: int
 
 
@@ -54,12 +59,12 @@ class KnownBackends:
         self._contents = contents
         self._access = access
         self._now = now
-        self._view = Surroundings((), GateRules(), Models(), {}, 0)
+        self._view = Surroundings((), GateRules(), Models(), {}, Queue(), 0)
         self._looked_at: datetime | None = None
         self._inventories: OrderedDict[Digest, Inventory] = OrderedDict()
         self._definitions: OrderedDict[Digest, dict[str, NodeDefinition]] = OrderedDict()
         self._looking: asyncio.Lock | None = None
-        self._passed: OrderedDict[tuple[Digest, AccountId], int] = OrderedDict()
+        self._passed: OrderedDict[tuple[Digest, AccountId, str], int] = OrderedDict()
 
     async def now(self) -> Surroundings:
         """Raises LogUnavailableError."""
@@ -73,10 +78,11 @@ class KnownBackends:
                 backends = tuple([each async for each in self._look()])
                 gate, _ = await self._streams.load(GATE, GATE_ID)
                 models, _ = await self._streams.load(MODELS, models_id())
-                was = self._view
-                if (backends, gate.rules, models) != (was.backends, was.rules, was.models):
-                    among = restricted(models.known.values())
-                    self._view = Surroundings(backends, gate.rules, models, among, was.number + 1)
+                queue, _ = await self._streams.load(QUEUE, queue_id())
+                among = restricted(models.known.values())
+                seen = Surroundings(backends, gate.rules, models, among, queue, self._view.number)
+                if seen != self._view:
+                    self._view = replace(seen, number=seen.number + 1)
                 self._looked_at = began
         return self._view
 
@@ -98,13 +104,13 @@ class KnownBackends:
         """Something was changed here: it counts at once."""
         self._looked_at = None
 
-    def passed(self, graph: Digest, owner: AccountId, view: Surroundings) -> bool:
+    def passed(self, graph: Digest, owner: AccountId, pool: str, view: Surroundings) -> bool:
         """Whether a graph was let through as things stand."""
-        return self._passed.get((graph, owner)) == view.number
+        return self._passed.get((graph, owner, pool)) == view.number
 
-    def remember(self, graph: Digest, owner: AccountId, view: Surroundings) -> None:
-        self._passed[graph, owner] = view.number
-        self._passed.move_to_end((graph, owner))
+    def remember(self, graph: Digest, owner: AccountId, pool: str, view: Surroundings) -> None:
+        self._passed[graph, owner, pool] = view.number
+        self._passed.move_to_end((graph, owner, pool))
         while len(self._passed) > REMEMBERED:
             self._passed.popitem(last=False)
 

@@ -2,14 +2,19 @@
 
 from datetime import timedelta
 
+from msgspec.structs import replace
+
+from commands.audiences import Restriction, audience
 from commands.needs import Command, Needs
+from commands.pools import NO_POOL
 from commands.streams import Accepted, Change, Context, Source
 from domain import limits, queue, run
 from domain.account import ACCOUNT, Account
+from domain.backend import OWN, own_name
 from domain.ids import AccountId, RunId, limits_id, queue_id
 from domain.limits import LIMITS, Allowance, Given, LimitsEvent
 from domain.queue import QUEUE, PoolSettings
-from domain.refusals import NotFound
+from domain.refusals import FieldError, Invalid, NotFound
 from domain.run import RUN
 
 
@@ -26,8 +31,19 @@ class ResumeQueue(Command, frozen=True, kw_only=True):
 
 
 class SetPool(Command, frozen=True, kw_only=True):
+    """`audience`: who may name it for runs; None: everybody."""
+
     pool: str
     settings: PoolSettings
+    audience: Restriction | None = None
+    reason: str
+
+
+class AssignPool(Command, frozen=True, kw_only=True):
+    """None: everybody's."""
+
+    account: AccountId
+    pool: str | None
     reason: str
 
 
@@ -69,16 +85,31 @@ async def resume_queue(command: ResumeQueue, context: Context, needs: Needs) -> 
 
 
 async def set_pool(command: SetPool, context: Context, needs: Needs) -> Accepted:
-    return await needs.streams.transact(
-        context,
-        Change(
-            QUEUE,
-            queue_id(),
-            lambda state: queue.set_pool(
-                state, pool=command.pool, settings=command.settings, reason=command.reason
-            ),
-        ),
-    )
+    settings = replace(command.settings, audience=await audience(command.audience, needs))
+
+    def decide(state: queue.Queue) -> list[queue.QueueEvent]:
+        return queue.set_pool(state, pool=command.pool, settings=settings, reason=command.reason)
+
+    accepted = await needs.streams.transact(context, Change(QUEUE, queue_id(), decide))
+    needs.backends.look_again()
+    return accepted
+
+
+async def assign_pool(command: AssignPool, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound, Invalid, KeyReused."""
+    pool = command.pool or ""
+    if pool.startswith(OWN) and pool != own_name(command.account):
+        raise Invalid(NO_POOL, FieldError("pool", "It is an account's own."))
+
+    def decide(state: queue.Queue, account: Account) -> list[queue.QueueEvent]:
+        if account.id is None or account.erased:
+            raise NotFound("There is no such account.")
+        return queue.assign(state, account=command.account, pool=pool, reason=command.reason)
+
+    change = Change(QUEUE, queue_id(), decide, given=(Source(ACCOUNT, command.account),))
+    accepted = await needs.streams.transact(context, change)
+    needs.backends.look_again()
+    return accepted
 
 
 async def clean_queue(command: CleanQueue, context: Context, needs: Needs) -> Accepted:

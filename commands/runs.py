@@ -10,6 +10,7 @@ from commands.gate import admit
 from commands.inputs import with_inputs
 from commands.lora_references import with_loras
 from commands.needs import Command, Needs
+from commands.pools import chosen
 from commands.streams import Accepted, Change, Context, Source
 from domain import run, workflow
 from domain.ids import AccountId, Digest, Position, RunId, WorkflowId
@@ -21,12 +22,13 @@ from workflows.inputs import LOADERS
 
 
 class SubmitRun(Command, frozen=True, kw_only=True):
-    """None for `version` means the newest."""
+    """None for `version` means the newest, for `pool` the one its account has."""
 
     by: AccountId
     workflow: WorkflowId
     version: int | None = None
     priority: int = 5
+    pool: str | None = None
 
 
 class CancelRun(Command, frozen=True, kw_only=True):
@@ -64,6 +66,11 @@ class Submitted(Struct, frozen=True):
 async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Submitted:
     """Queue a run of one's own or a published workflow. Raises NotFound, Invalid, LimitReached, KeyReused."""
 
+    if command.pool and (known := await needs.streams.answered(context)) is not None:
+        return await submitted_run(
+            RunId(needs.new_id()), Admitted(known), needs
+        )  # the pool may be gone since
+    pool = await chosen(command.pool, command.by, needs)
     ready: dict[Digest, _Files] = {}
     passed: set[Digest] = set()
 
@@ -86,6 +93,7 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
             priority=command.priority,
             timeout_s=needs.limits.run_timeout_s,
             inputs=files.inputs,
+            pool=pool,
         )
         return run.submit(state, submitted=submitted)
 
@@ -101,10 +109,10 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
             ) as needed:  # few graphs have files of one's own: the others are not looked into
                 ready[needed.graph.digest] = await _files(needed, command.by, needs)
             except _NotAdmitted as asked:
-                await admit(asked.graph, asked.requirements, command.by, needs)
+                await admit(asked.graph, asked.requirements, command.by, pool, needs)
                 passed.add(asked.graph.digest)
 
-    granted = await admitted([id], command.by, context, needs, append)
+    granted = await admitted([id], command.by, pool, context, needs, append)
     return await submitted_run(id, granted, needs)
 
 

@@ -188,6 +188,11 @@ def own_name(account: AccountId) -> str:
     return f"{OWN}{account}"
 
 
+def served(pool: str, owner: AccountId | None) -> tuple[str, ...]:
+    """The pools that a backend takes runs from. One of an account takes that account's runs from everybody's, too."""
+    return (pool,) if owner is None else tuple(dict.fromkeys((SHARED, own_name(owner), pool)))
+
+
 def bound_to(executor: str) -> AccountId | None:
     """Whose own executor it is: `account-<id>` serves this account and nobody else."""
     if not executor.startswith(BOUND):

@@ -6,7 +6,9 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
+from domain.audience import Audience, settled
 from domain.event import Decider, Event
+from domain.ids import AccountId
 from domain.reasons import stated
 from domain.refusals import FieldError, Invalid
 
@@ -15,11 +17,15 @@ EVERYTHING = ""
 
 
 class PoolSettings(Struct, frozen=True, kw_only=True):
-    """`rank`: pools with a higher one are served first. `running`, `queued`: so many runs at most; None: any number."""
+    """`rank`: pools with a higher one are served first. `running`, `queued`: so many runs at most; None: any number.
+
+    `audience`: who may name it for runs; None: everybody.
+    """
 
     rank: int = 0
     running: int | None = None
     queued: int | None = None
+    audience: Audience | None = None
 
 
 class QueuePaused(Event, frozen=True, kw_only=True, tag="queue.paused.v1"):
@@ -40,6 +46,14 @@ class PoolSet(Event, frozen=True, kw_only=True, tag="queue.pool_set.v1"):
     reason: str
 
 
+class PoolAssigned(Event, frozen=True, kw_only=True, tag="queue.pool_assigned.v1"):
+    """Runs of this account that name no pool wait in this one; empty: in everybody's."""
+
+    account: AccountId
+    pool: str
+    reason: str
+
+
 class QueueCleaned(Event, frozen=True, kw_only=True, tag="queue.cleaned.v1"):
     """Runs in these states that were over by then are put away, with their files; what happened to them stays."""
 
@@ -48,19 +62,21 @@ class QueueCleaned(Event, frozen=True, kw_only=True, tag="queue.cleaned.v1"):
     reason: str
 
 
-QueueEvent: TypeAlias = QueuePaused | QueueResumed | PoolSet | QueueCleaned
+QueueEvent: TypeAlias = QueuePaused | QueueResumed | PoolSet | PoolAssigned | QueueCleaned
 
 FINISHED = frozenset({"succeeded", "failed", "cancelled"})
 MAX_RANK = 1_000
 MAX_RUNS = 10_000_000
 MAX_NAME = 64
 MAX_POOLS = 1_000
+MAX_ASSIGNED = 10_000  # the state is read as a whole
 LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
 
 
 class Queue(Struct, frozen=True):
     paused: tuple[str, ...] = ()
     pools: dict[str, PoolSettings] = {}
+    assigned: dict[AccountId, str] = {}
     cleaned: tuple[tuple[str, ...], datetime] | None = None
 
 
@@ -72,6 +88,9 @@ def evolve(queue: Queue, event: QueueEvent) -> Queue:
             return replace(queue, paused=tuple(each for each in queue.paused if each != pool))
         case PoolSet(pool=pool, settings=settings):
             return replace(queue, pools={**queue.pools, pool: settings})
+        case PoolAssigned(account=account, pool=pool):
+            others = {each: name for each, name in queue.assigned.items() if each != account}
+            return replace(queue, assigned={**others, account: pool} if pool else others)
         case QueueCleaned(states=states, before=before):
             return replace(queue, cleaned=(states, before))
 
@@ -104,9 +123,23 @@ def set_pool(queue: Queue, *, pool: str, settings: PoolSettings, reason: str) ->
     for field, number in (("running", settings.running), ("queued", settings.queued)):
         if number is not None and not 0 <= number <= MAX_RUNS:
             raise Invalid("The limit is out of range.", FieldError(field, f"It must be 0 to {MAX_RUNS}."))
-    if queue.pools.get(pool, PoolSettings()) == settings:
+    if settings.audience is not None:
+        settings = replace(settings, audience=settled(settings.audience))
+    return [] if queue.pools.get(pool) == settings else [PoolSet(pool=pool, settings=settings, reason=given)]
+
+
+def assign(queue: Queue, *, account: AccountId, pool: str, reason: str) -> list[QueueEvent]:
+    """Say where an account's runs wait that name no pool. That there is such an account is known by the caller."""
+    given = stated(reason)
+    if pool:
+        _named(queue, pool)
+    if queue.assigned.get(account, "") == pool:
         return []
-    return [PoolSet(pool=pool, settings=settings, reason=given)]
+    if len({*queue.assigned, account}) > MAX_ASSIGNED:
+        raise Invalid(
+            "Too many accounts have a pool.", FieldError("pool", f"{MAX_ASSIGNED} accounts at most.")
+        )
+    return [PoolAssigned(account=account, pool=pool, reason=given)]
 
 
 def clean(queue: Queue, *, states: tuple[str, ...], before: datetime, reason: str) -> list[QueueEvent]:

@@ -11,10 +11,11 @@ from rich.table import Table
 from adapters.identity.secrets import ServerSecrets
 from adapters.postgres.queue_view import PostgresQueueView
 from commands.accounts import named
+from commands.audiences import Restriction
 from commands.dispatcher import Dispatcher
 from commands.needs import Command, Needs
 from commands.ports import LogUnavailableError, OutcomeUnknownError
-from commands.queue import CleanQueue, PauseQueue, ResumeQueue, ReviveRun, SetLimits, SetPool
+from commands.queue import AssignPool, CleanQueue, PauseQueue, ResumeQueue, ReviveRun, SetLimits, SetPool
 from commands.streams import Accepted, Context
 from domain.ids import Actor, RunId
 from domain.limits import Allowance
@@ -40,8 +41,19 @@ def resume(settings: Settings, pool: str, reason: str) -> int:
     return _wish(settings, ResumeQueue(pool=pool, reason=reason), f"{_name(pool)} resumed.")
 
 
-def set_pool(settings: Settings, name: str, pool: PoolSettings, reason: str) -> int:
-    return _wish(settings, SetPool(pool=name, settings=pool, reason=reason), f"{name} is set up.")
+def set_pool(
+    settings: Settings, name: str, pool: PoolSettings, audience: Restriction | None, reason: str
+) -> int:
+    wish = SetPool(pool=name, settings=pool, audience=audience, reason=reason)
+    return _wish(settings, wish, f"{name} is set up.")
+
+
+def assign_pool(settings: Settings, username: str, pool: str | None, reason: str) -> int:
+    async def make(wants: Needs) -> Command:
+        return AssignPool(account=await named(username, wants), pool=pool, reason=reason)
+
+    where = pool or "everybody's pool"
+    return _done(_make_and_wish(settings, make, f"Runs of {username} wait in {where} now."))
 
 
 def clean(settings: Settings, days: float, states: tuple[str, ...], reason: str) -> int:

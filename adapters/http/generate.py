@@ -15,7 +15,7 @@ from adapters.http.callers import Caller
 from adapters.http.outputs import with_urls
 from adapters.http.parts import Parts
 from adapters.http.reads import json_response
-from adapters.http.runs import Accepted, Priority, accepted_run
+from adapters.http.runs import Accepted, Pool, Priority, accepted_run
 from adapters.http.sources import with_source
 from adapters.http.waiting import until_over
 from commands.batches import GenerateBatch, GenerateGrid, SubmittedBatch
@@ -41,9 +41,10 @@ Wait: TypeAlias = Annotated[
 
 
 class GenerateBody(Parameters, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """Parameters, and how soon it is wanted."""
+    """Parameters, how soon it is wanted, and where it waits."""
 
     priority: Priority = 5
+    pool: Pool | None = None
 
 
 class FromTemplateBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -52,6 +53,7 @@ class FromTemplateBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     template: TemplateId
     values: TemplateValues = {}
     priority: Priority = 5
+    pool: Pool | None = None
 
 
 class BatchBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -66,6 +68,7 @@ class BatchBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         ),
     ]
     priority: Priority = 5
+    pool: Pool | None = None
 
 
 class TemplateBatchBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -77,6 +80,7 @@ class TemplateBatchBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only
         Meta(min_length=1, max_length=200, examples=[[{"text": "one"}, {"text": "two"}]]),
     ]
     priority: Priority = 5
+    pool: Pool | None = None
 
 
 class GridBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -90,6 +94,7 @@ class GridBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         Meta(description="A parameter's name: its values.", examples=[{"cfg": [5, 7], "steps": [10, 20]}]),
     ]
     priority: Priority = 5
+    pool: Pool | None = None
 
 
 class TemplateGridBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -102,6 +107,7 @@ class TemplateGridBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
         Meta(description="A parameter's name: its values.", examples=[{"margin": [10, 20]}]),
     ]
     priority: Priority = 5
+    pool: Pool | None = None
 
 
 ONE_OF = either(GenerateBody, FromTemplateBody, "template")
@@ -197,7 +203,7 @@ async def generate_batch(
             asked: tuple[Asked, ...] = runs
         case TemplateBatchBody(template=template):
             asked = tuple(FromTemplate(template=template, values=values) for values in data.runs)
-    wish = GenerateBatch(by=caller.account, runs=asked, priority=data.priority)
+    wish = GenerateBatch(by=caller.account, runs=asked, priority=data.priority, pool=data.pool)
     submitted: SubmittedBatch = await parts.commands.run(wish, context)
     return accepted_batch(submitted, parts)
 
@@ -224,7 +230,9 @@ async def generate_grid(
             asked: Asked = parameters
         case TemplateGridBody(template=template, values=values):
             asked = FromTemplate(template=template, values=values)
-    wish = GenerateGrid(by=caller.account, asked=asked, vary=data.vary, priority=data.priority)
+    wish = GenerateGrid(
+        by=caller.account, asked=asked, vary=data.vary, priority=data.priority, pool=data.pool
+    )
     submitted: SubmittedBatch = await parts.commands.run(wish, context)
     return accepted_batch(submitted, parts)
 
@@ -243,7 +251,7 @@ async def _submit(
             asked: Asked = Parameters(**values)
         case FromTemplateBody(template=template, values=given):
             asked = FromTemplate(template=template, values=given)
-    wish = Generate(by=caller.account, asked=asked, priority=data.priority, inpaint=inpaint)
+    wish = Generate(by=caller.account, asked=asked, priority=data.priority, pool=data.pool, inpaint=inpaint)
     submitted: Submitted = await parts.commands.run(wish, context)
     return submitted
 

@@ -9,15 +9,14 @@ from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from adapters.http.answers import Cursor, answers
+from adapters.http.audiences import AudienceAnswer, For, shown_audience
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
-from commands.audiences import Restriction
 from commands.known_models import Offered, offered
 from commands.models import ChangeModel, RegisterModel, RemoveModel
 from commands.streams import Context
-from domain.audience import Audience
 from domain.ids import ModelId, Position, model_id, models_id
 from domain.model import MODELS
 from projections.paging import bounded
@@ -30,10 +29,6 @@ Words = Annotated[
     tuple[str, ...], Meta(description="What a prompt has to say to wake it.", examples=[["studio style"]])
 ]
 Active = Annotated[bool, Meta(description="false: nobody may use it.")]
-For = Annotated[
-    Restriction,
-    Meta(description="Who may see and use it; left out: everybody.", examples=[{"roles": ["admin"]}]),
-]
 Reason = Annotated[
     str, Meta(description="Why, for those who read the log later.", examples=["Licensed to the studio."])
 ]
@@ -53,11 +48,6 @@ class ModelAnswer(Struct, kw_only=True):
 class ModelPage(Struct):
     items: list[ModelAnswer]
     next_cursor: Cursor
-
-
-class AudienceAnswer(Struct):
-    roles: list[str]
-    accounts: list[UUID]
 
 
 class AdminModel(Struct, kw_only=True):
@@ -138,7 +128,7 @@ async def show_all(parts: NamedDependency[Parts], administrator: NamedDependency
                 base_model=each.about.base_model,
                 trigger_words=each.about.trigger_words,
                 active=each.about.active,
-                audience=_audience(each.about.audience),
+                audience=shown_audience(each.about.audience),
             )
             for each in models
         ]
@@ -222,10 +212,6 @@ def _shown(each: Offered) -> ModelAnswer:
         trigger_words=about.trigger_words if about else (),
         backends=list(each.backends),
     )
-
-
-def _audience(audience: Audience | None) -> AudienceAnswer | None:
-    return None if audience is None else AudienceAnswer(list(audience.roles), list(audience.accounts))
 
 
 def _set(value: Any) -> Any:

@@ -14,11 +14,11 @@ from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
-from commands.queue import CleanQueue, PauseQueue, ResumeQueue, ReviveRun, SetLimits, SetPool
+from commands.queue import CleanQueue, PauseQueue, ResumeQueue, ReviveRun, SetLimits
 from commands.streams import Context
 from domain.ids import AccountId, RunId
 from domain.limits import Allowance
-from domain.queue import EVERYTHING, PoolSettings
+from domain.queue import EVERYTHING
 from domain.run import Failure
 from projections.paging import bounded, timed
 from services.ports.queueing import DeadRun
@@ -59,15 +59,6 @@ class StatsAnswer(Struct):
 class SteerBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reason: Reason
     pool: Pool = EVERYTHING
-
-
-class PoolBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What is left out is not limited."""
-
-    reason: Reason
-    rank: Annotated[int, Meta(ge=-1_000, le=1_000, examples=[1])] = 0
-    running: Limit | None = None
-    queued: Limit | None = None
 
 
 class LimitsBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -164,26 +155,6 @@ async def resume(
 
 
 @put(
-    "/admin/pools/{name:str}",
-    dto=StrictBody[PoolBody],
-    return_dto=None,
-    status_code=202,
-    responses=answers(202, Moved, 401, 403, 404, 409, 415, 422),
-)
-async def set_pool(
-    name: FromPath[str],
-    data: JSONBody[PoolBody],
-    parts: NamedDependency[Parts],
-    administrator: NamedDependency[Caller],
-    context: NamedDependency[Context],
-) -> Moved:
-    """Say how a pool is served: before or after others, and how many of its runs may wait or be under way."""
-    settings = PoolSettings(rank=data.rank, running=data.running, queued=data.queued)
-    accepted = await parts.commands.run(SetPool(pool=name, settings=settings, reason=data.reason), context)
-    return Moved(accepted.position)
-
-
-@put(
     "/admin/accounts/{account:uuid}/limits",
     dto=StrictBody[LimitsBody],
     return_dto=None,
@@ -269,6 +240,4 @@ def _place(dead: DeadRun) -> str:
 
 
 ROUTER = Router("/", route_handlers=[stats], tags=["queue"])
-ADMIN = Router(
-    "/", route_handlers=[pause, resume, set_pool, set_limits, clean, dead_letters, requeue], tags=["admin"]
-)
+ADMIN = Router("/", route_handlers=[pause, resume, set_limits, clean, dead_letters, requeue], tags=["admin"])

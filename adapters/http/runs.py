@@ -30,6 +30,15 @@ from projections import run_status
 
 Priority = Annotated[int, Meta(ge=1, le=10, description="1 to 10; 10 first.", examples=[5])]
 Version = Annotated[int, Meta(ge=1, description="Which version; left out: the newest.", examples=[1])]
+Pool = Annotated[
+    str,
+    Meta(
+        min_length=1,
+        max_length=64,
+        description="The pool that it waits in; left out: the one that your account has.",
+        examples=["shared"],
+    ),
+]
 NO_RUN = "There is no such run."
 PAUSED = "The queue is paused:"
 NOBODY_THERE = "No ComfyUI is connected at the moment. The run starts by itself when one is."
@@ -38,6 +47,7 @@ NOBODY_THERE = "No ComfyUI is connected at the moment. The run starts by itself 
 class SubmitBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     version: Version | None = None
     priority: Priority = 5
+    pool: Pool | None = None
 
 
 class Accepted(Struct, frozen=True):
@@ -53,6 +63,7 @@ class Accepted(Struct, frozen=True):
 class GraphBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     graph: Graph
     priority: Priority = 5
+    pool: Pool | None = None
 
 
 class RerunBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -67,6 +78,7 @@ class RerunBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
         | UnsetType
     ) = UNSET
     priority: Priority | UnsetType = UNSET
+    pool: Pool | UnsetType = UNSET
 
 
 def accepted_run(submitted: Submitted, parts: Parts) -> Response[Accepted]:
@@ -96,6 +108,7 @@ async def submit(
             workflow=WorkflowId(workflow),
             version=data.version,
             priority=data.priority,
+            pool=data.pool,
         ),
         context,
     )
@@ -116,7 +129,7 @@ async def run_graph(
     context: NamedDependency[Context],
 ) -> Response[Accepted]:
     """Run a graph in API format once, without keeping it as a workflow."""
-    wish = RunGraph(by=caller.account, graph=data.graph, priority=data.priority)
+    wish = RunGraph(by=caller.account, graph=data.graph, priority=data.priority, pool=data.pool)
     submitted: Submitted = await parts.commands.run(wish, context)
     return accepted_run(submitted, parts)
 
@@ -182,6 +195,7 @@ async def run_again(
             changes=None if data.parameters is UNSET else data.parameters,
             seed=None if data.seed is UNSET else data.seed,
             priority=None if data.priority is UNSET else data.priority,
+            pool=None if data.pool is UNSET else data.pool,
         ),
         context,
     )
@@ -232,13 +246,15 @@ async def _waiting_for(id: RunId, caller: Caller, parts: Parts, reader: Reader) 
     if not recorded or not isinstance(recorded[0].event, RunSubmitted):
         return None
     view = await parts.commands.needs.backends.now()
-    needed = recorded[0].event.requirements
+    needed, pool = recorded[0].event.requirements, recorded[0].event.pool
     reasons = {
         each.state.name: refuses(each, needed, view.rules)
         for each in view.backends
-        if each.serves(caller.account)
+        if each.serves(caller.account, pool)
     }
-    if not reasons or not all(reasons.values()):
+    if not reasons:
+        return f"No backend serves the pool {pool} at the moment."
+    if not all(reasons.values()):
         return None
     return " ".join(f"{name}: {reason}" for name, reason in list(reasons.items())[:10])
 

@@ -15,7 +15,7 @@ from adapters.http.callers import Caller
 from adapters.http.generate import TemplateValues
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader, json_response
-from adapters.http.runs import Accepted, Priority, accepted_run
+from adapters.http.runs import Accepted, Pool, Priority, accepted_run
 from commands.filling import Found, FromTemplate, find
 from commands.generating import Generate
 from commands.runs import Submitted
@@ -92,6 +92,7 @@ class RunBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
     values: TemplateValues = {}
     priority: Priority = 5
+    pool: Pool | None = None
 
 
 @get("/templates", responses=answers(200, TemplatePage, 401, 422))
@@ -172,7 +173,7 @@ async def run(
     A seed of -1 is drawn now and kept. The run records the template as it is now, and all values.
     """
     asked = FromTemplate(template=template, values=data.values)
-    wish = Generate(by=caller.account, asked=asked, priority=data.priority)
+    wish = Generate(by=caller.account, asked=asked, priority=data.priority, pool=data.pool)
     submitted: Submitted = await parts.commands.run(wish, context)
     return accepted_run(submitted, parts)
 

@@ -79,3 +79,15 @@ def limits(
         running=running, queued=queued, runs_per_day=runs_per_day, run_s_per_day=run_s_per_day
     )
     raise typer.Exit(set_limits(running_settings(), username, allowance, weight, reason))
+
+
+@app.command()
+def pool(
+    username: Annotated[str, typer.Argument(help="Somebody who has registered.")],
+    reason: Annotated[str, typer.Option(help="For those who read the log later.")],
+    name: Annotated[str | None, typer.Argument(help="Left out: everybody's.")] = None,
+) -> None:
+    """Say in which pool somebody's runs wait that name none."""
+    from infra.queue import assign_pool
+
+    raise typer.Exit(assign_pool(running_settings(), username, name, reason))

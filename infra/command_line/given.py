@@ -2,9 +2,18 @@
 
 import os
 import sys
-from typing import NoReturn
+from typing import Annotated, NoReturn
+
+import typer
 
 from infra.settings import Settings, SettingsError
+
+Roles = Annotated[
+    list[str] | None, typer.Option("--role", help="Only for who has this role; may be repeated.")
+]
+Accounts = Annotated[
+    list[str] | None, typer.Option("--account", help="Only for this one, by username or id; may be repeated.")
+]
 
 
 def given_settings() -> Settings:

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import typer
 
-from infra.command_line.given import running_settings
+from infra.command_line.given import Accounts, Roles, running_settings
 
 app = typer.Typer(help="What is said of models, and who may use them.", no_args_is_help=True)
 Reason = Annotated[str, typer.Option(help="For those who read the log later.")]
@@ -13,12 +13,6 @@ Type = Annotated[str, typer.Argument(help="The models folder that it lies in, as
 Name = Annotated[str, typer.Argument(help="As a graph names it.")]
 Id = Annotated[UUID, typer.Argument(help="As `comfyplus models list` shows it.")]
 Words = Annotated[list[str] | None, typer.Option("--trigger", help="A word that wakes it; may be repeated.")]
-Roles = Annotated[
-    list[str] | None, typer.Option("--role", help="Only for who has this role; may be repeated.")
-]
-Accounts = Annotated[
-    list[str] | None, typer.Option("--account", help="Only for this one, by username or id; may be repeated.")
-]
 
 
 @app.command("list")

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import typer
 
-from infra.command_line.given import running_settings
+from infra.command_line.given import Accounts, Roles, running_settings
 
 app = typer.Typer(help="The queue: how it is, paused and resumed, its pools.")
 Reason = Annotated[str, typer.Option(help="For those who read the log later.")]
@@ -44,13 +44,17 @@ def set_pool(
     rank: Annotated[int, typer.Option(help="Pools with a higher one are served first.")] = 0,
     running: Annotated[int | None, typer.Option(min=0, help="So many runs under way at most.")] = None,
     queued: Annotated[int | None, typer.Option(min=0, help="So many runs waiting at most.")] = None,
+    roles: Roles = None,
+    accounts: Accounts = None,
 ) -> None:
-    """Say how a pool is served. What is left out is not limited."""
+    """Say how a pool is served, and who may name it. What is left out is not limited."""
     from domain.queue import PoolSettings
+    from infra.models import restricted_to
     from infra.queue import set_pool as set_up
 
     settings = PoolSettings(rank=rank, running=running, queued=queued)
-    raise typer.Exit(set_up(running_settings(), name, settings, reason))
+    audience = restricted_to(roles, accounts)
+    raise typer.Exit(set_up(running_settings(), name, settings, audience, reason))
 
 
 @app.command()

@@ -19,10 +19,9 @@ from commands.backend_access import Access
 from commands.backends import LoseBackend, SeeBackend, TakeStock
 from commands.dispatcher import Dispatcher
 from commands.streams import Context
-from domain.backend import BACKEND, OWN, Backend, BackendInventoried, BackendSeen, bound_to, own_name
+from domain.backend import BACKEND, OWN, Backend, BackendInventoried, BackendSeen, bound_to, own_name, served
 from domain.gate import GATE, GATE_ID
 from domain.ids import AccountId, backend_id
-from domain.run import SHARED
 from domain.workflow import Content
 from services.ports.dispatching import RunQueue, TooEarlyError
 from services.ports.enrolling import BackendTable
@@ -134,8 +133,7 @@ class Roll:
         if state.draining or not await self._drives(executor, name, state.access):
             return None
         owner = state.owner if state.registered else bound_to(executor)
-        pools = (state.pool,) if owner is None else (SHARED, state.pool)
-        return ClaimRequest(executor=executor, backend=name, pools=pools, only=owner)
+        return ClaimRequest(executor=executor, backend=name, pools=served(state.pool, owner), only=owner)
 
     async def _drives(self, executor: str, name: str, access: UUID | None) -> bool:
         await self._look()

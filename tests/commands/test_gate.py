@@ -15,6 +15,7 @@ from domain.backend import BackendInventoried, BackendSeen
 from domain.gate import GateRules
 from domain.ids import AccountId
 from domain.refusals import Invalid
+from domain.run import SHARED
 from domain.workflow import Content, Requirements
 from tests.commands.ground import Ground
 from workflows.inventory import Inventory, written
@@ -114,7 +115,7 @@ async def test_uploaded_loras_are_waited_for_where_a_backend_that_is_away_takes_
     wanted = Requirements(("CheckpointLoaderSimple", "SaveImage"), (f"checkpoints/{MODEL}", lora))
 
     async def reasons() -> list[str]:
-        await admit(Content(content, 1), wanted, ANN, needs)
+        await admit(Content(content, 1), wanted, ANN, SHARED, needs)
         view = await needs.backends.now()
         return [refuses(each, wanted, view.rules) for each in view.backends]
 

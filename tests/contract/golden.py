@@ -49,7 +49,7 @@ from domain.lora import (
 from domain.model import About, ModelChanged, ModelRegistered, ModelRemoved
 from domain.personal import Personal
 from domain.projection import ProjectionEventSkipped, ProjectionSkipWithdrawn
-from domain.queue import PoolSet, PoolSettings, QueueCleaned, QueuePaused, QueueResumed
+from domain.queue import PoolAssigned, PoolSet, PoolSettings, QueueCleaned, QueuePaused, QueueResumed
 from domain.reservation import NameReleased, NameReserved
 from domain.run import (
     Charge,
@@ -264,9 +264,12 @@ EXAMPLES: tuple[Event, ...] = (
     QueueCleaned(states=("cancelled", "failed"), before=NOON, reason="They are a year old."),
     PoolSet(
         pool="studio",
-        settings=PoolSettings(rank=2, running=8, queued=500),
+        settings=PoolSettings(
+            rank=2, running=8, queued=500, audience=Audience(roles=(Role.ADMIN,), accounts=(ANN,))
+        ),
         reason="The studio has paid for them.",
     ),
+    PoolAssigned(account=ANN, pool="studio", reason="She works there."),
     LimitsSet(
         account=ANN,
         limits=Allowance(running=2, queued=100, runs_per_day=1_000, run_s_per_day=36_000),

@@ -1,29 +1,37 @@
 """What administrators decide about the queue, its pools, and what an account may have."""
 
 from typing import Any
+from uuid import UUID
 
+import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as some
 from msgspec.structs import replace
 
+from domain.account import Role
+from domain.audience import Audience
+from domain.ids import AccountId
 from domain.limits import LIMITS, Allowance, LimitReached, LimitsSet, Quota, Standing, admit, give
 from domain.queue import (
     EVERYTHING,
+    MAX_ASSIGNED,
     QUEUE,
+    PoolAssigned,
     PoolSet,
     PoolSettings,
     Queue,
     QueueCleaned,
     QueuePaused,
     QueueResumed,
+    assign,
     clean,
     pause,
     resume,
     set_pool,
 )
 from domain.refusals import DomainError, Invalid
-from tests.domain.facts import ANN, NOON
+from tests.domain.facts import ANN, BOB, NOON
 from tests.domain.scenario import Scenario
 
 queue, limits = Scenario(QUEUE), Scenario(LIMITS)
@@ -67,8 +75,37 @@ def test_a_pool_is_set_up_once() -> None:
     queue.given().when(set_pool, **wish).then(set_up).and_again_nothing()
 
 
-def test_a_pool_as_it_was_is_no_change() -> None:
-    queue.given().when(set_pool, pool="studio", settings=PoolSettings(), reason="Why not.").then_nothing()
+def test_a_pool_without_any_limits_is_set_up_as_well() -> None:
+    wish = {"pool": "studio", "settings": PoolSettings(), "reason": "Why not."}
+    said = PoolSet(pool="studio", settings=PoolSettings(), reason="Why not.")
+    queue.given().when(set_pool, **wish).then(said).and_again_nothing()
+
+
+def test_a_pool_may_be_for_some_only() -> None:
+    audience = Audience(roles=(Role.ADMIN,), accounts=(BOB, ANN, BOB))
+    wish = {"pool": "studio", "settings": PoolSettings(audience=audience), "reason": "Licensed."}
+    among = replace(audience, accounts=(ANN, BOB))
+    queue.given().when(set_pool, **wish).then(
+        PoolSet(pool="studio", settings=PoolSettings(audience=among), reason="Licensed.")
+    ).and_again_nothing()
+    nobody = PoolSettings(audience=Audience())
+    queue.given().when(set_pool, pool="studio", settings=nobody, reason="why").then_invalid("audience")
+
+
+def test_an_account_is_given_a_pool_and_loses_it_again() -> None:
+    given_one = PoolAssigned(account=ANN, pool="studio", reason="Hers.")
+    taken = PoolAssigned(account=ANN, pool="", reason="Gone.")
+    queue.given().when(assign, account=ANN, pool="studio", reason="Hers.").then(given_one).and_again_nothing()
+    queue.given(given_one).when(assign, account=ANN, pool="", reason="Gone.").then(taken).and_again_nothing()
+    queue.given(given_one, taken).when(assign, account=ANN, pool="", reason="Gone.").then_nothing()
+    queue.given().when(assign, account=ANN, pool="a b", reason="Hers.").then_invalid("pool")
+    queue.given().when(assign, account=ANN, pool="studio", reason="").then_invalid("reason")
+    full = Scenario(
+        QUEUE, Queue(assigned={AccountId(UUID(int=10**9 + number)): "p" for number in range(MAX_ASSIGNED)})
+    )
+    full.when(assign, account=ANN, pool="studio", reason="Hers.").then_invalid("pool")
+    state = full.state
+    assert msgspec.msgpack.decode(msgspec.msgpack.encode(state), type=Queue) == state  # as snapshots are kept
 
 
 @pytest.mark.parametrize(

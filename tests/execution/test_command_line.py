@@ -98,3 +98,19 @@ def test_models_are_registered_changed_and_removed(database: Database, terminal:
         ("model.changed.v1", "It is broken."),
         ("model.removed.v1", "Sold."),
     ]
+
+
+def test_pools_are_set_up_for_some_and_given_to_accounts(database: Database, terminal: Terminal) -> None:
+    words = ("queue", "pool", "studio", "--rank", "2", "--reason", "Rented.")
+    assert "studio is set up." in terminal.call(*words, "--role", "admin")
+    assert "so already" in terminal.call(*words, "--role", "admin")
+    assert (
+        "no such account"
+        in terminal.call("admin", "pool", "nobody", "studio", "--reason", "x", code=1).lower()
+    )
+    ((topic, body, actor),) = events(database)
+    assert (topic, actor, body["settings"]["audience"]["roles"]) == (
+        "queue.pool_set.v1",
+        "operator",
+        ["admin"],
+    )

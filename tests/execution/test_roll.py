@@ -129,7 +129,7 @@ async def test_an_accounts_own_executor_drives_nothing_else(made: Office, admin:
         assert not (await state(admin, name)).live
     request = await roll.claiming(hers, own_name(ANN))
     assert request is not None
-    assert request.only == ANN
+    assert (request.pools, request.only) == (("shared", own_name(ANN)), ANN)
     await roll.seen(hers, sight(own_name(ANN)), later(), CONTEXT)
     assert (await state(admin, own_name(ANN))).owner == ANN
     assert await roll.claiming("east", own_name(ANN)) is None  # and nobody else drives it

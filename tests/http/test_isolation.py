@@ -27,6 +27,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/admin/accounts/{account:uuid}/limits"): {"reason": "because"},
     ("PATCH", "/admin/accounts/{account:uuid}"): {"reason": "because", "role": "admin"},
     ("PUT", "/admin/pools/{name:str}"): {"reason": "because"},
+    ("PUT", "/admin/accounts/{account:uuid}/pool"): {"pool": None, "reason": "because"},
     ("POST", "/workflows/{workflow:uuid}/versions"): {"graph": GRAPH},
     ("POST", "/workflows/{workflow:uuid}/runs"): {},
     ("POST", "/templates/{template:str}/runs"): {},
