@@ -10,11 +10,12 @@ from commands.known_accounts import NOBODY, Known, holder, known
 from commands.names import canonical_email, canonical_username, check_registration
 from commands.needs import Command, Needs
 from commands.ports import Credentials, RefreshToken, SessionRow
+from commands.second_factor import WRONG_CODE, proves
 from commands.streams import Accepted, Change, Context
 from domain import account, reservation
 from domain.account import ACCOUNT, Account, AccountEvent, AccountRegistered, Role
 from domain.ids import AccountId, Position, SessionId, account_actor
-from domain.refusals import Conflict, NotAuthenticated, NotFound
+from domain.refusals import CodeNeeded, Conflict, NotAuthenticated, NotFound
 from domain.reservation import RESERVATION
 
 WRONG_LOGIN = "Wrong login or password."
@@ -35,10 +36,11 @@ class Client(Struct, frozen=True):
 
 
 class LogIn(Command, frozen=True, kw_only=True):
-    """`login` is a username or an e-mail address."""
+    """`login` is a username or an e-mail address; `code`: of the second factor, where there is one."""
 
     login: str
     password: str
+    code: str = ""
     client: Client = Client()
 
 
@@ -88,12 +90,16 @@ async def register_account(command: RegisterAccount, context: Context, needs: Ne
 
 
 async def log_in(command: LogIn, context: Context, needs: Needs) -> Tokens:
-    """Raises NotAuthenticated, the same and as late for an unknown login as for a wrong password; TooMany."""
+    """Raises NotAuthenticated, as late for an unknown login as for a wrong password; CodeNeeded, TooMany."""
     trying = await attempt("login", canonical_email(command.login), command.client.address, needs)
     found = await _known(command.login, needs)
     if not await needs.passwords.verify(command.password, found.password_hash) or found.id == NOBODY:
         raise NotAuthenticated(WRONG_LOGIN)
+    if found.state.factor is not None and command.code and not await proves(found, command.code, needs):
+        raise NotAuthenticated(WRONG_CODE)
     await right(trying, needs)
+    if found.state.factor is not None and not command.code:
+        raise CodeNeeded("Please log in with the code that your device shows as well.")
     session, epoch = SessionId(needs.new_id()), found.state.epoch
     await _note(session, found.id, command.client, needs)
     await needs.streams.transact(

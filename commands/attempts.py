@@ -15,7 +15,7 @@ from commands.needs import Needs
 from commands.ports import Tries
 from domain.refusals import TooMany
 
-TOO_OFTEN = "Too many wrong attempts. Please wait."
+TOO_OFTEN = "Too many attempts. Please wait."
 
 
 class Attempt(Struct, frozen=True):
@@ -24,10 +24,10 @@ class Attempt(Struct, frozen=True):
     keys: tuple[tuple[UUID, Tries], ...]
 
 
-async def attempt(kind: str, whose: str, address: str, needs: Needs) -> Attempt:
+async def attempt(kind: str, whose: str, address: str, needs: Needs, *, most: int | None = None) -> Attempt:
     """`whose`: what is guessed at. An empty `address` is not counted. Raises TooMany."""
     limits, taken = needs.limits, list[tuple[UUID, Tries]]()
-    counted = [(kind, whose, limits.wrong_attempts)]
+    counted = [(kind, whose, limits.wrong_attempts if most is None else most)]
     if address:
         counted.append(("address", _network(address), limits.wrong_attempts_of_address))
     for what, which, most in counted:

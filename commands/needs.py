@@ -18,6 +18,8 @@ from commands.ports import (
     Clock,
     Contents,
     Erasures,
+    Factors,
+    Mails,
     Passwords,
     Secrets,
     Vault,
@@ -38,6 +40,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     wrong_attempts_of_address: int = 100
     attempts_window: timedelta = timedelta(minutes=15)
     retries: Retries = Retries()
+    mail_link: str = "Your code for {purpose}: {token}"
+    """What a mail tells its reader to do, with the places of purpose and token."""
     private_addresses: bool = False
     """Whether accounts may have us dial into our own network."""
     private_backends: bool = False
@@ -51,6 +55,8 @@ class Needs(Struct, frozen=True, kw_only=True):
     api_keys: ApiKeys
     passwords: Passwords
     attempts: Attempts
+    factors: Factors
+    mails: Mails
     secrets: Secrets
     vault: Vault
     erasures: Erasures

@@ -18,6 +18,7 @@ class ChangeAccount(Command, frozen=True, kw_only=True):
     reason: str
     role: Role | None = None
     suspended: bool | None = None
+    drop_factor: bool = False
 
 
 async def change_account(command: ChangeAccount, context: Context, needs: Needs) -> Accepted:
@@ -37,6 +38,8 @@ async def change_account(command: ChangeAccount, context: Context, needs: Needs)
             events += account.suspend(state, reason=command.reason)
         if command.suspended is False:
             events += account.reinstate(state, reason=command.reason)
+        if command.drop_factor:
+            events += account.drop_factor(state, reason=command.reason)
         return events
 
     given = () if command.by is None else (Source(ACCOUNT, command.by),)

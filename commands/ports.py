@@ -266,6 +266,58 @@ class Accounts(Protocol):
         """Forget all of the account but one."""
 
 
+class Mail(Struct, frozen=True, kw_only=True):
+    id: UUID
+    account: AccountId
+    to: str
+    subject: str
+    body: str
+
+
+class MailToken(Struct, frozen=True, kw_only=True):
+    """What a mail lets its reader do, once. `epoch`: of the account, when it was written."""
+
+    token_hash: bytes
+    account: AccountId
+    purpose: str
+    email: UUID
+    epoch: int
+    expires_at: datetime
+
+
+class Mails(Protocol):
+    """Mails to be sent, and the tokens in them. Every method raises LogUnavailableError."""
+
+    async def put(self, mail: Mail, at: datetime) -> None:
+        """It is sent soon, and tried again for a day."""
+
+    async def keep_token(self, token: MailToken) -> None: ...
+
+    async def use_token(self, token_hash: bytes) -> MailToken | None:
+        """The token, for the first who asks."""
+
+
+class Factors(Protocol):
+    """Secrets of second factors, and codes for those who have lost the device. All raise LogUnavailableError."""
+
+    async def keep(self, account: AccountId, id: UUID, secret: bytes) -> None:
+        """One that may come to count."""
+
+    async def secret(self, account: AccountId, id: UUID) -> bytes | None: ...
+
+    async def use_step(self, id: UUID, step: int) -> bool:
+        """Whether no code of this step or a later one was taken before."""
+
+    async def keep_codes(self, account: AccountId, id: UUID, hashes: Sequence[bytes]) -> None:
+        """In place of those of before."""
+
+    async def use_code(self, account: AccountId, id: UUID, code_hash: bytes) -> bool:
+        """Whether there was such a code; there is none any more."""
+
+    async def forget(self, account: AccountId, kept: UUID | None) -> None:
+        """All of the account but one."""
+
+
 class Vault(Protocol):
     """Seals personal text, so that it can be forgotten where it can never be deleted."""
 

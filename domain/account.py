@@ -61,6 +61,24 @@ class EmailChanged(Event, frozen=True, kw_only=True, tag="account.email_changed.
     epoch: int
 
 
+class EmailConfirmed(Event, frozen=True, kw_only=True, tag="account.email_confirmed.v1"):
+    """Whoever has the account reads what is sent to the address. `email`: the stream of its reservation."""
+
+    email: StreamId
+
+
+class SecondFactorOn(Event, frozen=True, kw_only=True, tag="account.second_factor_on.v1"):
+    """From now on a code is asked for beside the password. `factor` names the secret that it is made from."""
+
+    factor: UUID
+
+
+class SecondFactorOff(Event, frozen=True, kw_only=True, tag="account.second_factor_off.v1"):
+    """`reason`: where an administrator has done it."""
+
+    reason: str = ""
+
+
 class SessionsEnded(Event, frozen=True, kw_only=True, tag="account.sessions_ended.v1"):
     """All but one at once; that one needs a new access token, too."""
 
@@ -97,6 +115,9 @@ AccountEvent: TypeAlias = (
     | SessionRevoked
     | PasswordChanged
     | EmailChanged
+    | EmailConfirmed
+    | SecondFactorOn
+    | SecondFactorOff
     | SessionsEnded
     | RoleGiven
     | AccountSuspended
@@ -107,6 +128,7 @@ AccountEvent: TypeAlias = (
 MAX_SESSIONS = 50  # open at once; a client that never logs out must not make the state grow for ever
 
 
+LINK_OVER = "This is not valid (any more). Please ask for another mail."
 SESSION_OVER = "This session has ended. Please log in again."
 
 
@@ -118,6 +140,8 @@ class Account(Struct, frozen=True):
     epoch: int = 0
     password: UUID | None = None
     email: StreamId | None = None
+    confirmed: StreamId | None = None
+    factor: UUID | None = None
     role: Role = Role.MEMBER
     suspended: str | None = None
     erased: bool = False
@@ -139,6 +163,12 @@ def evolve(account: Account, event: AccountEvent) -> Account:
             return replace(_alone(account, kept, epoch), password=password)
         case EmailChanged(email=email, kept=kept, epoch=epoch):
             return replace(_alone(account, kept, epoch), email=email)
+        case EmailConfirmed(email=email):
+            return replace(account, confirmed=email)
+        case SecondFactorOn(factor=factor):
+            return replace(account, factor=factor)
+        case SecondFactorOff():
+            return replace(account, factor=None)
         case SessionsEnded(kept=kept, epoch=epoch):
             return _alone(account, kept, epoch)
         case RoleGiven(role=role):
@@ -152,7 +182,7 @@ def evolve(account: Account, event: AccountEvent) -> Account:
 
 
 ACCOUNT: Decider[Account, AccountEvent] = Decider(
-    "account", Account(), evolve, lambda account: account.id, shape=3
+    "account", Account(), evolve, lambda account: account.id, shape=4
 )
 
 
@@ -217,6 +247,39 @@ def change_password(account: Account, *, password: UUID, by: SessionId) -> list[
     """Whoever else is logged in may know the old one: they are logged out."""
     _at_home(account, by)
     return [PasswordChanged(password=password, kept=by, epoch=account.epoch + 1)]
+
+
+def reset_password(account: Account, *, password: UUID, epoch: int) -> list[AccountEvent]:
+    """Take another one without knowing the one before: the wish was mailed in that epoch. It logs out everybody."""
+    if account.id is None or account.erased or account.epoch != epoch:
+        raise NotAuthenticated(LINK_OVER)
+    return [PasswordChanged(password=password, kept=None, epoch=account.epoch + 1)]
+
+
+def confirm_email(account: Account, *, email: StreamId, registered: StreamId | None) -> list[AccountEvent]:
+    """The address that was mailed is still the account's. `registered`: the stream of its first one."""
+    if account.id is None or account.erased or email != (account.email or registered):
+        raise NotAuthenticated(LINK_OVER)
+    return [] if account.confirmed == email else [EmailConfirmed(email=email)]
+
+
+def turn_on(account: Account, *, factor: UUID, by: SessionId) -> list[AccountEvent]:
+    """Ask for a code at each log-in. That the device makes the right ones is known by the caller."""
+    _at_home(account, by)
+    if account.factor not in (None, factor):
+        raise Conflict("There is a second factor already. Turn it off first.")
+    return [] if account.factor == factor else [SecondFactorOn(factor=factor)]
+
+
+def turn_off(account: Account, *, by: SessionId) -> list[AccountEvent]:
+    _at_home(account, by)
+    return [] if account.factor is None else [SecondFactorOff()]
+
+
+def drop_factor(account: Account, *, reason: str) -> list[AccountEvent]:
+    """For somebody who has lost both device and recovery codes. Whether they are who they say, the giver knows."""
+    because = _about(account, reason)
+    return [] if account.factor is None else [SecondFactorOff(reason=because)]
 
 
 def change_email(

@@ -18,8 +18,11 @@ from domain.account import (
     AccountReinstated,
     AccountSuspended,
     EmailChanged,
+    EmailConfirmed,
     PasswordChanged,
     RoleGiven,
+    SecondFactorOff,
+    SecondFactorOn,
     SessionRevoked,
     SessionsEnded,
 )
@@ -303,7 +306,8 @@ PUBLIC: dict[type[Event], Translation] = {
 INTERNAL: frozenset[type[Event]] = frozenset(
     {
         *(AccountRegistered, AccountLoggedIn, AccountLoggedOut, SessionRevoked, RoleGiven),
-        *(PasswordChanged, EmailChanged, SessionsEnded, AccountSuspended, AccountReinstated),
+        *(SecondFactorOn, SecondFactorOff),
+        *(PasswordChanged, EmailChanged, EmailConfirmed, SessionsEnded, AccountSuspended, AccountReinstated),
         *(ApiKeyMade, ApiKeyRevoked),
         *(NameReserved, NameReleased),
         *(run.RunClaimed, run.RunAttemptLost, run.RunDeleted),

@@ -22,6 +22,10 @@ class NotAuthenticated(DomainError):
     """Nobody is logged in, or not as the one they claim to be."""
 
 
+class CodeNeeded(NotAuthenticated):
+    """The password is right; a code of the second factor is needed as well."""
+
+
 class NotAllowed(DomainError):
     """It exists and you may see it, but not do this to it."""
 

@@ -123,6 +123,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     trusted_proxies: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     """The addresses of proxies in front of the API, with commas between: what they say of a client's address counts."""
 
+    mail_url: Annotated[str, Meta(pattern=r"^smtps?://\S+$")] | None = None
+    """The mail server, with name and password in it; unset: mails are written into <data>/mails."""
+    mail_from: Annotated[str, Meta(pattern=r"^[^\r\n]+@[^\r\n]+$")] = "comfyplus@localhost"
+    """Whom mails come from."""
+    mail_link: Annotated[str, Meta(pattern=r"^https?://[^\s{}]*(\{(purpose|token)\}[^\s{}]*)*$")] | None = (
+        None
+    )
+    """The page that mails lead to, with {purpose} (reset, confirm) and {token}; unset: they hold the token itself."""
+
     lease_s: Seconds = 45
     """An executor that is silent for this long loses its runs."""
     beat_s: Seconds = 10

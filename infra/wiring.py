@@ -16,6 +16,8 @@ from psycopg_pool import AsyncConnectionPool
 from uuid_utils.compat import uuid7
 
 from adapters.identity.backend_box import BackendBox
+from adapters.identity.factor_box import FactorBox
+from adapters.identity.mail_box import MailBox
 from adapters.identity.passwords import Argon2Passwords
 from adapters.identity.secrets import ServerSecrets
 from adapters.identity.vault import SecretVault
@@ -26,7 +28,9 @@ from adapters.postgres.api_keys import PostgresApiKeys
 from adapters.postgres.attempts import PostgresAttempts
 from adapters.postgres.backend_access import PostgresBackendAccess
 from adapters.postgres.contents import PostgresContents
+from adapters.postgres.factors import PostgresFactors
 from adapters.postgres.log import PostgresLog
+from adapters.postgres.mails import PostgresMails
 from adapters.postgres.webhooks import PostgresWebhooks
 from adapters.storage.erasures import ErasureFile
 from commands.known_backends import KnownBackends
@@ -103,6 +107,8 @@ async def needs(settings: Settings, server_secrets: ServerSecrets, url: str) -> 
             api_keys=PostgresApiKeys(connections),
             passwords=Argon2Passwords(),
             attempts=PostgresAttempts(connections),
+            factors=PostgresFactors(connections, FactorBox(load_secret(settings))),
+            mails=PostgresMails(connections, MailBox(load_secret(settings))),
             secrets=server_secrets,
             vault=SecretVault(load_secret(settings), accounts.keys),
             admissions=PostgresAdmissions(connections, allowance(settings)),
@@ -135,6 +141,7 @@ def limits(settings: Settings) -> Limits:
         wrong_attempts=settings.wrong_attempts,
         wrong_attempts_of_address=settings.wrong_attempts_of_address,
         attempts_window=timedelta(seconds=settings.attempts_window_s),
+        mail_link=settings.mail_link or Limits().mail_link,
         retries=Retries(settings.retries, timedelta(seconds=settings.retry_pause_s)),
         private_addresses=settings.webhook_private_addresses,
         private_backends=settings.backend_private_addresses,

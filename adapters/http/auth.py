@@ -12,6 +12,7 @@ from adapters.http.answers import ANYBODY, answers
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
+from commands.access import email_stream
 from commands.accounts import Client, LogIn, LogOut, Refresh, RegisterAccount, Tokens
 from commands.known_accounts import known
 from commands.streams import Context
@@ -37,6 +38,9 @@ class RegisterBody(Struct, frozen=True, forbid_unknown_fields=True):
 class LogInBody(Struct, frozen=True, forbid_unknown_fields=True):
     login: Annotated[str, Meta(description="Username or e-mail address.", examples=["ann"])]
     password: Password
+    code: Annotated[
+        str, Meta(max_length=40, description="Of the second factor, or a recovery code.", examples=[""])
+    ] = ""
 
 
 class RefreshBody(Struct, frozen=True, forbid_unknown_fields=True):
@@ -53,6 +57,8 @@ class Me(Struct, frozen=True):
     id: UUID
     username: str
     email: str
+    email_confirmed: bool
+    second_factor: bool
 
 
 class Moved(Struct, frozen=True):
@@ -91,8 +97,11 @@ async def log_in(
     parts: NamedDependency[Parts],
     anonymous_context: NamedDependency[Context],
 ) -> Tokens:
-    """Get an access token and a refresh token. 401 for an unknown login and for a wrong password alike."""
-    wish = LogIn(login=data.login, password=data.password, client=client(request))
+    """Get an access token and a refresh token. 401 for an unknown login and for a wrong password alike.
+
+    401 of the type `code-needed`: the password is right; send it again with the code that the device shows.
+    """
+    wish = LogIn(login=data.login, password=data.password, code=data.code, client=client(request))
     tokens: Tokens = await parts.commands.run(wish, anonymous_context)
     return tokens
 
@@ -134,7 +143,10 @@ async def me(parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> 
     found = await known(caller.account, parts.commands.needs)
     if found.credentials is None:
         raise NotAuthenticated("This account does not exist (any more).")
-    return Me(caller.account, found.credentials.username, found.email)
+    needs = parts.commands.needs
+    confirmed = found.state.confirmed == email_stream(found, needs)
+    names = found.credentials.username, found.email
+    return Me(caller.account, *names, confirmed, found.state.factor is not None)
 
 
 def client(request: Request[Any, Any, Any]) -> Client:

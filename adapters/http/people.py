@@ -45,6 +45,9 @@ class ChangeBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     reason: Reason
     role: Role | None = None
     suspended: bool | None = None
+    drop_factor: Annotated[
+        bool, Meta(description="Log in without a second factor: they have lost device and recovery codes.")
+    ] = False
 
 
 @get("/admin/accounts", responses=answers(200, PersonPage, 401, 403, 422))
@@ -85,7 +88,7 @@ async def change(
     Whoever is suspended is logged out everywhere at once, their API keys open nothing, and their runs wait; those that
     are under way end.
     """
-    if data.role is None and data.suspended is None:
+    if data.role is None and data.suspended is None and not data.drop_factor:
         raise Invalid("There is nothing to change.", FieldError("role", "Give a role, or say `suspended`."))
     wish = ChangeAccount(
         account=AccountId(account),
@@ -93,6 +96,7 @@ async def change(
         reason=data.reason,
         role=data.role,
         suspended=data.suspended,
+        drop_factor=data.drop_factor,
     )
     accepted = await parts.commands.run(wish, context)
     return Moved(accepted.position)

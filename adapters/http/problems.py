@@ -18,6 +18,7 @@ from commands.ports import (
 )
 from domain.limits import LimitReached
 from domain.refusals import (
+    CodeNeeded,
     Conflict,
     DomainError,
     FieldError,
@@ -57,6 +58,7 @@ class NotYet(DomainError):
 STATUS: dict[type[Exception], tuple[int, str]] = {
     Malformed: (400, "Malformed request"),
     Invalid: (422, "Invalid request"),
+    CodeNeeded: (401, "Code needed"),
     NotAuthenticated: (401, "Not logged in"),
     NotAllowed: (403, "Not allowed"),
     NotFound: (404, "Not found"),

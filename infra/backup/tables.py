@@ -15,6 +15,8 @@ NOT_KEPT = frozenset(
         "work.pools",
         "work.limits",
         "work.usage",
+        "work.mails",  # whoever waits for one asks again; so do those who have one
+        "work.mail_tokens",
         "work.attempts",  # all is forgiven
         "work.admissions",  # of requests that were under way
         "work.backends",  # executors say who they are

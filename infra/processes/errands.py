@@ -9,6 +9,7 @@ from infra.erasing import erasing
 from infra.exporting import exporting
 from infra.integrating import publishing
 from infra.loras import tidying
+from infra.mailing import mailing
 from infra.rebuilding import rebuilding
 from infra.removing import removing
 from infra.settings import Settings
@@ -34,6 +35,7 @@ def errands(settings: Settings) -> Sequence[Errand]:
         lambda: rebuilding(settings),
         lambda: tidying(settings),
         lambda: cleaning(settings),
+        lambda: mailing(settings),
     )
 
 

@@ -18,7 +18,9 @@ from adapters.memory.attempts import MemoryAttempts
 from adapters.memory.backend_access import MemoryBackendAccess
 from adapters.memory.contents import MemoryContents
 from adapters.memory.erasures import MemoryErasures
+from adapters.memory.factors import MemoryFactors
 from adapters.memory.log import MemoryLog
+from adapters.memory.mails import MemoryMails
 from adapters.memory.webhooks import MemoryWebhooks
 from commands.dispatcher import Dispatcher
 from commands.known_backends import KnownBackends
@@ -47,6 +49,7 @@ class Ground(Struct):
     webhooks: MemoryWebhooks
     backend_access: MemoryBackendAccess
     admissions: MemoryAdmissions
+    mails: MemoryMails
     dispatcher: Dispatcher
     start: datetime = NOON
     elapsed: timedelta = timedelta()
@@ -79,7 +82,7 @@ def make_ground(start: datetime = NOON) -> Ground:
     log, contents, accounts = MemoryLog(now), MemoryContents(), MemoryAccounts()
     vault, erasures = SecretVault(SECRET, accounts.keys), MemoryErasures()
     webhooks, admissions = MemoryWebhooks(log), MemoryAdmissions(log, now)
-    backend_access = MemoryBackendAccess()
+    backend_access, mails = MemoryBackendAccess(), MemoryMails()
     streams = Streams(log)
     needs = Needs(
         streams=streams,
@@ -88,6 +91,8 @@ def make_ground(start: datetime = NOON) -> Ground:
         api_keys=MemoryApiKeys(accounts),
         passwords=Argon2Passwords(QUICK),
         attempts=MemoryAttempts(),
+        factors=MemoryFactors(),
+        mails=mails,
         secrets=ServerSecrets(SECRET),
         vault=vault,
         erasures=erasures,
@@ -100,6 +105,6 @@ def make_ground(start: datetime = NOON) -> Ground:
         new_seed=count(1000).__next__,
         limits=Limits(graph_bytes=10_000),
     )
-    state = (webhooks, backend_access, admissions)
+    state = (webhooks, backend_access, admissions, mails)
     made = Ground(log, contents, accounts, vault, erasures, *state, Dispatcher(needs), start=start)
     return made

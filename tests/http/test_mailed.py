@@ -1,0 +1,86 @@
+"""Another password and a confirmed address, by mail."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from adapters.identity.mail_box import MailBox
+from adapters.mail.file import FileMailer
+from adapters.postgres.mails import PostgresMails
+from infra.settings import load_secret
+from infra.wiring import now, pool
+from services.mailing import Mailing
+from tests.http.person import PASSWORD, Person
+from tests.http.problems import refused
+from tests.http.whole import Whole
+
+NEW = "another correct horse"
+
+
+async def mailed(served: Whole, folder: Path, person: Person) -> str:
+    """The token in the mail that was sent to them, as `comfyplus errands` sends it."""
+    box = MailBox(load_secret(served.settings))
+    async with pool(served.database.url_of("comfyplus_app"), size=1) as connections, asyncio.timeout(20):
+        sending = Mailing(PostgresMails(connections, box), FileMailer(folder, "us@example.org", now))
+        while True:
+            await sending.send_one()
+            if (text := found(folder, person)) is not None:
+                (token,) = re.findall(r": ([A-Za-z0-9_-]{43})\n", text)
+                return str(token)
+            await asyncio.sleep(0.02)
+
+
+def found(folder: Path, person: Person) -> str | None:
+    texts = [file.read_text() for file in folder.glob("*.eml")]
+    return next((text for text in texts if f"To: {person.email}" in text), None)
+
+
+async def test_a_forgotten_password_is_replaced_by_mail(served: Whole, ann: Person, tmp_path: Path) -> None:
+    asked = {"email": ann.email.upper()}
+    told = await ann.ask("POST", "/auth/password/forgotten", json=asked)
+    unknown = await ann.ask("POST", "/auth/password/forgotten", json={"email": f"x{ann.email}"})
+    assert (told.status_code, told.json()) == (unknown.status_code, unknown.json()) == (202, {"mailed": True})
+    token = await mailed(served, tmp_path, ann)
+    refused(
+        await ann.ask("POST", "/auth/password/reset", json={"token": token, "new_password": "short"}), 422
+    )
+    for _ in range(2):  # the same request, sent twice
+        key = {"Idempotency-Key": f"reset {token[:8]}"}
+        await ann.post("/auth/password/reset", {"token": token, "new_password": NEW}, headers=key)
+    refused(await ann.ask("GET", "/auth/me"), 401)
+    refused(await ann.ask("POST", "/auth/login", json={"login": ann.name, "password": PASSWORD}), 401)
+    await ann.post("/auth/login", {"login": ann.name, "password": NEW})
+    refused(await ann.ask("POST", "/auth/password/reset", json={"token": token, "new_password": NEW}), 401)
+
+
+async def test_an_address_is_confirmed_by_mail(served: Whole, ann: Person, tmp_path: Path) -> None:
+    assert not (await ann.get("/auth/me"))["email_confirmed"]
+    assert await ann.post("/auth/email/confirmation") == {"mailed": True}
+    token = await mailed(served, tmp_path, ann)
+    await ann.post("/auth/email/confirm", {"token": token})
+    assert (await ann.get("/auth/me"))["email_confirmed"]
+    refused(await ann.ask("POST", "/auth/email/confirm", json={"token": token}), 401)
+
+
+@pytest.mark.parametrize("token", ["", "x" * 300, "no token"])
+async def test_what_is_no_token_opens_nothing(nobody: Person, token: str) -> None:
+    for path, body in (("password/reset", {"new_password": NEW}), ("email/confirm", {})):
+        refused(await nobody.ask("POST", f"/auth/{path}", json={"token": token} | body), 401, 422)
+
+
+async def test_mails_wait_encrypted_and_tokens_as_hashes(served: Whole, ann: Person, tmp_path: Path) -> None:
+    await ann.post("/auth/email/confirmation")
+    with psycopg.connect(served.database.url) as connection:
+        rows = connection.execute(
+            "SELECT m.sealed, t.token_hash FROM work.mails AS m JOIN work.mail_tokens AS t USING (account) "
+            "WHERE account = %s",
+            (ann.id,),
+        ).fetchall()
+    ((sealed, token_hash),) = rows
+    assert ann.name.encode() not in bytes(sealed)
+    token = await mailed(served, tmp_path, ann)
+    assert token.encode() not in bytes(sealed)
+    assert bytes(token_hash) != token.encode()
