@@ -5,6 +5,8 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as some
 
+from domain import account
+from domain.personal import Personal
 from domain.refusals import DomainError
 from domain.run import (
     OVER,
@@ -27,7 +29,7 @@ from domain.run import (
 )
 from domain.workflow import WORKFLOW, Workflow, create, publish, rename, save_version, withdraw
 from domain.workflow import delete as delete_workflow
-from tests.domain.facts import ANN, BOB, NOON, content, output, submitted
+from tests.domain.facts import ANN, BOB, NOON, OTHER_SESSION, SESSION, content, output, submitted
 
 epochs = some.integers(0, 5)
 failures = some.builds(Failure, some.sampled_from(FailureKind), some.just("It failed."))
@@ -143,3 +145,56 @@ def test_versions_are_only_added_and_a_deleted_workflow_stays_deleted(
             assert not events
         if events and decide is not create:
             assert decided(WORKFLOW, state, decide, wish)[1] == []
+
+
+session_ids = some.sampled_from([SESSION, OTHER_SESSION])
+account_wishes = some.one_of(
+    some.just((account.register, {"id": ANN, "username": Personal("c2VhbGVk")})),
+    some.tuples(
+        some.just(account.log_in), some.fixed_dictionaries({"session": session_ids, "epoch": epochs})
+    ),
+    some.tuples(
+        some.sampled_from([account.log_out, account.revoke]),
+        some.fixed_dictionaries({"session": session_ids}),
+    ),
+    some.tuples(
+        some.sampled_from([account.end_others, account.turn_off]),
+        some.fixed_dictionaries({"by": session_ids}),
+    ),
+    some.tuples(
+        some.just(account.turn_on),
+        some.fixed_dictionaries({"factor": some.sampled_from([ANN, BOB]), "by": session_ids}),
+    ),
+    some.tuples(
+        some.just(account.change_password),
+        some.fixed_dictionaries({"password": some.sampled_from([ANN, BOB]), "by": session_ids}),
+    ),
+    some.tuples(
+        some.just(account.give_role),
+        some.fixed_dictionaries({"role": some.sampled_from(account.Role), "reason": some.just("Because.")}),
+    ),
+    some.tuples(
+        some.sampled_from([account.suspend, account.reinstate, account.drop_factor]),
+        some.just({"reason": "Because."}),
+    ),
+    some.tuples(some.sampled_from([account.leave, account.erase]), some.just({"with_published": False})),
+)
+
+
+@given(some.lists(account_wishes, max_size=40))
+def test_whoever_is_suspended_or_gone_has_no_session_and_epochs_only_grow(
+    wishes: list[tuple[Any, dict[str, Any]]],
+) -> None:
+    state, history = account.Account(), list[account.AccountEvent]()
+    for decide, wish in wishes:
+        before = state
+        state, events = decided(account.ACCOUNT, state, decide, wish)
+        history += events
+        assert state.epoch >= before.epoch
+        if state.suspended is not None or state.erased:
+            assert state.sessions == ()
+        if before.erased:
+            assert not events
+        if events and decide is not account.change_password:
+            assert decided(account.ACCOUNT, state, decide, wish)[1] == []
+    assert account.ACCOUNT.fold(account.ACCOUNT.initial, history) == state

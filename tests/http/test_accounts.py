@@ -1,11 +1,16 @@
 """Joining, logging in, staying logged in."""
 
 import asyncio
+import hmac
+import json
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import jwt
 import pytest
+from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from adapters.identity.secrets import ServerSecrets
 from domain.ids import AccountId, SessionId
@@ -150,6 +155,19 @@ async def test_logging_out_leaves_other_sessions_alone(ann: Person) -> None:
     await ann.post("/auth/refresh", {"refresh_token": other["refresh_token"]})
 
 
+RSA = rsa.generate_private_key(65537, 2048)
+
+
+def with_public_key(claims: dict[str, Any]) -> str:
+    """As if the server checked RS256 and took its own public key for a secret of HS256."""
+    public = RSA.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    head, body = (
+        jwt.utils.base64url_encode(json.dumps(part).encode()) for part in ({"alg": "HS256"}, claims)
+    )
+    mac = jwt.utils.base64url_encode(hmac.digest(public, head + b"." + body, "sha256"))
+    return b".".join((head, body, mac)).decode()
+
+
 def forged(served: Whole, ann: Person, **claims: object) -> dict[str, str]:
     """Access tokens that must not open anything, each with the right account in it."""
     soon = int((datetime.now(UTC) + timedelta(minutes=5)).timestamp())
@@ -164,6 +182,8 @@ def forged(served: Whole, ann: Person, **claims: object) -> dict[str, str]:
         "of another key": stranger.access_token(account, session, datetime.now(UTC) + timedelta(minutes=5)),
         "alg none": jwt.encode(right, "", "none"),
         "another alg": jwt.encode(right, "x" * 64, "HS512"),
+        "signed with a key of one's own": jwt.encode(right, RSA, "RS256"),
+        "signed with a public key": with_public_key(right),
         "no signature": f"{head}.{body}.",
         "signature cut": f"{head}.{body}.{mac[:-4]}",
         "body changed": f"{head}.{body[:-2]}AA.{mac}",
