@@ -11,7 +11,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from commands.admitting import admitted
-from commands.filling import Asked, FromTemplate, wanted
+from commands.filling import Asked, Asking, FromTemplate
 from commands.gate import admit
 from commands.needs import Command, Needs
 from commands.pools import chosen
@@ -67,11 +67,12 @@ async def generate_batch(command: GenerateBatch, context: Context, needs: Needs)
         raise Invalid(
             "The batch has too many runs, or none.", FieldError("runs", f"It must have 1 to {MAX_RUNS}.")
         )
+    asking = Asking(command.by, needs)
     errors: list[FieldError] = []
     found: list[Wanted] = []
     for place, asked in enumerate(command.runs):
         try:
-            found.append(await wanted(asked, command.by, needs, _run_at(place)))
+            found.append(await asking.wanted(asked, _run_at(place)))
         except Invalid as refusal:
             errors += refusal.errors
     if errors:
@@ -87,7 +88,7 @@ async def generate_grid(command: GenerateGrid, context: Context, needs: Needs) -
     Raises NotFound, Invalid, KeyReused.
     """
     at = "values." if isinstance(command.asked, FromTemplate) else ""
-    base = seeded(await wanted(command.asked, command.by, needs, at), needs.new_seed)
+    base = seeded(await Asking(command.by, needs).wanted(command.asked, at), needs.new_seed)
     variations = combinations(base, command.vary)
     return await _submit(variations, tuple(command.vary), command, context, needs, lambda _: at)
 

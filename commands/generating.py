@@ -7,7 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from commands.admitting import Admitted, admitted
-from commands.filling import Asked, FromTemplate, as_recorded, find, wanted
+from commands.filling import Asked, Asking, FromTemplate, as_recorded, find
 from commands.gate import admit
 from commands.inputs import owned_still
 from commands.lora_references import with_loras
@@ -70,7 +70,7 @@ async def generate(command: Generate, context: Context, needs: Needs) -> Submitt
     if (known := await _known(context, needs)) is not None:
         return known  # before another seed is drawn
     at = VALUES if isinstance(command.asked, FromTemplate) else ""
-    found = await wanted(command.asked, command.by, needs, at)
+    found = await Asking(command.by, needs).wanted(command.asked, at)
     if command.inpaint and not masked(found):
         raise Invalid(NOT_POSSIBLE, FieldError("mask", "Both an image and its mask are needed here."))
     (prepared,) = await of_values([found], command.by, needs, lambda _: at)

@@ -17,6 +17,7 @@ from domain.limits import LIMITS, LimitsEvent
 from domain.lora import SHELF, LoraEvent
 from domain.model import MODELS, ModelEvent
 from domain.personal import PersonalTextError, personal_fields
+from domain.preset import PRESET, PresetEvent
 from domain.projection import PROJECTION, ProjectionEvent
 from domain.queue import QUEUE, QueueEvent
 from domain.reservation import RESERVATION, ReservationEvent
@@ -83,13 +84,14 @@ UNIONS: tuple[Any, ...] = (
     ModelEvent,
     TemplateEvent,
     LikeEvent,
+    PresetEvent,
 )
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
     for decider in (
         *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT),
         *(BACKEND, API_KEY, WEBHOOK, PROJECTION, SHELF),
-        *(QUEUE, LIMITS, GATE, MODELS, TEMPLATE, LIKE),
+        *(QUEUE, LIMITS, GATE, MODELS, TEMPLATE, LIKE, PRESET),
     )
 }
 

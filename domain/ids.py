@@ -16,6 +16,7 @@ ApiKeyId = NewType("ApiKeyId", UUID)
 LoraId = NewType("LoraId", UUID)
 ModelId = NewType("ModelId", UUID)
 TemplateId = NewType("TemplateId", UUID)
+PresetId = NewType("PresetId", UUID)
 
 Actor = NewType("Actor", str)
 """Who did it: an account's id, or a part of the system such as `dispatch` or `executor:gpu-1`."""

@@ -36,6 +36,7 @@ from domain.input import InputEvent
 from domain.like import LikeEvent
 from domain.limits import LimitsSet
 from domain.model import ModelEvent
+from domain.preset import PresetEvent
 from domain.projection import ProjectionEvent
 from domain.queue import QueueEvent
 from domain.reservation import NameReleased, NameReserved
@@ -316,6 +317,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *get_args(InputEvent),
         *(lora.LoraShared, lora.LoraUnshared),
         template.TemplateCreated,
+        *get_args(PresetEvent),
         *get_args(WebhookEvent),
         *get_args(ProjectionEvent),
         *get_args(QueueEvent),

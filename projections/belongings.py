@@ -9,7 +9,7 @@ from psycopg import AsyncConnection
 from domain.account import AccountErased
 from domain.catalogue import CATALOGUE
 from domain.event import topic
-from domain.ids import AccountId, Digest, InputId, Position, RunId, TemplateId, WorkflowId
+from domain.ids import AccountId, Digest, InputId, Position, PresetId, RunId, TemplateId, WorkflowId
 from domain.input import InputStored
 from domain.run import OutputStored, Status
 from projections.pages import Connect
@@ -17,8 +17,8 @@ from projections.pages import Connect
 PAGE = 2_000  # runs at once; what others need is looked up once for each page, through all outputs there are
 
 _REACHED = b"""
-SELECT count(*) = 5 FROM work.projections
-WHERE name = ANY (ARRAY['run_status', 'workflow_shelf', 'template_shelf', 'inputs', 'gallery'])
+SELECT count(*) = 6 FROM work.projections
+WHERE name = ANY (ARRAY['run_status', 'workflow_shelf', 'template_shelf', 'preset_shelf', 'inputs', 'gallery'])
     AND state = 'live' AND position >= %s
 """
 _UNFINISHED = (
@@ -26,6 +26,7 @@ _UNFINISHED = (
 )
 _WORKFLOWS = b"SELECT id FROM read.workflows WHERE owner = %s AND (NOT public OR %s) ORDER BY id LIMIT 10000"
 _TEMPLATES = b"SELECT id FROM read.templates WHERE owner = %s AND (NOT public OR %s) ORDER BY id LIMIT 10000"
+_PRESETS = b"SELECT id FROM read.presets WHERE owner = %s AND (NOT public OR %s) ORDER BY id LIMIT 10000"
 _INPUTS = b"SELECT id FROM read.inputs WHERE owner = %s ORDER BY id LIMIT 10000"
 _LIKES = b"SELECT workflow FROM read.gallery_likes WHERE account = %s ORDER BY workflow LIMIT 10000"
 _UPLOADED = b"SELECT state FROM log.events WHERE owner = %s AND topic = %s"
@@ -97,6 +98,9 @@ class AccountBelongings:
 
     async def templates(self, account: AccountId, *, published: bool) -> list[TemplateId]:
         return [TemplateId(id) for (id,) in await self._fetch(_TEMPLATES, (account, published))]
+
+    async def presets(self, account: AccountId, *, published: bool) -> list[PresetId]:
+        return [PresetId(id) for (id,) in await self._fetch(_PRESETS, (account, published))]
 
     async def inputs(self, account: AccountId) -> list[InputId]:
         return [InputId(id) for (id,) in await self._fetch(_INPUTS, (account,))]

@@ -28,6 +28,7 @@ _WORKFLOWS = "SELECT * FROM read.workflows WHERE owner = %(owner)s AND id > %(af
 _VERSIONS = """SELECT * FROM read.workflow_versions
     WHERE owner = %(owner)s AND workflow = %(workflow)s AND number > %(after)s ORDER BY number"""
 _TEMPLATES = "SELECT * FROM read.templates WHERE owner = %(owner)s AND id > %(after)s ORDER BY id"
+_PRESETS = "SELECT * FROM read.presets WHERE owner = %(owner)s AND id > %(after)s ORDER BY id"
 _INPUTS = "SELECT * FROM read.inputs WHERE owner = %(owner)s AND id > %(after)s ORDER BY id"
 _RUNS = """SELECT run.*, (
         SELECT coalesce(json_agg(output ORDER BY output.node, output.index), '[]')
@@ -67,6 +68,13 @@ class OwnThings:
     async def templates(self, account: AccountId) -> AsyncIterator[Row]:
         after: Any = UUID(int=0)
         while page := await self._page(account, _TEMPLATES, {"after": after}):
+            for row in page:
+                yield row
+            after = page[-1]["id"]
+
+    async def presets(self, account: AccountId) -> AsyncIterator[Row]:
+        after: Any = UUID(int=0)
+        while page := await self._page(account, _PRESETS, {"after": after}):
             for row in page:
                 yield row
             after = page[-1]["id"]

@@ -19,6 +19,7 @@ from commands.likes import UnlikeWorkflow
 from commands.loras import ClearShelf
 from commands.needs import Command
 from commands.ports import Clock, Erasures, LogUnavailableError, ObjectsAwayError, OutcomeUnknownError
+from commands.presets import DeletePreset
 from commands.runs import CancelRun
 from commands.streams import Context
 from commands.templates import DeleteTemplate
@@ -133,6 +134,9 @@ class Erasing:
         templates = await self._belongings.templates(account, published=erased.with_published)
         for template in templates:
             await self._wish(DeleteTemplate(by=account, template=template))
+        presets = await self._belongings.presets(account, published=erased.with_published)
+        for preset in presets:
+            await self._wish(DeletePreset(by=account, preset=preset))
         inputs = await self._belongings.inputs(account)
         for input in inputs:
             await self._wish(DeleteInput(by=account, input=input))
@@ -141,7 +145,7 @@ class Erasing:
             await self._wish(UnlikeWorkflow(by=account, workflow=liked))
         left = await self._remove_objects(account)
         settled = erased.at + self._settle
-        found = bool(runs or workflows or templates or inputs or likes)
+        found = bool(runs or workflows or templates or presets or inputs or likes)
         if found or left or begun < settled:
             return self._now() if found else max(settled, self._now() + self._settle / 4)
         await self._ledger.finished(account)

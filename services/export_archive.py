@@ -1,7 +1,7 @@
 """What stands in an export, and in which order. Nothing of it is in memory but a page of rows and a piece of a file."""
 
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from commands.known_accounts import known
 from commands.needs import Needs
 from domain.catalogue import CATALOGUE
 from domain.event import AnyRecorded, topic
-from domain.ids import Digest, Position, shelf_id
+from domain.ids import AccountId, Digest, Position, shelf_id
 from domain.lora import SHELF
 from domain.webhook import WEBHOOK
 from services.ports.exporting import Archive, Export, Exports, OwnLog, Row, StoredObjects, Things
@@ -30,6 +30,7 @@ webhooks.json   where it is told of events
 workflows.json  its workflows; versions.json: all their versions
 workflows/      the documents of each version: <workflow>/<number>.json, and .editor.json as the editor has it
 templates.json  its templates; templates/: the newest form and graph of each
+presets.json    its presets; presets/: what each holds
 runs.json       its runs with their outputs
 outputs/        the files of those outputs
 inputs.json     the pictures it has uploaded to make others from
@@ -77,7 +78,9 @@ class Building:
         await archive.add("workflows.json", _array(things.workflows(account)))
         await archive.add("versions.json", _array(self._counted(self._versions())))
         await self._add_documents(archive)
-        await self._add_templates(archive)
+        things = self._material.things
+        await self._add_with_documents(archive, "templates", things.templates)
+        await self._add_with_documents(archive, "presets", things.presets)
         await archive.add("runs.json", _array(self._counted(self._runs())))
         await self._add_outputs(archive)
         await self._add_inputs(archive)
@@ -125,13 +128,15 @@ class Building:
                 if body is not None:
                     await archive.add(f"{name}.json", _one(body))
 
-    async def _add_templates(self, archive: Archive) -> None:
-        things = self._material.things
-        await archive.add("templates.json", _array(things.templates(self._account)))
-        async for each in things.templates(self._account):
+    async def _add_with_documents(
+        self, archive: Archive, name: str, rows: Callable[[AccountId], AsyncIterator[Row]]
+    ) -> None:
+        """The rows, and the document of each."""
+        await archive.add(f"{name}.json", _array(rows(self._account)))
+        async for each in rows(self._account):
             body = await self._needs.contents.get(Digest(each["document"]))
             if body is not None:
-                await archive.add(f"templates/{each['id']}.json", _one(body))
+                await archive.add(f"{name}/{each['id']}.json", _one(body))
 
     async def _add_outputs(self, archive: Archive) -> None:
         async for run in self._counted(self._material.things.runs(self._account)):

@@ -1,16 +1,17 @@
 """What is wrong with a template: a form that contradicts itself, or its graph."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from domain.refusals import FieldError, Invalid
+from workflows.chance import chance, possible
 from workflows.filling import CHAINED, LORA_INPUT
 from workflows.forms import Binding, Form, Kind, Parameter, Part, Template
 from workflows.graph import is_link, read_graph, unusable
 from workflows.inputs import LOADERS
 from workflows.loras import references
 from workflows.parameters import MAX_SEED
-from workflows.values import NUMBERS, TEXTS, checked, longest, why_not
+from workflows.values import NUMBERS, TEXTS, checked, defaults, longest, why_not
 
 BOUNDED = (*NUMBERS, *TEXTS, Kind.SIZE, Kind.SEED, Kind.LORA)
 STEPPED = (*NUMBERS, Kind.SIZE)
@@ -47,6 +48,8 @@ def _faults(form: Form, graph: dict[str, Any]) -> Iterator[FieldError]:
         yield FieldError("form.example", fault_of)
     elif form.example and sound:
         yield from _of_example(form)
+    if sound:
+        yield from _of_chance(form, defaults(form), "form.defaults")
 
 
 def _texts(described: Form | Parameter, at: str, *lines: str) -> Iterator[FieldError]:
@@ -85,6 +88,8 @@ def _of_one(each: Parameter, at: str) -> Iterator[FieldError]:
         yield FieldError(f"{at}.choices", "One of them is there twice.")
     elif any(unusable(choice) is not None for choice in each.choices):
         yield FieldError(f"{at}.choices", "One of them is too large.")
+    if each.wildcards and kind not in TEXTS:
+        yield FieldError(f"{at}.wildcards", "Only texts are left to chance.")
     yield from _of_default(each, at)
 
 
@@ -137,6 +142,14 @@ def _of_loader(each: Parameter, bind: Binding, node: dict[str, Any], at: str) ->
         yield FieldError(at, "This input names a LoRA: its parameter must be of the type lora.")
 
 
+def _of_chance(form: Form, values: Mapping[str, Any], at: str) -> Iterator[FieldError]:
+    try:
+        possible(form, values, chance(form, None), form.lists)
+    except Invalid as refusal:
+        for error in refusal.errors:
+            yield FieldError(f"{at}.{error.field}", error.reason)
+
+
 def _of_example(form: Form) -> Iterator[FieldError]:
     """Pictures are everybody's own, and may be left out of it."""
     own = [*form.of_kind(Kind.IMAGE), *form.of_kind(Kind.MASK)]
@@ -146,3 +159,5 @@ def _of_example(form: Form) -> Iterator[FieldError]:
     except Invalid as refusal:
         for error in refusal.errors:
             yield FieldError(f"form.example.{error.field}", error.reason)
+    else:
+        yield from _of_chance(form, example, "form.example")

@@ -17,6 +17,13 @@ Sentences: TypeAlias = Annotated[str, Meta(max_length=2_000)]
 Scalar: TypeAlias = str | int | float
 
 
+Entry: TypeAlias = Annotated[str, Meta(max_length=1_000)]
+NamedLists: TypeAlias = Annotated[
+    dict[Name, Annotated[tuple[Entry, ...], Meta(min_length=1, max_length=1_000)]],
+    Meta(max_length=50, description="What `__name__` stands for one of, where texts are left to chance."),
+]
+
+
 class Kind(StrEnum):
     """What a value is. `string` is one line, `text` any number; `lora` is a chain of LoRAs, `size` two sides."""
 
@@ -53,7 +60,7 @@ class Parameter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     """Without a `default` a value must be given.
 
     `min` and `max` bound a number, both sides of a size, the length of a text, and how many LoRAs a chain may have;
-    `step` is counted from `min`, or from 0.
+    `step` is counted from `min`, or from 0. `wildcards`: the text is left to chance, see workflows/wildcards.py.
     """
 
     name: Name
@@ -66,6 +73,7 @@ class Parameter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=T
     max: int | float | None = None
     step: int | float | None = None
     choices: Annotated[tuple[Scalar, ...], Meta(max_length=MAX_CHOICES)] = ()
+    wildcards: bool = False
     binds: Annotated[tuple[Binding, ...], Meta(min_length=1, max_length=MAX_BINDS)]
 
     @property
@@ -85,6 +93,7 @@ class Form(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, 
     model_family: Word
     max_batch_size: Annotated[int, Meta(ge=1, le=200)] = 1
     parameters: Annotated[tuple[Parameter, ...], Meta(max_length=MAX_PARAMETERS)] = ()
+    lists: NamedLists = {}
     example: dict[str, Any] = {}
 
     @property

@@ -23,7 +23,7 @@ NUMBERS = (Kind.INT, Kind.FLOAT)
 TEXTS = (Kind.STRING, Kind.TEXT)
 
 
-class ChainedLora(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class ChainedLora(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """One in the chain. A strength that is left out is the one of the loader that the chain replaces."""
 
     name: Annotated[str, Meta(min_length=1, max_length=MAX_MODEL, examples=["ink.safetensors"])]

@@ -9,23 +9,44 @@ from msgspec.structs import replace
 
 from workflows import filling, parameters
 from workflows.builder import build
+from workflows.chance import possible, texts, used
 from workflows.forms import Kind, Template
 from workflows.parameters import RANDOM, Parameters
 from workflows.values import bounds_of_seed, checked
 
 
-class OfTemplate(Struct, frozen=True):
-    """`values`: of every parameter, checked. `id`: of the template."""
+class PresetUse(Struct, frozen=True):
+    """Which preset was laid under the values, and the digest of what it held."""
+
+    id: str
+    version: str
+
+
+class OfTemplate(Struct, frozen=True, kw_only=True):
+    """`values`: of every parameter, checked. `id`: of the template.
+
+    `wildcards`: the names of texts that are left to chance. `lists`: what they may choose from. `draw`: what chance
+    follows from where the form has no seed.
+    """
 
     id: str
     template: Template
     values: dict[str, Any]
+    wildcards: tuple[str, ...] = ()
+    lists: dict[str, tuple[str, ...]] = {}
+    draw: int | None = None
+    preset: PresetUse | None = None
 
 
-class Values(Struct, frozen=True):
-    """The document that is kept of it beside the log."""
+class Values(Struct, frozen=True, omit_defaults=True, kw_only=True):
+    """The document that is kept of it beside the log. `texts`: what chance has made of some values."""
 
     values: dict[str, Any]
+    texts: dict[str, str] = {}
+    wildcards: tuple[str, ...] = ()
+    lists: dict[str, tuple[str, ...]] = {}
+    draw: int | None = None
+    preset: PresetUse | None = None
 
 
 Wanted: TypeAlias = Parameters | OfTemplate
@@ -53,7 +74,9 @@ def changed(wanted: Wanted, changes: Mapping[str, Any]) -> Wanted:
         case Parameters():
             return parameters.changed(wanted, changes)
         case OfTemplate(template=template):
-            return replace(wanted, values=checked(template.form, wanted.values | dict(changes)))
+            values = checked(template.form, wanted.values | dict(changes))
+            possible(template.form, values, wanted.wildcards, wanted.lists)
+            return replace(wanted, values=values)
 
 
 def with_seed(wanted: Wanted, seed: int) -> Wanted | None:
@@ -78,7 +101,8 @@ def seeded(wanted: Wanted, draw: Callable[[], int]) -> Wanted:
                 if values[each.name] == RANDOM:
                     least, most = bounds_of_seed(each)
                     found[each.name] = least + drawn % (most - least + 1)
-            return replace(wanted, values=values | found)
+            chosen = drawn if wanted.wildcards and wanted.draw is None else wanted.draw
+            return replace(wanted, values=values | found, draw=chosen)
 
 
 def seed_of(wanted: Wanted) -> int | None:
@@ -96,7 +120,7 @@ def built(wanted: Wanted) -> Built:
         case Parameters():
             return Built(build(wanted))
         case OfTemplate(template=template, values=values):
-            filled = filling.fill(template, values)
+            filled = filling.fill(template, values | _texts(wanted))
             return Built(filled.graph, filled.fields)
 
 
@@ -105,8 +129,23 @@ def document(wanted: Wanted) -> bytes:
     match wanted:
         case Parameters():
             return msgspec.json.encode(wanted)
-        case OfTemplate(values=values):
-            return msgspec.json.encode(Values(values))
+        case OfTemplate(values=values, wildcards=names, lists=lists):
+            kept = Values(
+                values=values,
+                texts=_texts(wanted),
+                wildcards=names,
+                lists=used(values, names, lists),
+                draw=wanted.draw if seed_of(wanted) is None else None,
+                preset=wanted.preset,
+            )
+            return msgspec.json.encode(kept)
+
+
+def _texts(wanted: OfTemplate) -> dict[str, str]:
+    """What chance makes of its texts, once its seeds are drawn."""
+    seed = seed_of(wanted)
+    drawn = wanted.draw if seed is None else seed
+    return texts(wanted.values, wanted.wildcards, wanted.lists, 0 if drawn is None else drawn)
 
 
 def masked(wanted: Wanted) -> bool:

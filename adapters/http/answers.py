@@ -12,6 +12,7 @@ from msgspec import UNSET, Meta, Struct, UnsetType
 from adapters.http.problems import MEDIA_TYPE, Problem
 from domain.run import Failure
 from domain.workflow import Requirements
+from workflows.wanted import PresetUse
 
 ANYBODY: list[SecurityRequirement] = [{}]
 """For routes that need no login."""
@@ -156,6 +157,11 @@ class SourceAnswer(Struct):
     version: Digest | None
     parameters: Annotated[dict[str, Any], Meta(description="Not in lists.")] | UnsetType = UNSET
     values: Annotated[dict[str, Any], Meta(description="Of its template. Not in lists.")] | UnsetType = UNSET
+    texts: Annotated[dict[str, str], Meta(description="What chance has made of them.")] | UnsetType = UNSET
+    wildcards: Annotated[list[str], Meta(description="Which were left to it.")] | UnsetType = UNSET
+    lists: Annotated[dict[str, list[str]], Meta(description="What it chose from.")] | UnsetType = UNSET
+    draw: Annotated[int, Meta(description="What it followed from, without a seed.")] | UnsetType = UNSET
+    preset: Annotated[PresetUse, Meta(description="What was laid under them.")] | UnsetType = UNSET
 
 
 class RunSummary(Struct):

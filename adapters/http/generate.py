@@ -1,6 +1,7 @@
 """Pictures from typed parameters or from a template: one run, one that is waited for, many, and a grid of them."""
 
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, Protocol, TypeAlias
+from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, post
@@ -23,6 +24,7 @@ from commands.filling import Asked, FromTemplate
 from commands.generating import Generate
 from commands.runs import Submitted
 from commands.streams import Context
+from domain.ids import PresetId
 from projections import past, run_status
 from projections.run_status import RUN_STATUS
 from workflows.parameters import Parameters
@@ -39,6 +41,14 @@ Wait: TypeAlias = Annotated[
     float, QueryParameter(ge=0, le=MAX_WAIT_S, description="How long to wait, in seconds.", examples=[])
 ]
 
+Preset: TypeAlias = Annotated[
+    UUID | None, Meta(description="A preset that is laid under the values: see GET /presets.")
+]
+Wildcards: TypeAlias = Annotated[
+    bool | None,
+    Meta(description="Whether `{a|b}` and `__list__` in texts are left to chance; null: as the form says."),
+]
+
 
 class GenerateBody(Parameters, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Parameters, how soon it is wanted, and where it waits."""
@@ -52,6 +62,8 @@ class FromTemplateBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     template: TemplateId
     values: TemplateValues = {}
+    preset: Preset = None
+    wildcards: Wildcards = None
     priority: Priority = 5
     pool: Pool | None = None
 
@@ -79,6 +91,8 @@ class TemplateBatchBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only
         tuple[TemplateValues, ...],
         Meta(min_length=1, max_length=200, examples=[[{"text": "one"}, {"text": "two"}]]),
     ]
+    preset: Preset = None
+    wildcards: Wildcards = None
     priority: Priority = 5
     pool: Pool | None = None
 
@@ -102,6 +116,8 @@ class TemplateGridBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
 
     template: TemplateId
     values: TemplateValues = {}
+    preset: Preset = None
+    wildcards: Wildcards = None
     vary: Annotated[
         dict[str, list[Any]],
         Meta(description="A parameter's name: its values.", examples=[{"margin": [10, 20]}]),
@@ -202,7 +218,7 @@ async def generate_batch(
         case BatchBody(runs=runs):
             asked: tuple[Asked, ...] = runs
         case TemplateBatchBody(template=template):
-            asked = tuple(FromTemplate(template=template, values=values) for values in data.runs)
+            asked = tuple(from_template(template, values, data) for values in data.runs)
     wish = GenerateBatch(by=caller.account, runs=asked, priority=data.priority, pool=data.pool)
     submitted: SubmittedBatch = await parts.commands.run(wish, context)
     return accepted_batch(submitted, parts)
@@ -229,12 +245,27 @@ async def generate_grid(
         case GridBody(parameters=parameters):
             asked: Asked = parameters
         case TemplateGridBody(template=template, values=values):
-            asked = FromTemplate(template=template, values=values)
+            asked = from_template(template, values, data)
     wish = GenerateGrid(
         by=caller.account, asked=asked, vary=data.vary, priority=data.priority, pool=data.pool
     )
     submitted: SubmittedBatch = await parts.commands.run(wish, context)
     return accepted_batch(submitted, parts)
+
+
+class Laid(Protocol):
+    """How the values of a body are taken."""
+
+    @property
+    def preset(self) -> UUID | None: ...
+
+    @property
+    def wildcards(self) -> bool | None: ...
+
+
+def from_template(template: str, values: dict[str, Any], laid: Laid) -> FromTemplate:
+    preset = None if laid.preset is None else PresetId(laid.preset)
+    return FromTemplate(template=template, values=values, preset=preset, wildcards=laid.wildcards)
 
 
 async def _submit(
@@ -250,7 +281,7 @@ async def _submit(
             values = {name: getattr(data, name) for name in Parameters.__struct_fields__}
             asked: Asked = Parameters(**values)
         case FromTemplateBody(template=template, values=given):
-            asked = FromTemplate(template=template, values=given)
+            asked = from_template(template, given, data)
     wish = Generate(by=caller.account, asked=asked, priority=data.priority, pool=data.pool, inpaint=inpaint)
     submitted: Submitted = await parts.commands.run(wish, context)
     return submitted

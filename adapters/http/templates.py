@@ -12,11 +12,11 @@ from msgspec import Meta, Struct
 from adapters.http.answers import Cursor, Digest, answers
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
-from adapters.http.generate import TemplateValues
+from adapters.http.generate import Preset, TemplateValues, Wildcards, from_template
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader, json_response
 from adapters.http.runs import Accepted, Pool, Priority, accepted_run
-from commands.filling import Found, FromTemplate, find
+from commands.filling import Found, find
 from commands.generating import Generate
 from commands.runs import Submitted
 from commands.streams import Context
@@ -61,6 +61,7 @@ class ParameterAnswer(Struct, kw_only=True):
     max: float | None
     step: float | None
     choices: list[Any]
+    wildcards: Annotated[bool, Meta(description="Whether the text is left to chance.")]
     models: Annotated[str | None, Meta(description="The folder its files lie in: GET /models?type=")]
     binds: Annotated[list[dict[str, Any]], Meta(description="The inputs of nodes that get the value.")]
 
@@ -91,6 +92,8 @@ class RunBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is left out is as the template has it."""
 
     values: TemplateValues = {}
+    preset: Preset = None
+    wildcards: Wildcards = None
     priority: Priority = 5
     pool: Pool | None = None
 
@@ -172,7 +175,7 @@ async def run(
 
     A seed of -1 is drawn now and kept. The run records the template as it is now, and all values.
     """
-    asked = FromTemplate(template=template, values=data.values)
+    asked = from_template(template, data.values, data)
     wish = Generate(by=caller.account, asked=asked, priority=data.priority, pool=data.pool)
     submitted: Submitted = await parts.commands.run(wish, context)
     return accepted_run(submitted, parts)
@@ -243,6 +246,7 @@ def _field(each: Parameter) -> ParameterAnswer:
         max=each.max,
         step=each.step,
         choices=list(each.choices),
+        wildcards=each.wildcards,
         models=folders.pop() if len(folders) == 1 else None,
         binds=[msgspec.to_builtins(bind) for bind in each.binds],
     )

@@ -6,11 +6,11 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from domain.ids import AccountId, Digest, InputId, Position, RunId, TemplateId, WorkflowId
+from domain.ids import AccountId, Digest, InputId, Position, PresetId, RunId, TemplateId, WorkflowId
 
 
 class Erased(Struct, frozen=True):
-    """An erasure in the log. `with_published`: its published workflows and templates go as well."""
+    """An erasure in the log. `with_published`: its published workflows, templates and presets go as well."""
 
     account: AccountId
     at: datetime
@@ -44,6 +44,9 @@ class Belongings(Protocol):
         """Private ones, and published ones where they are asked for."""
 
     async def templates(self, account: AccountId, *, published: bool) -> Sequence[TemplateId]:
+        """As `workflows`."""
+
+    async def presets(self, account: AccountId, *, published: bool) -> Sequence[PresetId]:
         """As `workflows`."""
 
     async def inputs(self, account: AccountId) -> Sequence[InputId]: ...

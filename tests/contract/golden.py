@@ -51,6 +51,7 @@ from domain.lora import (
 )
 from domain.model import About, ModelChanged, ModelRegistered, ModelRemoved
 from domain.personal import Personal
+from domain.preset import PresetCreated, PresetDeleted, PresetPublished, PresetSaved, PresetWithdrawn
 from domain.projection import ProjectionEventSkipped, ProjectionSkipWithdrawn
 from domain.queue import PoolAssigned, PoolSet, PoolSettings, QueueCleaned, QueuePaused, QueueResumed
 from domain.reservation import NameReleased, NameReserved
@@ -156,6 +157,11 @@ EXAMPLES: tuple[Event, ...] = (
         inputs=(Digest("a" * 64),),
         pool="studio",
     ),
+    PresetCreated(owner=ANN),
+    PresetSaved(name="Milan", description="A character.", template="qwen_single", document=content("b", 90)),
+    PresetPublished(),
+    PresetWithdrawn(),
+    PresetDeleted(),
     TemplateCreated(owner=ANN),
     TemplateVersionSaved(
         number=2,

@@ -53,6 +53,9 @@ async def test_runs_are_cancelled_and_workflows_deleted(own: Whole, published: s
     async with joined(own.url) as ann, joined(own.url) as bob:
         public, private = await ann.workflow("Public", public=True), await ann.workflow("Private")
         forms = [await ann.template(private), await ann.template(public, public=True)]
+        presets = [
+            (await ann.post("/presets", {"name": "a", "public": shown}))["id"] for shown in (False, True)
+        ]
         runs = [await ann.run(private) for _ in range(3)]
         bobs = await bob.run(public)
         await erased(ann, published=published)  # before the errand runs at all
@@ -73,7 +76,8 @@ async def test_runs_are_cancelled_and_workflows_deleted(own: Whole, published: s
         gone = 404 if published == "delete" else 200
         assert (await bob.ask("GET", f"/workflows/{public}")).status_code == gone
         found = [(await bob.ask("GET", f"/templates/{form}")).status_code for form in forms]
-        assert found == [404, gone]
+        found += [(await bob.ask("GET", f"/presets/{preset}")).status_code for preset in presets]
+        assert found == [404, gone] * 2
 
 
 async def test_an_erasure_whose_request_died_is_finished(own: Whole) -> None:

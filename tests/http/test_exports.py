@@ -59,6 +59,8 @@ async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whol
         await drawn(own, bob, b"not hers")
         photo = await ann.upload(png(31, 17))
         template = (await ann.post("/templates", {"workflow": workflow, "version": 1, "form": FORM}))["id"]
+        preset = (await ann.post("/presets", {"name": "Red", "values": {"color": 9}}))["id"]
+        await bob.post("/presets", {"name": "His", "public": True})
         await bob.post("/templates", {"workflow": shown, "form": FORM, "public": True})
         await bob.upload(png(32, 17))
         lora = fresh()
@@ -84,6 +86,8 @@ async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whol
         assert read[f"workflows/{workflow}/2.json"] == other
         assert len(read["runs.json"]) == 2
         assert [each["id"] for each in read["templates.json"]] == [template]
+        assert [(each["id"], each["name"]) for each in read["presets.json"]] == [(preset, "Red")]
+        assert read[f"presets/{preset}.json"] == {"values": {"color": 9}}
         assert read[f"templates/{template}.json"] == {"form": FORM, "graph": GRAPH}
         assert [each["id"] for each in read["inputs.json"]] == [photo["id"]]
         uploaded = hashlib.sha256(files[f"inputs/{photo['id']}.png"]).hexdigest()

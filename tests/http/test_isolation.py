@@ -32,6 +32,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/workflows/{workflow:uuid}/runs"): {},
     ("POST", "/templates/{template:str}/runs"): {},
     ("PATCH", "/templates/{template:uuid}"): {"public": True},
+    ("PUT", "/presets/{preset:uuid}"): {"name": "mine now"},
     ("POST", "/templates/{template:uuid}/versions"): {"workflow": str(uuid4()), "form": FORM},
     ("POST", "/runs/{run:uuid}/rerun"): {},
     ("PATCH", "/webhooks/{webhook:uuid}"): {"url": "https://example.org/mine"},
@@ -74,6 +75,7 @@ OWN = {
     ("GET", "/loras"),
     ("GET", "/runs"),
     ("GET", "/templates"),
+    ("GET", "/presets"),
     ("GET", "/usage"),
     ("GET", "/webhooks"),
     ("GET", "/workflows"),
@@ -103,6 +105,7 @@ OWN = {
     ("POST", "/workflows/import"),
     ("POST", "/loras/verify"),
     ("POST", "/templates"),
+    ("POST", "/presets"),
     ("POST", "/uploads"),
     ("POST", "/webhooks"),
     ("POST", "/workflows"),
@@ -138,7 +141,7 @@ class Things:
     def __init__(self, ann: Person, workflow: str, run: str, output: dict[str, Any], graph: str) -> None:
         self.ann, self.workflow, self.run, self.output, self.graph = ann, workflow, run, output, graph
         self.webhook = self.delivery = self.export = self.key = self.batch = self.input = ""
-        self.lora = self.upload = self.session = self.template = ""
+        self.lora = self.upload = self.session = self.template = self.preset = ""
 
     def path(self, route: str, **other: str) -> str:
         """The address of ann's thing, or of something else in its place."""
@@ -161,6 +164,7 @@ class Things:
             "{model:uuid}": str(uuid4()),
             "{account:uuid}": other.get("account", self.ann.id),
             "{template:str}": other.get("workflow", self.template),
+            "{preset:uuid}": other.get("workflow", self.preset),
             "{template:uuid}": other.get("workflow", self.template),
             "{digest:str}": self.output["digest"],
             "{name:str}": self.output["name"],
@@ -191,6 +195,7 @@ async def things(served: Whole, ann: Person) -> AsyncIterator[Things]:
         things.upload = (await begun(ann, 5_000, name="another")).rpartition("/")[2]
         things.session = (await ann.get("/auth/sessions"))["items"][0]["id"]
         things.template = await ann.template(workflow)
+        things.preset = (await ann.post("/presets", {"name": "A character"}))["id"]
         things.export = (await ann.post("/accounts/me/export"))["id"]
         yield things
         await hand.fail(claimed)
@@ -249,6 +254,7 @@ async def test_what_a_stranger_lists_holds_nothing_of_others(things: Things, bob
         "/webhooks",
         "/loras",
         "/templates",
+        "/presets",
     ):
         told = (await bob.ask("GET", path)).text
         for secret in (
@@ -259,6 +265,7 @@ async def test_what_a_stranger_lists_holds_nothing_of_others(things: Things, bob
             things.input,
             things.lora,
             things.template,
+            things.preset,
             things.ann.id,
             things.ann.name,
         ):

@@ -30,6 +30,7 @@ from domain.lora import (
     file_name,
 )
 from domain.personal import Personal
+from domain.preset import PresetCreated, PresetDeleted, PresetPublished, PresetSaved
 from domain.run import (
     Failure,
     FailureKind,
@@ -149,6 +150,16 @@ def templates(owner: AccountId) -> list[Told]:
     return [*told, (shown, owner, TemplatePublished()), (gone, owner, TemplateDeleted())]
 
 
+def presets(owner: AccountId) -> list[Told]:
+    """One that everybody may use, one of its owner's, and one that is gone."""
+    shown, kept, gone = uuid4(), uuid4(), uuid4()
+    told: list[Told] = []
+    for id in (shown, kept, gone):
+        saved = PresetSaved(name='A "character"', description="Größe \\ 2", document=GRAPH)
+        told += [(id, owner, PresetCreated(owner=owner)), (id, owner, saved)]
+    return [*told, (shown, owner, PresetPublished()), (gone, owner, PresetDeleted())]
+
+
 def loras(owner: AccountId) -> list[Told]:
     """One that stays, shared with somebody, and one that goes."""
     shelf, kept, gone = shelf_id(owner), LoraId(uuid4()), LoraId(uuid4())
@@ -206,4 +217,5 @@ def everything() -> list[Told]:
         *loras(ANN),
         *loras(BOB),
         *templates(ANN),
+        *presets(ANN),
     ]

@@ -50,6 +50,8 @@ async def test_a_query_without_where_leaks_nothing(database: Database, books: Bo
     assert len(await owners(database, None, "gallery")) == 2
     assert len(await owners(database, ANN, "templates")) == 2
     assert len(await owners(database, BOB, "templates")) == 1
+    assert len(await owners(database, ANN, "presets")) == 2
+    assert len(await owners(database, BOB, "presets")) == 1
     assert await owners(database, ANN, "backends") == ["gpu-1"]
     assert await owners(database, None, "backends") == []
 

@@ -180,6 +180,9 @@ def test_errors_are_told_where_they_are() -> None:
         ({"loras": parameter("loras", "lora", "1", "ckpt_name")}, "form.parameters[8].binds[0]"),
         ({"size": parameter("size", "size", "5", "width")}, "form.parameters[9].binds"),
         ({"steps": PARAMETERS["cfg"]}, "form.parameters[3].name"),
+        ({"steps": PARAMETERS["steps"] | {"wildcards": True}}, "form.parameters[2].wildcards"),
+        ({"title": PARAMETERS["title"] | {"wildcards": True, "default": "{a"}}, "form.defaults.title"),
+        ({"title": PARAMETERS["title"] | {"wildcards": True, "default": "__odd__"}}, "form.defaults.title"),
         ({"steps": PARAMETERS["steps"] | {"label": "a\0b"}}, "form.parameters[2].label"),
         ({"steps": PARAMETERS["steps"] | {"description": "a\x07"}}, "form.parameters[2].description"),
     ],
@@ -253,14 +256,14 @@ def test_loras_are_chained_in_order_with_their_own_strengths_or_the_loaders() ->
 
 
 def test_a_seed_is_drawn_within_its_bounds_and_stays_when_it_is_given() -> None:
-    wanted = OfTemplate("t", TEMPLATE, checked(TEMPLATE.form, LEAST))
+    wanted = OfTemplate(id="t", template=TEMPLATE, values=checked(TEMPLATE.form, LEAST))
     assert seed_of(seeded(wanted, lambda: 250)) == 50
     assert seed_of(seeded(changed(wanted, {"seed": 3}), lambda: 250)) == 3
     other = with_seed(wanted, 8)
     assert other
     assert seed_of(other) == 8
     seedless = Template(form([SIZE]), GRAPH)
-    assert with_seed(OfTemplate("t", seedless, checked(seedless.form, {})), 8) is None
+    assert with_seed(OfTemplate(id="t", template=seedless, values=checked(seedless.form, {})), 8) is None
 
 
 def satisfies(described: dict[str, Any], value: Any) -> bool:

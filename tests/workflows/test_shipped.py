@@ -36,7 +36,7 @@ def graphs(entry: Entry) -> Iterator[dict[str, Any]]:
     template = entry.template
     chains = {each.name: LORAS for each in template.form.of_kind(Kind.LORA)}
     for values in (example(template), example(template, **chains)):
-        found = seeded(OfTemplate(entry.id, template, values), lambda: 7)
+        found = seeded(OfTemplate(id=entry.id, template=template, values=values), lambda: 7)
         assert isinstance(found, OfTemplate)
         yield fill(template, found.values).graph
 
