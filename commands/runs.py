@@ -12,7 +12,7 @@ from commands.lora_references import with_loras
 from commands.needs import Command, Needs
 from commands.pools import chosen
 from commands.streams import Accepted, Change, Context, Source
-from domain import run, workflow
+from domain import environments, run, workflow
 from domain.ids import AccountId, Digest, Position, RunId, WorkflowId
 from domain.limits import Quota
 from domain.run import RUN, Failure, NodeTime, Output, Run, RunEvent, RunSubmitted
@@ -22,11 +22,12 @@ from workflows.inputs import LOADERS
 
 
 class SubmitRun(Command, frozen=True, kw_only=True):
-    """None for `version` means the newest, for `pool` the one its account has."""
+    """None for `version` means the newest, or the one that `environment` stands for; for `pool` the account's own."""
 
     by: AccountId
     workflow: WorkflowId
     version: int | None = None
+    environment: str | None = None
     priority: int = 5
     pool: str | None = None
 
@@ -75,7 +76,11 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
     passed: set[Digest] = set()
 
     def decide(state: Run, source: Workflow) -> list[RunEvent]:
-        number, version = workflow.runnable(source, by=command.by, number=command.version)
+        wanted = command.version
+        if command.environment is not None:
+            workflow.visible(source, by=command.by)
+            wanted = environments.pointed_at(source, name=command.environment)
+        number, version = workflow.runnable(source, by=command.by, number=wanted)
         files = _Files(version.graph, version.requirements)
         loads = LOADERS.keys() & set(version.requirements.node_classes)
         if loads or names_loras(version.requirements):

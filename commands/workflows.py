@@ -9,8 +9,8 @@ from msgspec import Struct
 from commands.conversion import convert
 from commands.needs import Command, Needs
 from commands.ports import ObjectTooLarge
-from commands.streams import Accepted, Change, Context
-from domain import workflow
+from commands.streams import Accepted, Change, Context, Source
+from domain import environments, workflow
 from domain.event import Event
 from domain.ids import AccountId, Position, WorkflowId
 from domain.refusals import FieldError, Invalid
@@ -50,6 +50,30 @@ class SaveVersion(Command, frozen=True, kw_only=True):
     graph: Any = None
     editor_graph: Any = None
     note: str = ""
+    expected: int | None = None
+
+
+class ForkWorkflow(Command, frozen=True, kw_only=True):
+    """None: the newest version, and the name of the other."""
+
+    by: AccountId
+    source: WorkflowId
+    version: int | None = None
+    name: str | None = None
+
+
+class SetEnvironment(Command, frozen=True, kw_only=True):
+    by: AccountId
+    workflow: WorkflowId
+    name: str
+    version: int
+    expected: int | None = None
+
+
+class RemoveEnvironment(Command, frozen=True, kw_only=True):
+    by: AccountId
+    workflow: WorkflowId
+    name: str
     expected: int | None = None
 
 
@@ -142,6 +166,48 @@ async def restore_version(command: RestoreVersion, context: Context, needs: Need
         expected=command.expected,
     )
     return await _saved(command.workflow, await needs.streams.transact(context, change), needs)
+
+
+async def fork_workflow(command: ForkWorkflow, context: Context, needs: Needs) -> Saved:
+    """Raises NotFound, Invalid, KeyReused."""
+    id = WorkflowId(needs.new_id())
+
+    def decide(state: Workflow, source: Workflow) -> list[WorkflowEvent]:
+        return workflow.fork(
+            state,
+            by=command.by,
+            source=source,
+            id=command.source,
+            number=command.version,
+            name=command.name,
+        )
+
+    change = Change(WORKFLOW, id, decide, given=(Source(WORKFLOW, command.source),), new=True)
+    accepted = await needs.streams.transact(context, change)
+    if accepted.repeated:
+        id = WorkflowId(await _stream_at(accepted.first, needs))
+    return Saved(id, 1, accepted.position)
+
+
+async def set_environment(command: SetEnvironment, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound, Invalid, Outdated."""
+
+    def decide(state: Workflow) -> list[WorkflowEvent]:
+        return environments.point(state, by=command.by, name=command.name, number=command.version)
+
+    change = Change(WORKFLOW, command.workflow, decide, expected=command.expected)
+    return await needs.streams.transact(context, change)
+
+
+async def remove_environment(command: RemoveEnvironment, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound, Outdated."""
+    change = Change(
+        WORKFLOW,
+        command.workflow,
+        lambda state: environments.remove(state, by=command.by, name=command.name),
+        expected=command.expected,
+    )
+    return await needs.streams.transact(context, change)
 
 
 async def change_workflow(command: ChangeWorkflow, context: Context, needs: Needs) -> Accepted:

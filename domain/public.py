@@ -129,6 +129,29 @@ class WorkflowVersionSaved(PublicEvent, frozen=True, kw_only=True, tag="workflow
     restored_from: int | None = None
 
 
+class WorkflowForked(PublicEvent, frozen=True, kw_only=True, tag="workflow.forked.v1"):
+    """It began as a version of another workflow, `source`."""
+
+    workflow: UUID
+    source: UUID
+    source_version: int
+
+
+class WorkflowEnvironmentSet(PublicEvent, frozen=True, kw_only=True, tag="workflow.environment_set.v1"):
+    """The name stands for this version from now on."""
+
+    workflow: UUID
+    environment: str
+    version: int
+
+
+class WorkflowEnvironmentRemoved(
+    PublicEvent, frozen=True, kw_only=True, tag="workflow.environment_removed.v1"
+):
+    workflow: UUID
+    environment: str
+
+
 class WorkflowChanged(PublicEvent, frozen=True, kw_only=True, omit_defaults=True, tag="workflow.changed.v1"):
     """Only what has changed is there."""
 
@@ -278,6 +301,15 @@ PUBLIC: dict[type[Event], Translation] = {
     workflow.WorkflowPublished: lambda event, id: WorkflowPublished(workflow=id),
     workflow.WorkflowWithdrawn: lambda event, id: WorkflowWithdrawn(workflow=id),
     workflow.WorkflowDeleted: lambda event, id: WorkflowDeleted(workflow=id),
+    workflow.WorkflowForked: lambda event, id: WorkflowForked(
+        workflow=id, source=event.source, source_version=event.number
+    ),
+    workflow.EnvironmentSet: lambda event, id: WorkflowEnvironmentSet(
+        workflow=id, environment=event.name, version=event.number
+    ),
+    workflow.EnvironmentRemoved: lambda event, id: WorkflowEnvironmentRemoved(
+        workflow=id, environment=event.name
+    ),
     template.TemplateVersionSaved: lambda event, id: TemplateVersionSaved(
         template=id,
         version=event.number,

@@ -6,7 +6,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from domain.event import Decider, Event
-from domain.ids import AccountId, Digest
+from domain.ids import AccountId, Digest, WorkflowId
 from domain.refusals import Conflict, FieldError, Invalid, NotFound
 
 
@@ -41,6 +41,13 @@ class WorkflowVersionSaved(Event, frozen=True, kw_only=True, tag="workflow.versi
     """The number of the version that was saved once more."""
 
 
+class WorkflowForked(Event, frozen=True, kw_only=True, tag="workflow.forked.v1"):
+    """It began as a version of another one, perhaps somebody else's."""
+
+    source: WorkflowId
+    number: int
+
+
 class WorkflowRenamed(Event, frozen=True, kw_only=True, tag="workflow.renamed.v1"):
     name: str
 
@@ -67,8 +74,22 @@ class WorkflowDeleted(Event, frozen=True, kw_only=True, tag="workflow.deleted.v1
     pass
 
 
+class EnvironmentSet(Event, frozen=True, kw_only=True, tag="workflow.environment_set.v1"):
+    """`name` stands for version `number` from now on."""
+
+    name: str
+    number: int
+
+
+class EnvironmentRemoved(Event, frozen=True, kw_only=True, tag="workflow.environment_removed.v1"):
+    name: str
+
+
 WorkflowEvent: TypeAlias = (
     WorkflowCreated
+    | WorkflowForked
+    | EnvironmentSet
+    | EnvironmentRemoved
     | WorkflowVersionSaved
     | WorkflowRenamed
     | WorkflowDescribed
@@ -99,6 +120,7 @@ class Workflow(Struct, frozen=True):
     public: bool = False
     deleted: bool = False
     versions: tuple[SavedVersion, ...] = ()
+    environments: dict[str, int] = {}
 
 
 def evolve(workflow: Workflow, event: WorkflowEvent) -> Workflow:
@@ -108,6 +130,13 @@ def evolve(workflow: Workflow, event: WorkflowEvent) -> Workflow:
         case WorkflowVersionSaved(graph=graph, editor_graph=editor_graph, requirements=requirements):
             saved = SavedVersion(graph, editor_graph, requirements)
             return replace(workflow, versions=(*workflow.versions, saved))
+        case WorkflowForked():
+            return workflow
+        case EnvironmentSet(name=name, number=number):
+            return replace(workflow, environments=workflow.environments | {name: number})
+        case EnvironmentRemoved(name=name):
+            left = {other: number for other, number in workflow.environments.items() if other != name}
+            return replace(workflow, environments=left)
         case WorkflowRenamed(name=name):
             return replace(workflow, name=name)
         case WorkflowDescribed(description=description):
@@ -123,7 +152,7 @@ def evolve(workflow: Workflow, event: WorkflowEvent) -> Workflow:
 
 
 WORKFLOW: Decider[Workflow, WorkflowEvent] = Decider(
-    "workflow", Workflow(), evolve, lambda workflow: workflow.owner
+    "workflow", Workflow(), evolve, lambda workflow: workflow.owner, shape=2
 )
 
 
@@ -138,6 +167,34 @@ def create(
             owner=owner, name=_name(name), description=_description(description), tags=_tags(tags)
         )
     ]
+
+
+def fork(
+    workflow: Workflow,
+    *,
+    by: AccountId,
+    source: Workflow,
+    id: WorkflowId,
+    number: int | None,
+    name: str | None,
+) -> list[WorkflowEvent]:
+    """Begin a workflow of one's own with a version of another that one may run, and say where it is from."""
+    wanted, version = runnable(source, by=by, number=number)
+    events = create(
+        workflow,
+        owner=by,
+        name=source.name if name is None else name,
+        description=source.description,
+        tags=source.tags,
+    )
+    events.append(WorkflowForked(source=id, number=wanted))
+    return events + save_version(
+        WORKFLOW.fold(workflow, events),
+        by=by,
+        graph=version.graph,
+        editor_graph=version.editor_graph,
+        requirements=version.requirements,
+    )
 
 
 def save_version(

@@ -58,6 +58,19 @@ def ranked(cursor: str | None) -> tuple[int, UUID]:
         raise _unreadable() from error
 
 
+def lettered(cursor: str | None) -> tuple[str, UUID]:
+    """Of rows ordered by a text and `id`, whose cursor is the id, a dot and the text. Raises Invalid."""
+    if cursor is None:
+        return "", UUID(int=0)
+    id, _, text = cursor.partition(".")
+    if "\0" in text:
+        raise _unreadable()
+    try:
+        return text, UUID(id)
+    except ValueError as error:
+        raise _unreadable() from error
+
+
 def named(cursor: str | None) -> tuple[int, str]:
     """The cursor of rows ordered by a whole number, the most first, and a name. Raises Invalid."""
     if cursor is None:

@@ -1,6 +1,6 @@
 """The workflow shelf: an account's workflows and all their versions; published ones are open to everybody."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
@@ -11,25 +11,29 @@ from msgspec import Struct
 
 from domain.event import AnyRecorded
 from domain.ids import AccountId, WorkflowId
+from domain.refusals import FieldError, Invalid
 from domain.workflow import (
+    EnvironmentRemoved,
+    EnvironmentSet,
     Requirements,
     WorkflowCreated,
     WorkflowDeleted,
     WorkflowDescribed,
     WorkflowEvent,
+    WorkflowForked,
     WorkflowPublished,
     WorkflowRenamed,
     WorkflowTagged,
     WorkflowVersionSaved,
     WorkflowWithdrawn,
 )
-from projections.paging import TIMED, bounded, numbered, page, timed
+from projections.paging import TIMED, bounded, lettered, numbered, page, timed
 from projections.projection import Buffer, Projection, Table, by_stream
 from projections.reading import Cursor, one
 
 
 class WorkflowRow(Struct, gc=False):
-    """`revision`: the version of its stream, raised by every event."""
+    """`revision`: the version of its stream, raised by every event. `environments`: versions by their names."""
 
     id: UUID
     owner: AccountId
@@ -38,6 +42,9 @@ class WorkflowRow(Struct, gc=False):
     tags: tuple[str, ...]
     public: bool
     versions: int
+    environments: dict[str, int]
+    forked_from: UUID | None
+    forked_version: int | None
     revision: int
     created_at: datetime
     updated_at: datetime
@@ -74,7 +81,15 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
     workflows, id, at, revision = buffer["workflows"], recorded.stream, recorded.at, recorded.version
     match recorded.event:
         case WorkflowCreated(owner=owner, name=name, description=description, tags=tags):
-            workflows.put(WorkflowRow(id, owner, name, description, tags, False, 0, revision, at, at))
+            workflows.put(
+                WorkflowRow(id, owner, name, description, tags, False, 0, {}, None, None, revision, at, at)
+            )
+        case WorkflowForked(source=source, number=number):
+            workflows.change(id, forked_from=source, forked_version=number, revision=revision, updated_at=at)
+        case EnvironmentSet(name=name, number=number):
+            _name(recorded, {name: number}, (), buffer)
+        case EnvironmentRemoved(name=name):
+            _name(recorded, {}, (name,), buffer)
         case WorkflowVersionSaved() as saved:
             workflows.change(id, versions=saved.number, revision=revision, updated_at=at)
             _add_version(workflows.get(id), saved, at, buffer)
@@ -117,6 +132,14 @@ def _add_version(
     )
 
 
+def _name(recorded: AnyRecorded, named: dict[str, int], unnamed: Collection[str], buffer: Buffer) -> None:
+    workflows, id = buffer["workflows"], recorded.stream
+    workflow: WorkflowRow | None = workflows.get(id)
+    if workflow is not None:
+        left = {name: number for name, number in workflow.environments.items() if name not in unnamed}
+        workflows.change(id, environments=left | named, revision=recorded.version, updated_at=recorded.at)
+
+
 def _show(recorded: AnyRecorded, public: bool, buffer: Buffer) -> None:
     id, versions = recorded.stream, buffer["workflow_versions"]
     buffer["workflows"].change(id, public=public, revision=recorded.version, updated_at=recorded.at)
@@ -126,7 +149,7 @@ def _show(recorded: AnyRecorded, public: bool, buffer: Buffer) -> None:
 
 WORKFLOW_SHELF = Projection(
     name="workflow_shelf",
-    version=3,
+    version=4,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(WORKFLOWS, VERSIONS),
     fold=fold,
@@ -135,7 +158,10 @@ WORKFLOW_SHELF = Projection(
 )
 
 _WORKFLOW = """json_build_object('id', id, 'owner', owner, 'name', name, 'description', description, 'tags', tags,
-    'public', public, 'version', versions, 'revision', revision, 'created_at', created_at, 'updated_at', updated_at)"""
+    'public', public, 'version', versions, 'environments', environments,
+    'forked_from', CASE WHEN forked_from IS NOT NULL
+        THEN json_build_object('workflow', forked_from, 'version', forked_version) END,
+    'revision', revision, 'created_at', created_at, 'updated_at', updated_at)"""
 _VERSION = """json_build_object('workflow', workflow, 'number', number, 'graph_digest', graph,
     'graph_size_bytes', graph_size_bytes, 'editor_graph_digest', editor_graph, 'note', note,
     'requirements', requirements, 'restored_from', restored_from, 'at', at)"""
@@ -144,6 +170,8 @@ _VERSION = """json_build_object('workflow', workflow, 'number', number, 'graph_d
 def shown(workflow: WorkflowRow) -> dict[str, Any]:
     """A row that is not in Postgres, as _WORKFLOW writes those that are."""
     fields = msgspec.structs.asdict(workflow)
+    source, number = fields["forked_from"], fields.pop("forked_version")
+    fields["forked_from"] = None if source is None else {"workflow": source, "version": number}
     return {"version" if name == "versions" else name: value for name, value in fields.items()}
 
 
@@ -155,10 +183,31 @@ def shown_version(version: VersionRow) -> dict[str, Any]:
 
 
 _ONE = f"SELECT convert_to({_WORKFLOW}::text, 'UTF8') FROM read.workflows WHERE id = %(id)s".encode()
-_OWN = page(
-    f"""SELECT {_WORKFLOW} AS item, updated_at AS at, id FROM read.workflows
-    WHERE owner = %(owner)s AND (updated_at, id) < (%(at)s, %(after)s)
-    ORDER BY updated_at DESC, id DESC LIMIT %(limit)s::int + 1""",
+_FOUND = """(%(words)s::text[] = '{}'
+        OR lower(name || ' ' || description || ' ' || tags::text) LIKE ALL (%(words)s::text[]))
+    AND (%(tag)s::text IS NULL OR tags @> jsonb_build_array(%(tag)s::text))"""
+
+
+def _own(column: str) -> bytes:
+    return page(
+        f"""SELECT {_WORKFLOW} AS item, {column} AS at, id FROM read.workflows
+        WHERE owner = %(owner)s AND ({column}, id) < (%(at)s, %(after)s) AND {_FOUND}
+        ORDER BY {column} DESC, id DESC LIMIT %(limit)s::int + 1""",
+        TIMED,
+    )
+
+
+_OWN_BY = {"updated": _own("updated_at"), "created": _own("created_at")}
+_OWN_BY_NAME = page(
+    f"""SELECT {_WORKFLOW} AS item, lower(name) COLLATE "C" AS called, id FROM read.workflows
+    WHERE owner = %(owner)s AND (lower(name) COLLATE "C", id) > (%(called)s, %(after)s) AND {_FOUND}
+    ORDER BY lower(name) COLLATE "C", id LIMIT %(limit)s::int + 1""",
+    "id || '.' || called",
+)
+_FORKS = page(
+    f"""SELECT {_WORKFLOW} AS item, created_at AS at, id FROM read.workflows
+    WHERE forked_from = %(source)s AND (created_at, id) < (%(at)s, %(after)s)
+    ORDER BY created_at DESC, id DESC LIMIT %(limit)s::int + 1""",
     TIMED,
 )
 _VERSIONS = page(
@@ -178,11 +227,44 @@ async def workflow(cursor: Cursor, id: WorkflowId) -> bytes | None:
     return await one(cursor, _ONE, {"id": id})
 
 
-async def own_workflows(cursor: Cursor, owner: AccountId, limit: int, after: str | None = None) -> bytes:
-    """An account's workflows, last changed first. Raises Invalid."""
+async def own_workflows(
+    cursor: Cursor,
+    owner: AccountId,
+    limit: int,
+    after: str | None = None,
+    *,
+    words: str = "",
+    tag: str | None = None,
+    sort: str = "updated",
+) -> bytes:
+    """An account's workflows that have all these words and the tag: last changed or newest first, or by name.
+
+    Raises Invalid.
+    """
+    for field, text in (("q", words), ("tag", tag or "")):
+        if "\0" in text:
+            raise Invalid("Nothing is called so.", FieldError(field, "It holds the NUL character."))
+    found: dict[str, Any] = {"owner": owner, "limit": bounded(limit), "words": _patterns(words), "tag": tag}
+    if sort == "name":
+        called, id = lettered(after)
+        return await one(cursor, _OWN_BY_NAME, found | {"called": called, "after": id}) or b""
     at, id = timed(after)
-    parameters: dict[str, Any] = {"owner": owner, "at": at, "after": id, "limit": bounded(limit)}
-    return await one(cursor, _OWN, parameters) or b""
+    return await one(cursor, _OWN_BY[sort], found | {"at": at, "after": id}) or b""
+
+
+async def forks(cursor: Cursor, source: WorkflowId, limit: int, after: str | None = None) -> bytes:
+    """Workflows that began as a version of this one, the newest first: one's own and published ones. Raises Invalid."""
+    at, id = timed(after)
+    parameters: dict[str, Any] = {"source": source, "at": at, "after": id, "limit": bounded(limit)}
+    return await one(cursor, _FORKS, parameters) or b""
+
+
+def _patterns(words: str) -> list[str]:
+    """Each word anywhere, whatever it is made of."""
+    plain = (
+        word.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") for word in words.lower().split()
+    )
+    return [f"%{word}%" for word in plain]
 
 
 async def versions(cursor: Cursor, workflow: WorkflowId, limit: int, after: str | None = None) -> bytes:

@@ -6,6 +6,9 @@ CREATE TABLE workflows (
     tags jsonb NOT NULL,
     public boolean NOT NULL,
     versions bigint NOT NULL,
+    environments jsonb NOT NULL,
+    forked_from uuid,
+    forked_version bigint,
     revision bigint NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL
@@ -29,6 +32,9 @@ CREATE TABLE workflow_versions (
 
 ALTER TABLE workflows ADD CONSTRAINT workflows_pkey PRIMARY KEY (id);
 CREATE INDEX workflows_owner_idx ON workflows (owner, updated_at DESC, id DESC);
+CREATE INDEX workflows_created_idx ON workflows (owner, created_at DESC, id DESC);
+CREATE INDEX workflows_name_idx ON workflows (owner, (lower(name) COLLATE "C"), id);
+CREATE INDEX workflows_forked_from_idx ON workflows (forked_from, created_at DESC, id DESC) WHERE forked_from IS NOT NULL;
 ALTER TABLE workflow_versions ADD CONSTRAINT workflow_versions_pkey PRIMARY KEY (workflow, number);
 
 CREATE POLICY own_and_public ON workflows FOR SELECT TO comfyplus_query

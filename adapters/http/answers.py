@@ -30,6 +30,11 @@ RestoredFrom = Annotated[int | None, Meta(description="The version that this one
 NodeId = Annotated[str, Meta(description="The node's id in the graph.", examples=["9"])]
 
 
+class ForkedFrom(Struct):
+    workflow: UUID
+    version: int
+
+
 class WorkflowSummary(Struct):
     id: UUID
     owner: UUID
@@ -38,6 +43,8 @@ class WorkflowSummary(Struct):
     tags: list[str]
     public: bool
     version: Annotated[int, Meta(description="The newest version's number.", examples=[1])]
+    environments: Annotated[dict[str, int], Meta(description="Names that stand for versions.")]
+    forked_from: Annotated[ForkedFrom | None, Meta(description="What it began as, perhaps somebody else's.")]
     revision: Revision
     created_at: datetime
     updated_at: datetime

@@ -25,6 +25,7 @@ from commands.generating import Rerun, RunGraph
 from commands.runs import CancelRun, DeleteRun, SubmitRun, Submitted
 from commands.streams import Context
 from domain.ids import Position, RunId, WorkflowId
+from domain.refusals import FieldError, Invalid
 from domain.run import RUN, RunSubmitted, Status
 from projections import run_status
 
@@ -39,13 +40,18 @@ Pool = Annotated[
         examples=["shared"],
     ),
 ]
+Environment = Annotated[str, Meta(description="A name that stands for a version, such as `production`.")]
+EITHER = "Name a version or an environment, not both."
 NO_RUN = "There is no such run."
 PAUSED = "The queue is paused:"
 NOBODY_THERE = "No ComfyUI is connected at the moment. The run starts by itself when one is."
 
 
 class SubmitBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`environment`: the version that this name stands for, in place of a number."""
+
     version: Version | None = None
+    environment: Environment | None = None
     priority: Priority = 5
     pool: Pool | None = None
 
@@ -102,11 +108,14 @@ async def submit(
     data: JSONBody[SubmitBody] = SubmitBody(),
 ) -> Response[Accepted]:
     """Run a workflow of your own, or a public one. With no ComfyUI at hand the run waits, and says so."""
+    if data.version is not None and data.environment is not None:
+        raise Invalid(EITHER, FieldError("environment", EITHER))
     submitted: Submitted = await parts.commands.run(
         SubmitRun(
             by=caller.account,
             workflow=WorkflowId(workflow),
             version=data.version,
+            environment=data.environment,
             priority=data.priority,
             pool=data.pool,
         ),

@@ -1,12 +1,13 @@
 """Workflows: kept, described, shown."""
 
+from enum import StrEnum
 from typing import Annotated
 from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, patch, post
 from litestar.di import NamedDependency
-from litestar.params import FromPath, FromQuery, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from adapters.http.answers import (
@@ -31,6 +32,12 @@ from projections import gallery, workflow_shelf
 
 Name = Annotated[str, Meta(examples=["A blue square"])]
 Tags = Annotated[tuple[str, ...], Meta(examples=[["test", "blue"]])]
+
+
+class Sort(StrEnum):
+    UPDATED = "updated"
+    CREATED = "created"
+    NAME = "name"
 
 
 class CreateBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -87,11 +94,24 @@ async def create(
 async def shelf(
     caller: NamedDependency[Caller],
     reader: NamedDependency[Reader],
+    q: Annotated[
+        str, QueryParameter(description="Words that are all in its name, description or tags.")
+    ] = "",
+    tag: FromQuery[str | None] = None,
+    sort: FromQuery[Sort] = Sort.UPDATED,
     limit: FromQuery[int] = 20,
     cursor: FromQuery[str | None] = None,
 ) -> Response[bytes]:
-    """Your workflows, the last changed first."""
-    return await reader.page(workflow_shelf.own_workflows, caller.account, limit=limit, cursor=cursor)
+    """Your workflows: the last changed first, or the newest, or by name. A cursor is good for one `sort` only."""
+    return await reader.page(
+        workflow_shelf.own_workflows,
+        caller.account,
+        words=q,
+        tag=tag,
+        sort=sort,
+        limit=limit,
+        cursor=cursor,
+    )
 
 
 @get("/workflows/{workflow:uuid}", security=ANYBODY, responses=answers(200, WorkflowAnswer, 404, 422))

@@ -91,10 +91,13 @@ from domain.webhook import (
     WebhookSecretRotated,
 )
 from domain.workflow import (
+    EnvironmentRemoved,
+    EnvironmentSet,
     Requirements,
     WorkflowCreated,
     WorkflowDeleted,
     WorkflowDescribed,
+    WorkflowForked,
     WorkflowPublished,
     WorkflowRenamed,
     WorkflowTagged,
@@ -142,6 +145,9 @@ EXAMPLES: tuple[Event, ...] = (
     WorkflowPublished(),
     WorkflowWithdrawn(),
     WorkflowDeleted(),
+    WorkflowForked(source=WORKFLOW_ID, number=2),
+    EnvironmentSet(name="production", number=3),
+    EnvironmentRemoved(name="staging"),
     RunSubmitted(
         owner=ANN,
         workflow=WORKFLOW_ID,
