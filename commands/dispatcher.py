@@ -91,6 +91,7 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     queue.AssignPool: queue.assign_pool,
     queue.SetLimits: queue.set_limits,
     queue.CleanQueue: queue.clean_queue,
+    queue.FinishCleaning: queue.finish_cleaning,
     queue.ReviveRun: queue.revive_run,
     backends.SeeBackend: backends.see_backend,
     backends.LoseBackend: backends.lose_backend,

@@ -11,7 +11,7 @@ from commands.streams import Accepted, Change, Context, Source
 from domain import limits, queue, run
 from domain.account import ACCOUNT, Account
 from domain.backend import OWN, own_name
-from domain.ids import AccountId, RunId, limits_id, queue_id
+from domain.ids import AccountId, Position, RunId, limits_id, queue_id
 from domain.limits import LIMITS, Allowance, Given, LimitsEvent
 from domain.queue import QUEUE, PoolSettings
 from domain.refusals import FieldError, Invalid, NotFound
@@ -60,6 +60,14 @@ class CleanQueue(Command, frozen=True, kw_only=True):
     states: tuple[str, ...]
     older_than_s: float
     reason: str
+
+
+class FinishCleaning(Command, frozen=True, kw_only=True):
+    """`cleaned`: where the cleaning was asked for. `outputs`: of the runs that were put away."""
+
+    cleaned: Position
+    runs: int
+    outputs: int
 
 
 class ReviveRun(Command, frozen=True, kw_only=True):
@@ -118,6 +126,15 @@ async def clean_queue(command: CleanQueue, context: Context, needs: Needs) -> Ac
 
     def decide(state: queue.Queue) -> list[queue.QueueEvent]:
         return queue.clean(state, states=command.states, before=before, reason=command.reason)
+
+    return await needs.streams.transact(context, Change(QUEUE, queue_id(), decide))
+
+
+async def finish_cleaning(command: FinishCleaning, context: Context, needs: Needs) -> Accepted:
+    def decide(state: queue.Queue) -> list[queue.QueueEvent]:
+        return queue.finish_cleaning(
+            state, cleaned=command.cleaned, runs=command.runs, outputs=command.outputs
+        )
 
     return await needs.streams.transact(context, Change(QUEUE, queue_id(), decide))
 

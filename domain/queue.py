@@ -8,7 +8,7 @@ from msgspec.structs import replace
 
 from domain.audience import Audience, settled
 from domain.event import Decider, Event
-from domain.ids import AccountId
+from domain.ids import AccountId, Position
 from domain.reasons import stated
 from domain.refusals import FieldError, Invalid
 
@@ -62,15 +62,32 @@ class QueueCleaned(Event, frozen=True, kw_only=True, tag="queue.cleaned.v1"):
     reason: str
 
 
-QueueEvent: TypeAlias = QueuePaused | QueueResumed | PoolSet | PoolAssigned | QueueCleaned
+class CleaningFinished(Event, frozen=True, kw_only=True, tag="queue.cleaning_finished.v1"):
+    """All runs that were meant are put away. `cleaned`: where it was asked for. `outputs`: of those runs."""
+
+    cleaned: Position
+    runs: int
+    outputs: int
+
+
+QueueEvent: TypeAlias = QueuePaused | QueueResumed | PoolSet | PoolAssigned | QueueCleaned | CleaningFinished
 
 FINISHED = frozenset({"succeeded", "failed", "cancelled"})
 MAX_RANK = 1_000
 MAX_RUNS = 10_000_000
 MAX_NAME = 64
 MAX_POOLS = 1_000
+REMEMBERED = 100  # cleanings that have come to their end
 MAX_ASSIGNED = 10_000  # the state is read as a whole
 LETTERS = frozenset("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-")
+
+
+class Cleaning(Struct, frozen=True):
+    """What came of one: see CleaningFinished."""
+
+    cleaned: Position
+    runs: int
+    outputs: int
 
 
 class Queue(Struct, frozen=True):
@@ -78,6 +95,7 @@ class Queue(Struct, frozen=True):
     pools: dict[str, PoolSettings] = {}
     assigned: dict[AccountId, str] = {}
     cleaned: tuple[tuple[str, ...], datetime] | None = None
+    cleanings: tuple[Cleaning, ...] = ()
 
 
 def evolve(queue: Queue, event: QueueEvent) -> Queue:
@@ -93,6 +111,9 @@ def evolve(queue: Queue, event: QueueEvent) -> Queue:
             return replace(queue, assigned={**others, account: pool} if pool else others)
         case QueueCleaned(states=states, before=before):
             return replace(queue, cleaned=(states, before))
+        case CleaningFinished(cleaned=cleaned, runs=runs, outputs=outputs):
+            done = (*queue.cleanings, Cleaning(cleaned, runs, outputs))
+            return replace(queue, cleanings=done[-REMEMBERED:])
 
 
 QUEUE: Decider[Queue, QueueEvent] = Decider("queue", Queue(), evolve, lambda queue: None)
@@ -154,6 +175,13 @@ def clean(queue: Queue, *, states: tuple[str, ...], before: datetime, reason: st
     if queue.cleaned == (wanted, before):
         return []
     return [QueueCleaned(states=wanted, before=before, reason=given)]
+
+
+def finish_cleaning(queue: Queue, *, cleaned: Position, runs: int, outputs: int) -> list[QueueEvent]:
+    """Tell what was put away. Told once."""
+    if any(each.cleaned == cleaned for each in queue.cleanings):
+        return []
+    return [CleaningFinished(cleaned=cleaned, runs=runs, outputs=outputs)]
 
 
 def _named(queue: Queue, pool: str) -> None:

@@ -180,7 +180,12 @@ class RunCancelled(Event, frozen=True, kw_only=True, tag="run.cancelled.v1"):
 
 
 class RunDeleted(Event, frozen=True, kw_only=True, tag="run.deleted.v1"):
-    """Its owner wants to see it no more. Its outputs go where nothing else needs them; its history stays."""
+    """Its owner wants to see it no more. Its outputs go where nothing else needs them; its history stays.
+
+    `outputs`: how many those are.
+    """
+
+    outputs: int = 0
 
 
 class RunRevived(Event, frozen=True, kw_only=True, tag="run.revived.v1"):
@@ -408,7 +413,7 @@ def delete(run: Run, *, by: AccountId) -> list[RunEvent]:
     owned(run, by=by)
     if run.status not in OVER:
         raise Conflict("The run is not over yet. Cancel it first.")
-    return [RunDeleted()]
+    return [RunDeleted(outputs=len(run.outputs))]
 
 
 def owned(run: Run, *, by: AccountId) -> None:

@@ -12,12 +12,14 @@ from uuid import UUID
 
 from commands.dispatcher import Dispatcher
 from commands.ports import LogUnavailableError, OutcomeUnknownError
+from commands.queue import FinishCleaning
 from commands.runs import DeleteRun
 from commands.streams import Context
 from domain.event import AnyRecorded, topic
 from domain.ids import AccountId, Actor, Position, RunId
 from domain.queue import QueueCleaned
 from domain.refusals import Conflict, NotFound
+from domain.run import RunDeleted
 from services.ports.dispatching import RunLog
 from services.ports.relaying import Leadership
 
@@ -25,6 +27,7 @@ logger = logging.getLogger(__name__)
 
 ACTOR = Actor("cleaning")
 TOPICS = frozenset({topic(QueueCleaned)})
+DELETED = frozenset({topic(RunDeleted)})
 PAGE = 200
 POLL_S = 1.0
 REST_S = 1.0  # a busy log grows all the time
@@ -105,12 +108,26 @@ class Cleaning:
         self._stored = position
 
     async def _delete(self, recorded: AnyRecorded, cleaned: QueueCleaned) -> None:
-        after, deleted = UUID(int=0), 0
+        context = Context(actor=ACTOR, correlation=recorded.correlation, causation=recorded.position)
+        after = UUID(int=0)
         while found := await self._finished.runs(cleaned, after):
             for run, owner in found:
-                context = Context(actor=ACTOR, correlation=recorded.correlation, causation=recorded.position)
                 with suppress(NotFound, Conflict):  # deleted already, or put back into the queue
                     await self._dispatcher.run(DeleteRun(by=owner, run=run), context)
-                    deleted += 1
             after = found[-1][0]
-        logger.info("queue cleaned", extra={"position": recorded.position, "runs": deleted})
+        runs, outputs = await self._put_away(recorded.position)
+        wish = FinishCleaning(cleaned=recorded.position, runs=runs, outputs=outputs)
+        await self._dispatcher.run(wish, context)
+        logger.info("queue cleaned", extra={"position": recorded.position, "runs": runs, "outputs": outputs})
+
+    async def _put_away(self, cleaned: Position) -> tuple[int, int]:
+        """Runs and outputs, also those that an earlier process has put away for the same wish."""
+        runs = outputs = 0
+        position = cleaned
+        while (page := await self._log.after(position, PAGE, DELETED)).events:
+            for recorded in page.events:
+                if recorded.causation == cleaned:
+                    runs += 1
+                    outputs += recorded.event.outputs
+            position = page.events[-1].position
+        return runs, outputs

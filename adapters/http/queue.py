@@ -16,9 +16,10 @@ from adapters.http.callers import Caller
 from adapters.http.parts import Parts
 from commands.queue import CleanQueue, PauseQueue, ResumeQueue, ReviveRun, SetLimits
 from commands.streams import Context
-from domain.ids import AccountId, RunId
+from domain.ids import AccountId, Position, RunId, queue_id
 from domain.limits import Allowance
-from domain.queue import EVERYTHING
+from domain.queue import EVERYTHING, CleaningFinished, QueueCleaned
+from domain.refusals import NotFound
 from domain.run import Failure
 from projections.paging import bounded, timed
 from services.ports.queueing import DeadRun
@@ -84,6 +85,22 @@ class CleanBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
 
 class ReasonBody(Struct, frozen=True, forbid_unknown_fields=True):
     reason: Reason
+
+
+class CleaningAnswer(Struct, kw_only=True):
+    """`runs` and their `outputs`: what was put away; null until it is done."""
+
+    position: Annotated[Position, Meta(description="Where it was asked for.")]
+    done: bool
+    runs: int | None
+    outputs: int | None
+
+
+class CleaningAccepted(Struct):
+    """At `status_url` it is told when it is done, and how much was put away."""
+
+    position: Position
+    status_url: str
 
 
 class DeadAnswer(Struct):
@@ -180,21 +197,38 @@ async def set_limits(
     dto=StrictBody[CleanBody],
     return_dto=None,
     status_code=202,
-    responses=answers(202, Moved, 401, 403, 409, 415, 422),
+    responses=answers(202, CleaningAccepted, 401, 403, 409, 415, 422),
 )
 async def clean(
     data: JSONBody[CleanBody],
     parts: NamedDependency[Parts],
     administrator: NamedDependency[Caller],
     context: NamedDependency[Context],
-) -> Moved:
+) -> CleaningAccepted:
     """Put old runs away, everybody's, with their files. 202: it is done in the background, with an event for each run.
 
     What happened to them stays in the log.
     """
     wish = CleanQueue(states=data.states, older_than_s=data.older_than_s, reason=data.reason)
-    accepted = await parts.commands.run(wish, context)
-    return Moved(accepted.position)
+    position = (await parts.commands.run(wish, context)).position
+    return CleaningAccepted(position, f"{parts.public_url}/api/v1/queue/clean/{position}")
+
+
+@get("/queue/clean/{position:int}", responses=answers(200, CleaningAnswer, 401, 403, 404))
+async def cleaning(
+    position: FromPath[int], parts: NamedDependency[Parts], administrator: NamedDependency[Caller]
+) -> CleaningAnswer:
+    """What came of a cleaning: how many runs were put away, and how many outputs they had."""
+    asked = await parts.log.at(Position(position)) if 0 < position < 2**63 else None
+    if asked is None or not isinstance(asked.event, QueueCleaned):
+        raise NotFound("There is no such cleaning.")
+    finished = next((each for each in await _cleanings(parts) if each.cleaned == position), None)
+    return CleaningAnswer(
+        position=Position(position),
+        done=finished is not None,
+        runs=finished.runs if finished else None,
+        outputs=finished.outputs if finished else None,
+    )
 
 
 @get("/admin/dead-letters", responses=answers(200, DeadPage, 401, 403, 422))
@@ -234,10 +268,19 @@ async def requeue(
     return Moved(accepted.position)
 
 
+async def _cleanings(parts: Parts) -> list[CleaningFinished]:
+    """All that have come to their end, however long ago."""
+    return [
+        each.event for each in await parts.log.read(queue_id()) if isinstance(each.event, CleaningFinished)
+    ]
+
+
 def _place(dead: DeadRun) -> str:
     """The cursor behind it."""
     return f"{round(dead.failed_at.timestamp() * 1_000_000)}.{dead.run}"
 
 
 ROUTER = Router("/", route_handlers=[stats], tags=["queue"])
-ADMIN = Router("/", route_handlers=[pause, resume, set_limits, clean, dead_letters, requeue], tags=["admin"])
+ADMIN = Router(
+    "/", route_handlers=[pause, resume, set_limits, clean, cleaning, dead_letters, requeue], tags=["admin"]
+)

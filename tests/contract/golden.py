@@ -53,7 +53,15 @@ from domain.model import About, ModelChanged, ModelRegistered, ModelRemoved
 from domain.personal import Personal
 from domain.preset import PresetCreated, PresetDeleted, PresetPublished, PresetSaved, PresetWithdrawn
 from domain.projection import ProjectionEventSkipped, ProjectionSkipWithdrawn
-from domain.queue import PoolAssigned, PoolSet, PoolSettings, QueueCleaned, QueuePaused, QueueResumed
+from domain.queue import (
+    CleaningFinished,
+    PoolAssigned,
+    PoolSet,
+    PoolSettings,
+    QueueCleaned,
+    QueuePaused,
+    QueueResumed,
+)
 from domain.reservation import NameReleased, NameReserved
 from domain.run import (
     Charge,
@@ -187,7 +195,7 @@ EXAMPLES: tuple[Event, ...] = (
     TemplatePublished(),
     TemplateWithdrawn(),
     TemplateDeleted(),
-    RunDeleted(),
+    RunDeleted(outputs=4),
     BatchSubmitted(owner=ANN, runs=(RUN_ID,), plan=content("e", 90), varied=("cfg", "loras")),
     BatchCancelled(by=ANN),
     InputStored(
@@ -280,6 +288,7 @@ EXAMPLES: tuple[Event, ...] = (
     QueuePaused(pool="studio", reason="New cards are built in."),
     QueueResumed(pool="studio", reason="They are in."),
     QueueCleaned(states=("cancelled", "failed"), before=NOON, reason="They are a year old."),
+    CleaningFinished(cleaned=Position(7), runs=1_200, outputs=4_800),
     PoolSet(
         pool="studio",
         settings=PoolSettings(

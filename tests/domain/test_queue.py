@@ -11,12 +11,13 @@ from msgspec.structs import replace
 
 from domain.account import Role
 from domain.audience import Audience
-from domain.ids import AccountId
+from domain.ids import AccountId, Position
 from domain.limits import LIMITS, Allowance, LimitReached, LimitsSet, Quota, Standing, admit, give
 from domain.queue import (
     EVERYTHING,
     MAX_ASSIGNED,
     QUEUE,
+    CleaningFinished,
     PoolAssigned,
     PoolSet,
     PoolSettings,
@@ -26,6 +27,7 @@ from domain.queue import (
     QueueResumed,
     assign,
     clean,
+    finish_cleaning,
     pause,
     resume,
     set_pool,
@@ -90,6 +92,16 @@ def test_a_pool_may_be_for_some_only() -> None:
     ).and_again_nothing()
     nobody = PoolSettings(audience=Audience())
     queue.given().when(set_pool, pool="studio", settings=nobody, reason="why").then_invalid("audience")
+
+
+def test_what_a_cleaning_came_to_is_told_once() -> None:
+    asked = QueueCleaned(states=("failed",), before=NOON, reason="Old.")
+    wish = {"cleaned": Position(1), "runs": 3, "outputs": 5}
+    queue.given(asked).when(finish_cleaning, **wish).then(CleaningFinished(**wish)).and_again_nothing()
+    another = {"cleaned": Position(9), "runs": 0, "outputs": 0}
+    queue.given(asked, CleaningFinished(**wish)).when(finish_cleaning, **another).then(
+        CleaningFinished(**another)
+    )
 
 
 def test_an_account_is_given_a_pool_and_loses_it_again() -> None:

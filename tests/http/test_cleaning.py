@@ -18,6 +18,10 @@ def hasty(settings: Settings) -> Settings:
     return replace(settings, lease_s=0.001, beat_s=0.0005)
 
 
+def asked_for(position: int, runs: int | None, outputs: int | None) -> dict[str, object]:
+    return {"position": position, "done": runs is not None, "runs": runs, "outputs": outputs}
+
+
 async def listed(person: Person) -> list[str]:
     return [run["id"] for run in (await person.get("/runs"))["items"]]
 
@@ -48,7 +52,12 @@ async def test_old_runs_go_with_their_files_and_their_history_stays(own: Whole) 
         refused(await ann.ask("POST", "/queue/clean", json=wish), 403)
         refused(await admin.ask("POST", "/queue/clean", json=wish | {"states": ["queued"]}), 422)
         refused(await admin.ask("POST", "/queue/clean", json=wish | {"older_than_s": -1}), 422)
-        await admin.post("/queue/clean", wish)
+        asked = await admin.post("/queue/clean", wish)
+        status = f"/queue/clean/{asked['position']}"
+        assert asked["status_url"].endswith(status)
+        assert await admin.get(status) == asked_for(asked["position"], None, None)
+        for nothing in (0, asked["position"] - 1, 2**70):
+            refused(await admin.ask("GET", f"/queue/clean/{nothing}"), 404)
 
         with (
             beside(errand(lambda: cleaning(own.settings))),
@@ -61,6 +70,12 @@ async def test_old_runs_go_with_their_files_and_their_history_stays(own: Whole) 
                 )
 
             await eventually(put_away)
+
+            async def told() -> bool:
+                return bool((await admin.get(status))["done"])
+
+            await eventually(told)
+        assert await admin.get(status) == asked_for(asked["position"], 3, 3)
         refused(await ann.ask("GET", f"/runs/{before[-1]}"), 404)
         topics = [each["topic"] for each in (await ann.get(f"/runs/{before[-1]}/history"))["items"]]
         assert (topics[0], topics[-1]) == ("run.submitted.v1", "run.deleted.v1")
