@@ -3,7 +3,7 @@
 import asyncio
 from collections import deque
 
-from domain.ids import Position
+from domain.ids import Position, RunId
 from services.ports.watching import FactSeen, GapFeared, PreviewSeen, Sighting, StepSeen
 
 MAX_PROGRESS = 32  # waiting for one watcher: some seconds of it
@@ -11,7 +11,10 @@ MAX_WAITING = 5_000  # facts: who has not read those is not reading
 
 
 class QueueWatcher:
-    """Watcher. Facts are few and wait as long as they must; of progress the oldest is discarded."""
+    """Watcher. Facts are few and wait as long as they must; of progress the oldest is discarded.
+
+    Of each run one picture waits, the newest.
+    """
 
     def __init__(self, max_progress: int = MAX_PROGRESS) -> None:
         self._max_progress = max_progress
@@ -50,6 +53,8 @@ class QueueWatcher:
                     return  # the relay says things again after an outage
                 self._position = recorded.position
             case StepSeen() | PreviewSeen():
+                if isinstance(seen, PreviewSeen):
+                    self._forget_picture(seen.run)
                 self._make_room()
                 self._progress += 1
             case GapFeared():
@@ -59,6 +64,14 @@ class QueueWatcher:
         if len(self._waiting) > MAX_WAITING:
             self.overrun = True
             self.stop()
+
+    def _forget_picture(self, run: RunId | None) -> None:
+        """A newer one says more, and hundreds of them are a lot of memory."""
+        for place, waiting in enumerate(self._waiting):
+            if isinstance(waiting, PreviewSeen) and waiting.run == run:
+                del self._waiting[place]
+                self._progress -= 1
+                return
 
     def _make_room(self) -> None:
         """Pictures go first: they are large, and the next step says more."""

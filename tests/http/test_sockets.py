@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import os
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
@@ -48,17 +51,29 @@ class Line:
 
 
 @asynccontextmanager
-async def line(whole: Whole, person: Person | None = None) -> AsyncIterator[Line]:
+async def line(
+    whole: Whole, person: Person | None = None, *, patience_s: float = PATIENCE_S, **options: Any
+) -> AsyncIterator[Line]:
     headers = {"Authorization": person.http.headers["Authorization"]} if person else {}
     url = whole.url.replace("http:", "ws:") + "/api/v1/live"
     async with (
-        asyncio.timeout(PATIENCE_S),
-        connect(url, additional_headers=headers, proxy=None) as socket,
+        asyncio.timeout(patience_s),
+        connect(url, additional_headers=headers, proxy=None, **options) as socket,
     ):
         opened = Line(socket)
         if person:
             assert (await opened.hear())["type"] == "ready"
         yield opened
+
+
+def narrow(whole: Whole) -> socket.socket:
+    """A connection that takes little beyond what is read."""
+    address = urlsplit(whole.url)
+    opened = socket.socket()
+    opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65_536)
+    opened.connect((address.hostname, address.port))
+    opened.setblocking(False)
+    return opened
 
 
 async def generated(person: Person) -> str:
@@ -84,6 +99,39 @@ async def test_a_run_is_watched_to_its_end(served: Whole, ann: Person, hand: ByH
         await hand.succeed(claimed)
         last = await watching.hear("state")
         assert (last["status"], last["run"]) == ("succeeded", run)
+
+
+async def test_who_does_not_read_loses_pictures_holds_up_nobody_and_is_told_every_fact(
+    served: Whole, ann: Person, hand: ByHand
+) -> None:
+    """Both watch the same run; only one of them reads while it lasts."""
+    picture, sent = os.urandom(200_000), 120  # more than the buffers on the way take
+    expected = ["run.submitted.v1", "run.claimed.v1", "run.started.v1", "run.succeeded.v1"]
+    run = await generated(ann)
+    async with (
+        line(served, ann, max_queue=1, patience_s=60) as asleep,
+        line(served, ann, patience_s=60) as awake,
+    ):
+        for watching in (asleep, awake):
+            await watching.say(op="subscribe", run=run, after=0)
+        facts = [(await awake.hear("state"))["topic"]]
+        claimed = await hand.claim(run)
+        await hand.report(claimed, Started())
+        facts += [(await awake.hear("state"))["topic"] for _ in range(2)]
+        for number in range(1, sent + 1):
+            await hand.link.preview(claimed.owner, claimed.run, picture, "image/jpeg")
+            await hand.step(claimed, number / 2)
+            while number % 20 == 0 and (await awake.hear("progress"))["percent"] < number / 2:
+                pass
+        await hand.succeed(claimed)
+        facts.append((await awake.hear("state"))["topic"])
+        assert facts == expected
+        late: list[dict[str, Any]] = []
+        while not late or late[-1].get("status") != "succeeded":
+            late.append(await asleep.hear())
+        assert [told["topic"] for told in late if told["type"] == "state"] == expected
+        assert 0 < sum(told["type"] == "preview" for told in late) < sent / 2
+        assert next(told for told in reversed(late) if told["type"] == "progress")["percent"] == sent / 2
 
 
 async def test_who_comes_late_is_told_the_last_state_and_progress(

@@ -232,6 +232,19 @@ async def test_who_reads_too_slowly_loses_pictures_then_steps_and_never_facts() 
     assert left == [StepSeen(step(2)), fact(1), *(StepSeen(step(number)) for number in range(3, 6))]
 
 
+async def test_of_each_run_one_picture_waits_the_newest() -> None:
+    watcher, other = QueueWatcher(256), RunId(uuid4())
+    for number in range(100):
+        watcher.put(PreviewSeen(b"%d" % number, "image/png", RUN))
+        watcher.put(PreviewSeen(b"%d" % number, "image/png", other))
+        watcher.put(StepSeen(step(number)))
+    left = [await heard(watcher) for _ in range(102)]
+    assert [seen for seen in left if isinstance(seen, PreviewSeen)] == [
+        PreviewSeen(b"99", "image/png", RUN),
+        PreviewSeen(b"99", "image/png", other),
+    ]
+
+
 async def test_who_does_not_read_at_all_is_given_up() -> None:
     watcher = QueueWatcher()
     for position in range(1, MAX_WAITING + 1):
