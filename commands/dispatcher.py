@@ -8,6 +8,7 @@ from commands import (
     api_keys,
     backends,
     batches,
+    comments,
     erasure,
     gate,
     generating,
@@ -119,6 +120,9 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     loras.ClearShelf: loras.clear_shelf,
     likes.LikeWorkflow: likes.like_workflow,
     likes.UnlikeWorkflow: likes.unlike_workflow,
+    comments.PostComment: comments.post_comment,
+    comments.EditComment: comments.edit_comment,
+    comments.DeleteComment: comments.delete_comment,
 }
 
 

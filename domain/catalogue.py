@@ -9,6 +9,7 @@ from domain.account import ACCOUNT, AccountEvent
 from domain.api_key import API_KEY, ApiKeyEvent
 from domain.backend import BACKEND, BackendEvent
 from domain.batch import BATCH, BatchEvent
+from domain.comment import COMMENT, CommentEvent
 from domain.event import AnyDecider, Event, topic
 from domain.gate import GATE, GateEvent
 from domain.input import INPUT, InputEvent
@@ -85,13 +86,14 @@ UNIONS: tuple[Any, ...] = (
     TemplateEvent,
     LikeEvent,
     PresetEvent,
+    CommentEvent,
 )
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
     for decider in (
         *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT),
         *(BACKEND, API_KEY, WEBHOOK, PROJECTION, SHELF),
-        *(QUEUE, LIMITS, GATE, MODELS, TEMPLATE, LIKE, PRESET),
+        *(QUEUE, LIMITS, GATE, MODELS, TEMPLATE, LIKE, PRESET, COMMENT),
     )
 }
 

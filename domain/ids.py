@@ -15,6 +15,7 @@ AttemptId = NewType("AttemptId", UUID)
 ApiKeyId = NewType("ApiKeyId", UUID)
 LoraId = NewType("LoraId", UUID)
 ModelId = NewType("ModelId", UUID)
+CommentId = NewType("CommentId", UUID)
 TemplateId = NewType("TemplateId", UUID)
 PresetId = NewType("PresetId", UUID)
 

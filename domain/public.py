@@ -29,6 +29,7 @@ from domain.account import (
 from domain.api_key import ApiKeyMade, ApiKeyRevoked
 from domain.backend import BackendEvent
 from domain.batch import BatchEvent
+from domain.comment import CommentEvent
 from domain.event import AnyRecorded, Event
 from domain.gate import GateSet
 from domain.ids import StreamId
@@ -357,6 +358,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         GateSet,
         *get_args(ModelEvent),
         *get_args(LikeEvent),
+        *get_args(CommentEvent),
     }
 )
 """Nobody outside is told of these. A new domain event stands in PUBLIC or here."""

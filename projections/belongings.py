@@ -9,7 +9,17 @@ from psycopg import AsyncConnection
 from domain.account import AccountErased
 from domain.catalogue import CATALOGUE
 from domain.event import topic
-from domain.ids import AccountId, Digest, InputId, Position, PresetId, RunId, TemplateId, WorkflowId
+from domain.ids import (
+    AccountId,
+    CommentId,
+    Digest,
+    InputId,
+    Position,
+    PresetId,
+    RunId,
+    TemplateId,
+    WorkflowId,
+)
 from domain.input import InputStored
 from domain.run import OutputStored, Status
 from projections.pages import Connect
@@ -17,8 +27,10 @@ from projections.pages import Connect
 PAGE = 2_000  # runs at once; what others need is looked up once for each page, through all outputs there are
 
 _REACHED = b"""
-SELECT count(*) = 6 FROM work.projections
-WHERE name = ANY (ARRAY['run_status', 'workflow_shelf', 'template_shelf', 'preset_shelf', 'inputs', 'gallery'])
+SELECT count(*) = 7 FROM work.projections
+WHERE name = ANY (ARRAY[
+    'run_status', 'workflow_shelf', 'template_shelf', 'preset_shelf', 'inputs', 'gallery', 'comments'
+])
     AND state = 'live' AND position >= %s
 """
 _UNFINISHED = (
@@ -29,6 +41,7 @@ _TEMPLATES = b"SELECT id FROM read.templates WHERE owner = %s AND (NOT public OR
 _PRESETS = b"SELECT id FROM read.presets WHERE owner = %s AND (NOT public OR %s) ORDER BY id LIMIT 10000"
 _INPUTS = b"SELECT id FROM read.inputs WHERE owner = %s ORDER BY id LIMIT 10000"
 _LIKES = b"SELECT workflow FROM read.gallery_likes WHERE account = %s ORDER BY workflow LIMIT 10000"
+_COMMENTS = b"SELECT id FROM read.comments WHERE owner = %s AND NOT deleted ORDER BY position LIMIT 10000"
 _UPLOADED = b"SELECT state FROM log.events WHERE owner = %s AND topic = %s"
 _RUNS = b"SELECT id FROM read.runs WHERE owner = %s AND id > %s ORDER BY id LIMIT %s"
 _STORED = b"SELECT topic, state FROM log.events WHERE originator_id = ANY (%s) AND topic = %s"
@@ -107,6 +120,9 @@ class AccountBelongings:
 
     async def likes(self, account: AccountId) -> list[WorkflowId]:
         return [WorkflowId(id) for (id,) in await self._fetch(_LIKES, (account,))]
+
+    async def comments(self, account: AccountId) -> list[CommentId]:
+        return [CommentId(id) for (id,) in await self._fetch(_COMMENTS, (account,))]
 
     async def objects(self, account: AccountId) -> AsyncIterator[Sequence[Digest]]:
         """Pages of digests of everything it has uploaded or its runs have stored, that no other account needs."""

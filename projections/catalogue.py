@@ -1,6 +1,7 @@
 """The read models there are."""
 
 from projections.audit_trail import AUDIT_TRAIL
+from projections.comments import COMMENTS_MADE
 from projections.gallery import GALLERY
 from projections.inputs import INPUT_SHELF
 from projections.lora_shelf import LORA_SHELF
@@ -16,6 +17,6 @@ PROJECTIONS: dict[str, Projection] = {
     projection.name: projection
     for projection in (
         *(WORKFLOW_SHELF, GALLERY, RUN_STATUS, INPUT_SHELF, USAGE, AUDIT_TRAIL, LORA_SHELF),
-        *(PEOPLE_HERE, TEMPLATE_SHELF, PRESET_SHELF),
+        *(PEOPLE_HERE, TEMPLATE_SHELF, PRESET_SHELF, COMMENTS_MADE),
     )
 }

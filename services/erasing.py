@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from commands.comments import DeleteComment
 from commands.dispatcher import Dispatcher
 from commands.erasure import FinishErasure
 from commands.inputs import DeleteInput
@@ -143,9 +144,12 @@ class Erasing:
         likes = await self._belongings.likes(account)
         for liked in likes:
             await self._wish(UnlikeWorkflow(by=account, workflow=liked))
+        comments = await self._belongings.comments(account) if erased.with_published else ()
+        for comment in comments:
+            await self._wish(DeleteComment(by=account, comment=comment))
         left = await self._remove_objects(account)
         settled = erased.at + self._settle
-        found = bool(runs or workflows or templates or presets or inputs or likes)
+        found = bool(runs or workflows or templates or presets or inputs or likes or comments)
         if found or left or begun < settled:
             return self._now() if found else max(settled, self._now() + self._settle / 4)
         await self._ledger.finished(account)

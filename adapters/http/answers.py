@@ -51,7 +51,7 @@ class WorkflowSummary(Struct):
 
 
 class WorkflowAnswer(WorkflowSummary, kw_only=True):
-    """A workflow with the documents of its newest version. `likes`, `liked`, `runs`: not of one in the past."""
+    """A workflow with the documents of its newest version. `likes` ...: not of one in the past."""
 
     graph: dict[str, Any]
     graph_digest: Digest
@@ -64,6 +64,7 @@ class WorkflowAnswer(WorkflowSummary, kw_only=True):
     likes: int | UnsetType = UNSET
     liked: Annotated[bool, Meta(description="By you.")] | UnsetType = UNSET
     runs: int | UnsetType = UNSET
+    comments: int | UnsetType = UNSET
 
 
 class WorkflowPage(Struct):

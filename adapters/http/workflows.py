@@ -28,7 +28,7 @@ from commands.streams import Context
 from commands.workflows import ChangeWorkflow, CreateWorkflow, DeleteWorkflow, Saved
 from domain.ids import WorkflowId
 from domain.workflow import WORKFLOW
-from projections import gallery, workflow_shelf
+from projections import comments, gallery, workflow_shelf
 
 Name = Annotated[str, Meta(examples=["A blue square"])]
 Tags = Annotated[tuple[str, ...], Meta(examples=[["test", "blue"]])]
@@ -133,8 +133,9 @@ async def show(
     newest = await reader.one(
         workflow_shelf.version, workflow, int(bytes(fields["version"])), missing=NO_WORKFLOW
     )
-    standing = await reader.one(gallery.standing, workflow, missing=NO_WORKFLOW)
-    fields |= msgspec.json.decode(standing, type=dict[str, msgspec.Raw])
+    for counts in (gallery.standing, comments.counted):
+        found = await reader.one(counts, workflow, missing=NO_WORKFLOW)
+        fields |= msgspec.json.decode(found, type=dict[str, msgspec.Raw])
     answer = json_response(await with_graphs(newest, parts, fields))
     answer.headers["ETag"] = f'"{int(bytes(fields["revision"]))}"'
     return answer

@@ -6,7 +6,17 @@ from typing import Protocol
 
 from msgspec import Struct
 
-from domain.ids import AccountId, Digest, InputId, Position, PresetId, RunId, TemplateId, WorkflowId
+from domain.ids import (
+    AccountId,
+    CommentId,
+    Digest,
+    InputId,
+    Position,
+    PresetId,
+    RunId,
+    TemplateId,
+    WorkflowId,
+)
 
 
 class Erased(Struct, frozen=True):
@@ -53,6 +63,9 @@ class Belongings(Protocol):
 
     async def likes(self, account: AccountId) -> Sequence[WorkflowId]:
         """The workflows it likes."""
+
+    async def comments(self, account: AccountId) -> Sequence[CommentId]:
+        """Those it has written and not deleted."""
 
     def objects(self, account: AccountId) -> AsyncIterator[Sequence[Digest]]:
         """Everything it has uploaded or its runs have stored, also in attempts that were lost, and nobody else needs.

@@ -34,9 +34,10 @@ from domain.backend import (
     Kind,
 )
 from domain.batch import BatchCancelled, BatchSubmitted
+from domain.comment import CommentDeleted, CommentEdited, CommentPosted
 from domain.event import Event, topic
 from domain.gate import GateRules, GateSet
-from domain.ids import BatchId, Digest, LoraId, ModelId, Position, RunId
+from domain.ids import BatchId, CommentId, Digest, LoraId, ModelId, Position, RunId
 from domain.input import InputDeleted, InputStored
 from domain.like import LikeGiven, LikeTakenBack
 from domain.limits import Allowance, LimitsSet
@@ -336,6 +337,15 @@ EXAMPLES: tuple[Event, ...] = (
     LoraDeleted(lora=LORA),
     LikeGiven(account=BOB, workflow=WORKFLOW_ID),
     LikeTakenBack(account=BOB, workflow=WORKFLOW_ID),
+    CommentPosted(
+        owner=BOB,
+        workflow=WORKFLOW_ID,
+        text="Schön, @ann!",
+        parent=CommentId(UUID(int=0xC0)),
+        mentions=(ANN,),
+    ),
+    CommentEdited(text="Sehr schön, @ann!", mentions=(ANN,)),
+    CommentDeleted(workflow=WORKFLOW_ID, by=ANN),
 )
 
 

@@ -40,6 +40,8 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/webhooks/{webhook:uuid}"): {"url": "https://example.org/mine"},
     ("POST", "/webhooks/{webhook:uuid}/replay"): {"after": 0},
     ("PATCH", "/loras/{lora:uuid}"): {"name": "mine now"},
+    ("POST", "/workflows/{workflow:uuid}/comments"): {"text": "mine"},
+    ("PATCH", "/comments/{comment:uuid}"): {"text": "mine now"},
     ("PUT", "/admin/gate"): {"reason": "because"},
     ("POST", "/admin/models"): {"type": "vae", "name": "mine", "reason": "because"},
     ("PATCH", "/admin/models/{model:uuid}"): {"reason": "because"},
@@ -120,6 +122,7 @@ OPEN = {
     ("GET", "/loras/{lora:uuid}"),
     ("GET", "/outputs/{run:uuid}/{digest:str}/{name:str}"),
     ("GET", "/workflows/{workflow:uuid}"),
+    ("GET", "/workflows/{workflow:uuid}/comments"),
     ("GET", "/workflows/{workflow:uuid}/export"),
     ("GET", "/workflows/{workflow:uuid}/forks"),
     ("GET", "/workflows/{workflow:uuid}/versions"),
@@ -147,7 +150,7 @@ class Things:
     def __init__(self, ann: Person, workflow: str, run: str, output: dict[str, Any], graph: str) -> None:
         self.ann, self.workflow, self.run, self.output, self.graph = ann, workflow, run, output, graph
         self.webhook = self.delivery = self.export = self.key = self.batch = self.input = ""
-        self.lora = self.upload = self.session = self.template = self.preset = ""
+        self.lora = self.upload = self.session = self.template = self.preset = self.comment = ""
 
     def path(self, route: str, **other: str) -> str:
         """The address of ann's thing, or of something else in its place."""
@@ -160,6 +163,7 @@ class Things:
             "{webhook:uuid}": other.get("workflow", self.webhook),
             "{key:uuid}": other.get("run", self.key),
             "{delivery:uuid}": other.get("run", self.delivery),
+            "{comment:uuid}": other.get("workflow", self.comment),
             "{lora:uuid}": other.get("workflow", self.lora),
             "{upload:uuid}": other.get("run", self.upload),
             "{session:uuid}": other.get("run", self.session),
@@ -199,6 +203,8 @@ async def things(served: Whole, ann: Person) -> AsyncIterator[Things]:
         things.input = (await ann.upload(png()))["id"]
         things.lora = (await ann.ask("POST", "/loras", **sent(fresh()))).json()["id"]
         things.upload = (await begun(ann, 5_000, name="another")).rpartition("/")[2]
+        said = await ann.post(f"/workflows/{workflow}/comments", {"text": "A note of ann's."})
+        things.comment = said["id"]
         things.session = (await ann.get("/auth/sessions"))["items"][0]["id"]
         things.template = await ann.template(workflow)
         things.preset = (await ann.post("/presets", {"name": "A character"}))["id"]

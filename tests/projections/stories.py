@@ -5,10 +5,12 @@ from uuid import UUID, uuid4
 from domain.account import AccountRegistered
 from domain.backend import BackendSeen
 from domain.batch import BatchCancelled, BatchSubmitted
+from domain.comment import CommentDeleted, CommentEdited, CommentPosted
 from domain.event import Event
 from domain.ids import (
     AccountId,
     BatchId,
+    CommentId,
     Digest,
     LoraId,
     RunId,
@@ -194,6 +196,18 @@ def likes(workflow: UUID) -> list[Told]:
     return [*told, (like_id(ANN, liked), ANN, LikeTakenBack(account=ANN, workflow=liked))]
 
 
+def comments(workflow: UUID) -> list[Told]:
+    """One with an answer that was deleted."""
+    place, first, answer = WorkflowId(workflow), CommentId(uuid4()), CommentId(uuid4())
+    said = CommentPosted(owner=BOB, workflow=place, text="Schön, @ann!", mentions=(ANN,))
+    return [
+        (first, BOB, said),
+        (answer, ANN, CommentPosted(owner=ANN, workflow=place, text="Thanks.", parent=first)),
+        (first, BOB, CommentEdited(text='Sehr "schön" \\ 2')),
+        (answer, ANN, CommentDeleted(workflow=place, by=ANN)),
+    ]
+
+
 def backend(name: str) -> Told:
     return backend_id(name), None, BackendSeen(name=name, executor="one")
 
@@ -207,6 +221,7 @@ def everything() -> list[Told]:
         *workflow(ANN, "secret"),
         *shown,
         *likes(shown[0][0]),
+        *comments(shown[0][0]),
         *workflow(BOB, "bobs", public=True),
         backend("gpu-1"),
         *run(ANN),

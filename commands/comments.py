@@ -1,0 +1,103 @@
+"""Commenting on workflows."""
+
+from msgspec import Struct
+
+from commands.known_accounts import holder
+from commands.names import canonical_username
+from commands.needs import Command, Needs
+from commands.streams import Accepted, Change, Context, Source
+from domain import comment
+from domain.account import ACCOUNT, Account
+from domain.comment import COMMENT, MAX_TEXT, NO_COMMENT, Comment
+from domain.ids import AccountId, CommentId, Position, WorkflowId
+from domain.refusals import NotFound
+from domain.workflow import WORKFLOW
+
+
+class PostComment(Command, frozen=True, kw_only=True):
+    """`answers`: the comment that it answers."""
+
+    by: AccountId
+    workflow: WorkflowId
+    text: str
+    answers: CommentId | None = None
+
+
+class EditComment(Command, frozen=True, kw_only=True):
+    by: AccountId
+    comment: CommentId
+    text: str
+
+
+class DeleteComment(Command, frozen=True, kw_only=True):
+    by: AccountId
+    comment: CommentId
+
+
+class Posted(Struct, frozen=True):
+    id: CommentId
+    position: Position
+
+
+async def post_comment(command: PostComment, context: Context, needs: Needs) -> Posted:
+    """Raises NotFound, Invalid, Conflict, KeyReused."""
+    id, parent = CommentId(needs.new_id()), command.answers
+    mentions = await _mentioned(command.text, needs)
+    given = [Source(WORKFLOW, command.workflow)]
+    accepted = await needs.streams.transact(
+        context,
+        Change(
+            COMMENT,
+            id,
+            lambda state, *known: comment.post(
+                state,
+                *known,
+                by=command.by,
+                workflow=command.workflow,
+                text=command.text,
+                answers=parent,
+                mentions=mentions,
+            ),
+            given=(*given, *([] if parent is None else [Source(COMMENT, parent)])),
+            new=True,
+        ),
+    )
+    if accepted.repeated and (before := await needs.streams.log.at(accepted.first)) is not None:
+        id = CommentId(before.stream)
+    return Posted(id, accepted.position)
+
+
+async def edit_comment(command: EditComment, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound, Invalid."""
+    state, _ = await needs.streams.load(COMMENT, command.comment)
+    if state.workflow is None or state.owner != command.by:
+        raise NotFound(NO_COMMENT)
+    mentions = await _mentioned(command.text, needs)
+    return await needs.streams.transact(
+        context,
+        Change(
+            COMMENT,
+            command.comment,
+            lambda state, place: comment.edit(
+                state, place, by=command.by, text=command.text, mentions=mentions
+            ),
+            given=(Source(WORKFLOW, state.workflow),),
+        ),
+    )
+
+
+async def delete_comment(command: DeleteComment, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound."""
+
+    def decide(state: Comment, author: Account) -> list[comment.CommentEvent]:
+        return comment.delete(state, by=command.by, role=author.role)
+
+    change = Change(COMMENT, command.comment, decide, given=(Source(ACCOUNT, command.by),))
+    return await needs.streams.transact(context, change)
+
+
+async def _mentioned(text: str, needs: Needs) -> tuple[AccountId, ...]:
+    """Those who have an account; other words behind an @ are just words."""
+    names = comment.named(text[:MAX_TEXT])
+    holders = [await holder("username", canonical_username(name), needs) for name in names]
+    return tuple(dict.fromkeys(account for account in holders if account is not None))

@@ -1,0 +1,206 @@
+"""Comments: what is said about workflows, by whom. Whoever may see a workflow may read them."""
+
+from collections.abc import Iterable
+from datetime import datetime
+from pathlib import Path
+from typing import get_args
+from uuid import UUID
+
+from msgspec import Struct
+
+from domain.account import AccountErased, AccountRegistered
+from domain.comment import CommentDeleted, CommentEdited, CommentEvent, CommentPosted
+from domain.event import AnyRecorded
+from domain.ids import AccountId, CommentId, WorkflowId
+from domain.personal import DELETED_ACCOUNT
+from domain.workflow import WorkflowCreated, WorkflowDeleted, WorkflowPublished, WorkflowWithdrawn
+from projections.paging import bounded, numbered, page
+from projections.projection import Buffer, Projection, Table
+from projections.reading import Cursor, one
+
+
+class CommentRow(Struct, gc=False):
+    """`position`: its place in the log. `replies`: how many answer it, also those that were deleted."""
+
+    id: UUID
+    workflow: UUID
+    parent: UUID | None
+    position: int
+    owner: AccountId
+    text: str
+    mentions: tuple[AccountId, ...]
+    replies: int
+    posted_at: datetime
+    edited_at: datetime | None
+    deleted: bool
+
+
+class PlaceRow(Struct, gc=False):
+    """A workflow, and how many comments there are that were not deleted."""
+
+    workflow: UUID
+    owner: AccountId
+    public: bool
+    comments: int
+
+
+class SpeakerRow(Struct, gc=False):
+    """`heard`: they have written a comment, or were named in one. Before that nobody sees the name here."""
+
+    account: AccountId
+    username: str
+    heard: bool
+
+
+def _comments(recorded: AnyRecorded) -> Iterable[UUID]:
+    match recorded.event:
+        case CommentPosted(parent=parent) if parent is not None:
+            return (parent,)
+        case CommentEdited() | CommentDeleted():
+            return (recorded.stream,)
+        case _:
+            return ()
+
+
+def _place(recorded: AnyRecorded) -> Iterable[UUID]:
+    match recorded.event:
+        case CommentPosted(workflow=workflow) | CommentDeleted(workflow=workflow):
+            return (workflow,)
+        case WorkflowPublished() | WorkflowWithdrawn() | WorkflowDeleted():
+            return (recorded.stream,)
+        case _:
+            return ()
+
+
+def _speakers(recorded: AnyRecorded) -> Iterable[UUID]:
+    match recorded.event:
+        case CommentPosted(owner=owner, mentions=mentions):
+            return (owner, *mentions)
+        case CommentEdited(mentions=mentions):
+            return mentions
+        case AccountErased():
+            return (recorded.stream,)
+        case _:
+            return ()
+
+
+COMMENTS = Table("comments", CommentRow, ("id",), _comments)
+PLACES = Table("comment_places", PlaceRow, ("workflow",), _place)
+SPEAKERS = Table("comment_speakers", SpeakerRow, ("account",), _speakers)
+
+
+def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
+    comments, places, speakers = (buffer[table.name] for table in (COMMENTS, PLACES, SPEAKERS))
+    id, at = recorded.stream, recorded.at
+    match recorded.event:
+        case AccountRegistered(account=account, username=username):
+            name = DELETED_ACCOUNT if username.text is None else username.text
+            speakers.put(SpeakerRow(account, name, False))
+        case AccountErased():
+            speakers.change(id, username=DELETED_ACCOUNT)
+        case WorkflowCreated(owner=owner):
+            places.put(PlaceRow(id, owner, False, 0))
+        case WorkflowPublished():
+            places.change(id, public=True)
+        case WorkflowWithdrawn():
+            places.change(id, public=False)
+        case WorkflowDeleted():
+            places.remove(id)
+        case CommentPosted() as posted:
+            _post(posted, recorded, buffer)
+        case CommentEdited(text=text, mentions=mentions):
+            comments.change(id, text=text, mentions=mentions, edited_at=at)
+            _hear(mentions, buffer)
+        case CommentDeleted(workflow=workflow):
+            comments.change(id, text="", mentions=(), deleted=True)
+            if place := places.edit(workflow):
+                place.comments -= 1
+        case _:
+            pass
+
+
+def _post(posted: CommentPosted, recorded: AnyRecorded, buffer: Buffer) -> None:
+    comments = buffer[COMMENTS.name]
+    comments.put(
+        CommentRow(
+            id=recorded.stream,
+            workflow=posted.workflow,
+            parent=posted.parent,
+            position=recorded.position,
+            owner=posted.owner,
+            text=posted.text,
+            mentions=posted.mentions,
+            replies=0,
+            posted_at=recorded.at,
+            edited_at=None,
+            deleted=False,
+        )
+    )
+    if posted.parent is not None and (parent := comments.edit(posted.parent)):
+        parent.replies += 1
+    if place := buffer[PLACES.name].edit(posted.workflow):
+        place.comments += 1
+    _hear((posted.owner, *posted.mentions), buffer)
+
+
+def _hear(accounts: Iterable[AccountId], buffer: Buffer) -> None:
+    for account in accounts:
+        buffer[SPEAKERS.name].change(account, heard=True)
+
+
+COMMENTS_MADE = Projection(
+    name="comments",
+    version=1,
+    sql=Path(__file__).with_suffix(".sql"),
+    tables=(COMMENTS, PLACES, SPEAKERS),
+    fold=fold,
+    events=(
+        *(AccountRegistered, AccountErased),
+        *(WorkflowCreated, WorkflowPublished, WorkflowWithdrawn, WorkflowDeleted),
+        *get_args(CommentEvent),
+    ),
+    reads=frozenset({"at"}),
+    personal=True,
+)
+
+_COMMENT = """json_build_object('id', said.id, 'workflow', said.workflow, 'parent', said.parent,
+    'author', CASE WHEN said.deleted THEN '' ELSE coalesce((
+        SELECT author.username FROM read.comment_speakers AS author WHERE author.account = said.owner
+    ), '') END, 'yours', coalesce(said.owner = (SELECT read.viewer()), false), 'text', said.text,
+    'mentions', (
+        SELECT coalesce(json_agg(named.username ORDER BY mention.place), '[]')
+        FROM jsonb_array_elements_text(said.mentions) WITH ORDINALITY AS mention (account, place)
+        JOIN read.comment_speakers AS named ON named.account = mention.account::uuid
+    ), 'replies', said.replies, 'posted_at', said.posted_at, 'edited_at', said.edited_at,
+    'deleted', said.deleted)"""
+_TOP = page(
+    f"""SELECT {_COMMENT} AS item, said.position FROM read.comments AS said
+    WHERE said.workflow = %(workflow)s AND said.parent IS NULL AND said.position < %(after)s
+    ORDER BY said.position DESC LIMIT %(limit)s::int + 1""",
+    "position::text",
+)
+_ANSWERS = page(
+    f"""SELECT {_COMMENT} AS item, said.position FROM read.comments AS said
+    WHERE said.workflow = %(workflow)s AND said.parent = %(parent)s AND said.position > %(after)s
+    ORDER BY said.position LIMIT %(limit)s::int + 1""",
+    "position::text",
+)
+_COUNTED = b"""SELECT convert_to(json_build_object('comments', place.comments)::text, 'UTF8')
+FROM read.comment_places AS place WHERE place.workflow = %(workflow)s"""
+
+_BEHIND_ALL = 2**62
+
+
+async def counted(cursor: Cursor, workflow: WorkflowId) -> bytes | None:
+    """How many there are; None where the workflow is not to be seen."""
+    return await one(cursor, _COUNTED, {"workflow": workflow})
+
+
+async def said(
+    cursor: Cursor, workflow: WorkflowId, limit: int, after: str | None = None, *, parent: CommentId | None
+) -> bytes:
+    """On a workflow, the newest first; or the answers to one of them, as they came. Raises Invalid."""
+    asked = {"workflow": workflow, "limit": bounded(limit)}
+    if parent is None:
+        return await one(cursor, _TOP, asked | {"after": numbered(after, _BEHIND_ALL)}) or b""
+    return await one(cursor, _ANSWERS, asked | {"parent": parent, "after": numbered(after)}) or b""

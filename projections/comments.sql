@@ -1,0 +1,43 @@
+CREATE TABLE comments (
+    id uuid NOT NULL,
+    workflow uuid NOT NULL,
+    parent uuid,
+    position bigint NOT NULL,
+    owner uuid NOT NULL,
+    text text NOT NULL,
+    mentions jsonb NOT NULL,
+    replies bigint NOT NULL,
+    posted_at timestamptz NOT NULL,
+    edited_at timestamptz,
+    deleted boolean NOT NULL
+);
+
+CREATE TABLE comment_places (
+    workflow uuid NOT NULL,
+    owner uuid NOT NULL,
+    public boolean NOT NULL,
+    comments bigint NOT NULL
+);
+
+CREATE TABLE comment_speakers (
+    account uuid NOT NULL,
+    username text NOT NULL,
+    heard boolean NOT NULL
+);
+
+-- once loaded
+
+ALTER TABLE comments ADD CONSTRAINT comments_pkey PRIMARY KEY (id);
+CREATE INDEX comments_workflow_idx ON comments (workflow, parent, position);
+CREATE INDEX comments_owner_idx ON comments (owner, position) WHERE NOT deleted;
+ALTER TABLE comment_places ADD CONSTRAINT comment_places_pkey PRIMARY KEY (workflow);
+ALTER TABLE comment_speakers ADD CONSTRAINT comment_speakers_pkey PRIMARY KEY (account);
+
+-- As the workflow is seen, so are they; asked as one value, so that Postgres looks up one place and never all.
+CREATE POLICY of_what_is_seen ON comments FOR SELECT TO comfyplus_query USING ((
+    SELECT place.public OR place.owner = (SELECT read.viewer())
+    FROM comment_places AS place WHERE place.workflow = comments.workflow
+));
+CREATE POLICY own_and_public ON comment_places FOR SELECT TO comfyplus_query
+    USING (public OR owner = (SELECT read.viewer()));
+CREATE POLICY heard ON comment_speakers FOR SELECT TO comfyplus_query USING (heard);
