@@ -10,6 +10,7 @@ from commands import (
     batches,
     comments,
     erasure,
+    follows,
     gate,
     generating,
     inputs,
@@ -123,6 +124,8 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     comments.PostComment: comments.post_comment,
     comments.EditComment: comments.edit_comment,
     comments.DeleteComment: comments.delete_comment,
+    follows.FollowAccount: follows.follow_account,
+    follows.UnfollowAccount: follows.unfollow_account,
 }
 
 

@@ -7,7 +7,7 @@ from commands.known_accounts import holder
 from commands.names import canonical_username
 from commands.needs import Needs
 from domain.ids import AccountId
-from domain.refusals import FieldError, Invalid
+from domain.refusals import FieldError, Invalid, NotFound
 
 
 async def named_accounts(names: Sequence[str], needs: Needs, *, field: str) -> tuple[AccountId, ...]:
@@ -21,6 +21,14 @@ async def named_accounts(names: Sequence[str], needs: Needs, *, field: str) -> t
             )
         found.append(account)
     return tuple(found)
+
+
+async def account_named(name: str, needs: Needs) -> AccountId:
+    """By id or by name. Raises NotFound."""
+    account = await _account(name.strip(), needs)
+    if account is None:
+        raise NotFound("There is no such account.")
+    return account
 
 
 async def _account(name: str, needs: Needs) -> AccountId | None:

@@ -11,6 +11,7 @@ from domain.backend import BACKEND, BackendEvent
 from domain.batch import BATCH, BatchEvent
 from domain.comment import COMMENT, CommentEvent
 from domain.event import AnyDecider, Event, topic
+from domain.follow import FOLLOW, FollowEvent
 from domain.gate import GATE, GateEvent
 from domain.input import INPUT, InputEvent
 from domain.like import LIKE, LikeEvent
@@ -87,13 +88,15 @@ UNIONS: tuple[Any, ...] = (
     LikeEvent,
     PresetEvent,
     CommentEvent,
+    FollowEvent,
 )
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
     for decider in (
         *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT),
         *(BACKEND, API_KEY, WEBHOOK, PROJECTION, SHELF),
-        *(QUEUE, LIMITS, GATE, MODELS, TEMPLATE, LIKE, PRESET, COMMENT),
+        *(QUEUE, LIMITS, GATE, MODELS, TEMPLATE, PRESET),
+        *(LIKE, COMMENT, FOLLOW),
     )
 }
 

@@ -43,6 +43,8 @@ _MODELS = UUID("5a8e1f64-93d2-5b7c-8e05-c2f6b1d7409a")
 
 _LIKES = UUID("7d3b0c52-8a41-5e96-b7f2-1c9d64e0a835")
 
+_FOLLOWS = UUID("3e8c5f17-d2a4-5b60-9c1e-6f0a7b48d9e2")
+
 
 def backend_id(name: str) -> BackendId:
     """A backend is known by its name, so that a restarted executor continues the same stream."""
@@ -62,6 +64,11 @@ def shelf_id(account: AccountId) -> StreamId:
 def like_id(account: AccountId, workflow: WorkflowId) -> StreamId:
     """The stream of whether an account likes a workflow."""
     return uuid5(_LIKES, f"{account} {workflow}")
+
+
+def follow_id(follower: AccountId, followed: AccountId) -> StreamId:
+    """The stream of whether an account follows another one."""
+    return uuid5(_FOLLOWS, f"{follower} {followed}")
 
 
 def models_id() -> UUID:

@@ -31,6 +31,7 @@ from domain.backend import BackendEvent
 from domain.batch import BatchEvent
 from domain.comment import CommentEvent
 from domain.event import AnyRecorded, Event
+from domain.follow import FollowEvent
 from domain.gate import GateSet
 from domain.ids import StreamId
 from domain.input import InputEvent
@@ -359,6 +360,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *get_args(ModelEvent),
         *get_args(LikeEvent),
         *get_args(CommentEvent),
+        *get_args(FollowEvent),
     }
 )
 """Nobody outside is told of these. A new domain event stands in PUBLIC or here."""

@@ -27,11 +27,10 @@ from projections.pages import Connect
 PAGE = 2_000  # runs at once; what others need is looked up once for each page, through all outputs there are
 
 _REACHED = b"""
-SELECT count(*) = 7 FROM work.projections
+SELECT count(*) = 8 FROM work.projections
 WHERE name = ANY (ARRAY[
-    'run_status', 'workflow_shelf', 'template_shelf', 'preset_shelf', 'inputs', 'gallery', 'comments'
-])
-    AND state = 'live' AND position >= %s
+    'run_status', 'workflow_shelf', 'template_shelf', 'preset_shelf', 'inputs', 'gallery', 'comments', 'follows'
+]) AND state = 'live' AND position >= %s
 """
 _UNFINISHED = (
     b"SELECT id FROM read.runs WHERE owner = %s AND status = ANY (%s) ORDER BY submitted_at LIMIT 10000"
@@ -42,6 +41,10 @@ _PRESETS = b"SELECT id FROM read.presets WHERE owner = %s AND (NOT public OR %s)
 _INPUTS = b"SELECT id FROM read.inputs WHERE owner = %s ORDER BY id LIMIT 10000"
 _LIKES = b"SELECT workflow FROM read.gallery_likes WHERE account = %s ORDER BY workflow LIMIT 10000"
 _COMMENTS = b"SELECT id FROM read.comments WHERE owner = %s AND NOT deleted ORDER BY position LIMIT 10000"
+_FOLLOWS = b"""
+(SELECT follower, followed FROM read.follows WHERE follower = %(account)s LIMIT 10000)
+UNION ALL (SELECT follower, followed FROM read.follows WHERE followed = %(account)s LIMIT 10000)
+"""
 _UPLOADED = b"SELECT state FROM log.events WHERE owner = %s AND topic = %s"
 _RUNS = b"SELECT id FROM read.runs WHERE owner = %s AND id > %s ORDER BY id LIMIT %s"
 _STORED = b"SELECT topic, state FROM log.events WHERE originator_id = ANY (%s) AND topic = %s"
@@ -123,6 +126,10 @@ class AccountBelongings:
 
     async def comments(self, account: AccountId) -> list[CommentId]:
         return [CommentId(id) for (id,) in await self._fetch(_COMMENTS, (account,))]
+
+    async def follows(self, account: AccountId) -> list[tuple[AccountId, AccountId]]:
+        rows = await self._fetch(_FOLLOWS, {"account": account})
+        return [(AccountId(follower), AccountId(followed)) for follower, followed in rows]
 
     async def objects(self, account: AccountId) -> AsyncIterator[Sequence[Digest]]:
         """Pages of digests of everything it has uploaded or its runs have stored, that no other account needs."""

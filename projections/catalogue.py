@@ -2,6 +2,8 @@
 
 from projections.audit_trail import AUDIT_TRAIL
 from projections.comments import COMMENTS_MADE
+from projections.feed import FEED
+from projections.follows import FOLLOWS
 from projections.gallery import GALLERY
 from projections.inputs import INPUT_SHELF
 from projections.lora_shelf import LORA_SHELF
@@ -17,6 +19,6 @@ PROJECTIONS: dict[str, Projection] = {
     projection.name: projection
     for projection in (
         *(WORKFLOW_SHELF, GALLERY, RUN_STATUS, INPUT_SHELF, USAGE, AUDIT_TRAIL, LORA_SHELF),
-        *(PEOPLE_HERE, TEMPLATE_SHELF, PRESET_SHELF, COMMENTS_MADE),
+        *(PEOPLE_HERE, TEMPLATE_SHELF, PRESET_SHELF, COMMENTS_MADE, FOLLOWS, FEED),
     )
 }

@@ -15,6 +15,7 @@ from uuid import UUID
 from commands.comments import DeleteComment
 from commands.dispatcher import Dispatcher
 from commands.erasure import FinishErasure
+from commands.follows import UnfollowAccount
 from commands.inputs import DeleteInput
 from commands.likes import UnlikeWorkflow
 from commands.loras import ClearShelf
@@ -147,9 +148,12 @@ class Erasing:
         comments = await self._belongings.comments(account) if erased.with_published else ()
         for comment in comments:
             await self._wish(DeleteComment(by=account, comment=comment))
+        follows = await self._belongings.follows(account)
+        for follower, followed in follows:
+            await self._wish(UnfollowAccount(by=follower, account=followed))
         left = await self._remove_objects(account)
         settled = erased.at + self._settle
-        found = bool(runs or workflows or templates or presets or inputs or likes or comments)
+        found = bool(runs or workflows or templates or presets or inputs or likes or comments or follows)
         if found or left or begun < settled:
             return self._now() if found else max(settled, self._now() + self._settle / 4)
         await self._ledger.finished(account)

@@ -50,12 +50,15 @@ class Reader:
         self.account = account
         self._consistent_with = Position(consistent_with)
 
+    async def caught_up(self, *models: str) -> None:
+        """Wait for read models that a query looks at beside its own. Raises NotYet."""
+        known, patience_s = self._consistent_with, self._reads.catch_up_s
+        if known and not await self._reads.positions.reach(models, known, patience_s):
+            raise NotYet(BEHIND)
+
     async def ask(self, query: Query, *arguments: Any, **named: Any) -> Any:
         """Raises NotYet, LogUnavailableError, and what the query refuses."""
-        if self._consistent_with:
-            model = query.__module__.rpartition(".")[2]
-            if not await self._reads.positions.reach([model], self._consistent_with, self._reads.catch_up_s):
-                raise NotYet(BEHIND)
+        await self.caught_up(query.__module__.rpartition(".")[2])
         try:
             async with self._reads.models.for_account(self.account, overseeing=self._overseeing) as cursor:
                 return await query(cursor, *arguments, **named)

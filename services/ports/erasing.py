@@ -67,6 +67,9 @@ class Belongings(Protocol):
     async def comments(self, account: AccountId) -> Sequence[CommentId]:
         """Those it has written and not deleted."""
 
+    async def follows(self, account: AccountId) -> Sequence[tuple[AccountId, AccountId]]:
+        """Follower and followed, where it is either."""
+
     def objects(self, account: AccountId) -> AsyncIterator[Sequence[Digest]]:
         """Everything it has uploaded or its runs have stored, also in attempts that were lost, and nobody else needs.
 

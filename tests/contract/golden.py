@@ -36,6 +36,7 @@ from domain.backend import (
 from domain.batch import BatchCancelled, BatchSubmitted
 from domain.comment import CommentDeleted, CommentEdited, CommentPosted
 from domain.event import Event, topic
+from domain.follow import FollowBegun, FollowEnded
 from domain.gate import GateRules, GateSet
 from domain.ids import BatchId, CommentId, Digest, LoraId, ModelId, Position, RunId
 from domain.input import InputDeleted, InputStored
@@ -346,6 +347,8 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     CommentEdited(text="Sehr schön, @ann!", mentions=(ANN,)),
     CommentDeleted(workflow=WORKFLOW_ID, by=ANN),
+    FollowBegun(follower=BOB, followed=ANN),
+    FollowEnded(follower=BOB, followed=ANN),
 )
 
 

@@ -71,6 +71,7 @@ OWN = {
     ("DELETE", "/auth/sessions"),
     ("GET", "/batches"),
     ("GET", "/events"),
+    ("GET", "/feed"),
     ("GET", "/events/nats"),
     ("GET", "/gallery"),
     ("GET", "/gallery/tags"),

@@ -7,6 +7,7 @@ from domain.backend import BackendSeen
 from domain.batch import BatchCancelled, BatchSubmitted
 from domain.comment import CommentDeleted, CommentEdited, CommentPosted
 from domain.event import Event
+from domain.follow import FollowBegun, FollowEnded
 from domain.ids import (
     AccountId,
     BatchId,
@@ -16,6 +17,7 @@ from domain.ids import (
     RunId,
     WorkflowId,
     backend_id,
+    follow_id,
     input_id,
     like_id,
     shelf_id,
@@ -208,6 +210,15 @@ def comments(workflow: UUID) -> list[Told]:
     ]
 
 
+def follows() -> list[Told]:
+    """One who goes on, and one who does not."""
+    told: list[Told] = []
+    for follower, followed in ((ANN, BOB), (BOB, ANN)):
+        event = FollowBegun(follower=follower, followed=followed)
+        told.append((follow_id(follower, followed), follower, event))
+    return [*told, (follow_id(BOB, ANN), BOB, FollowEnded(follower=BOB, followed=ANN))]
+
+
 def backend(name: str) -> Told:
     return backend_id(name), None, BackendSeen(name=name, executor="one")
 
@@ -222,6 +233,7 @@ def everything() -> list[Told]:
         *shown,
         *likes(shown[0][0]),
         *comments(shown[0][0]),
+        *follows(),
         *workflow(BOB, "bobs", public=True),
         backend("gpu-1"),
         *run(ANN),
