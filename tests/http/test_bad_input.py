@@ -25,7 +25,7 @@ GOOD: dict[str, dict[str, Any]] = {
     "/generate": PARAMETERS,
     "/generate/sync?wait_s=0": PARAMETERS,
     "/generate/batch": {"runs": [PARAMETERS]},
-    "/presets": {"name": "a", "values": {"steps": 3}},
+    "/presets": {"name": "a"},
     "/templates": {"workflow": SOME_ID, "form": FORM},
     "/templates/{w}/versions": {"workflow": SOME_ID, "form": FORM},
     "/templates/plain_card/runs": {"values": {"text": "a"}, "priority": 5},
