@@ -56,7 +56,10 @@ async def picture(
     """
     if request.headers.get("content-type", "").partition(";")[0].strip().lower() != MULTIPART:
         raise WrongMediaType(f"The picture must be sent as a form, with 'Content-Type: {MULTIPART}'.")
-    form = await request.form()
+    try:
+        form = await request.form()
+    except (UnicodeDecodeError, LookupError) as error:
+        raise Malformed("A field of the form is no text of the charset that it names.") from error
     files = [value for value in form.values() if isinstance(value, UploadFile)]
     try:
         if len(files) != 1:

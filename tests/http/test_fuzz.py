@@ -1,8 +1,9 @@
-"""Random JSON at every route that reads a body, random words in every query: a refusal, never a fault."""
+"""Random JSON at every route that reads a body, random words in queries, forms and sockets: a refusal, never a fault."""
 
 import copy
 import json
 import string
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -10,8 +11,11 @@ import httpx
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from websockets.exceptions import ConnectionClosed
+from websockets.sync.client import connect
 
-from tests.http.person import GRAPH
+from adapters.http.sockets import MISBEHAVED
+from tests.http.person import GRAPH, png
 from tests.http.routes import table
 from tests.http.test_bad_input import GOOD, method
 from tests.http.whole import Whole
@@ -48,6 +52,23 @@ documents = st.recursive(
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=4),
     max_leaves=12,
 )
+
+PNG = png()
+PIECES = [
+    *(b"--b\r\n", b"--b--\r\n", b"\r\n\r\n", b"\r\n", PNG),
+    b'Content-Disposition: form-data; name="image"; filename="a.png"\r\n',
+    *(b"Content-Disposition: form-data\r\n", b"Content-Type: image/png\r\n", b"Content-Length: -1\r\n"),
+]
+PATIENCE_S = 20.0
+NORMAL = 1000
+NOWHERE = str(uuid4())
+ops = st.sampled_from(["subscribe", "unsubscribe", "login", ""]) | words
+st_wishes = {
+    "run": st.sampled_from([str(uuid4()), "x"]) | leaves,
+    "all": st.booleans() | leaves,
+    "after": numbers | leaves,
+    "token": words,
+}
 
 
 @pytest.fixture(scope="module")
@@ -138,3 +159,57 @@ def test_no_query_and_no_header_is_a_fault(
     if named.get("Consistent-With", "").isdigit():
         named = named | {"Consistent-With": "1"}  # what lies ahead would be waited for
     answered(http.request(verb, path, params=asked, headers=named))
+
+
+@QUIET
+@given(
+    body=st.binary(max_size=80),
+    field=words,
+    name=words,
+    kind=st.sampled_from(["image/png", "", "x", "text/plain"]),
+)
+def test_no_upload_is_a_fault(http: httpx.Client, body: bytes, field: str, name: str, kind: str) -> None:
+    files = {field: (name, PNG[: len(body)] + body, kind)}
+    request = http.build_request("POST", "/inputs", files=files)
+    request.read()
+    answered(http.send(request))
+
+
+@QUIET
+@given(
+    head=st.sampled_from(
+        ["multipart/form-data", "multipart/form-data; boundary=b", "multipart/form-data; boundary="]
+    ),
+    pieces=st.lists(st.sampled_from(PIECES) | st.binary(max_size=20), max_size=8),
+)
+def test_no_form_is_a_fault(http: httpx.Client, head: str, pieces: list[bytes]) -> None:
+    answered(http.post("/inputs", content=b"".join(pieces), headers={"Content-Type": head}))
+
+
+@QUIET
+@given(
+    said=st.lists(
+        documents.map(json.dumps)
+        | st.fixed_dictionaries({"op": ops}, optional=st_wishes).map(json.dumps)
+        | words
+        | st.binary(max_size=40),
+        max_size=6,
+    )
+)
+def test_nothing_that_is_said_over_a_socket_is_a_fault(
+    served: Whole, http: httpx.Client, said: list[str | bytes]
+) -> None:
+    """It is answered as a problem, or the socket is closed for misbehaving: never by a fault."""
+    url = served.url.replace("http:", "ws:") + "/api/v1/live"
+    token = {"Authorization": http.headers["Authorization"]}
+    with connect(url, additional_headers=token, proxy=None) as socket:
+        assert json.loads(socket.recv(PATIENCE_S))["type"] == "ready"
+        with suppress(ConnectionClosed):
+            for each in said:
+                socket.send(each)
+            socket.send(json.dumps({"op": "subscribe", "run": NOWHERE}))
+            while (told := json.loads(socket.recv(PATIENCE_S))).get("run") != NOWHERE:
+                assert told["type"] in ("problem", "subscribed", "unsubscribed", "state")
+            assert told["type"] == "problem"
+            socket.close()
+    assert socket.protocol.close_code in (NORMAL, MISBEHAVED)
