@@ -1,4 +1,4 @@
-"""Random JSON at every route that reads a body, random words in queries, forms and sockets: a refusal, never a fault."""
+"""Random JSON in every body, random words in queries, forms and sockets: a refusal, never a fault."""
 
 import copy
 import json
