@@ -23,7 +23,7 @@ SHIPPED = Path(__file__).with_name("templates")
 ID = re.compile(r"[a-z][a-z0-9_]{0,99}")
 READERS: dict[str, Callable[[bytes], Any]] = {
     ".json": msgspec.json.decode,
-    ".yaml": msgspec.yaml.decode,  # by PyYAML, which litestar brings
+    ".yaml": msgspec.yaml.decode,
     ".yml": msgspec.yaml.decode,
 }
 FORM, GRAPH = ".form", ".graph"
