@@ -15,8 +15,9 @@ from psycopg import AsyncRawCursor
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres.plans import Numbered, numbered
+from adapters.postgres.queue_applying import APPLY
 from adapters.postgres.queue_claiming import AHEAD, CLAIM, LEAST_US, NEAR, RUN_S, WAIT, event
-from adapters.postgres.queue_folding import APPLY, Batch
+from adapters.postgres.queue_folding import Batch
 from commands.ports import StaleStreamError
 from domain.event import AnyRecorded
 from domain.ids import AccountId, Digest, Position, RunId
