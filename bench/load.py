@@ -62,6 +62,13 @@ def post(url: str, token: str, body: bytes, *, key: bool = False) -> bytes:
     return "\r\n".join([*lines, "", ""]).encode() + body
 
 
+def get(url: str, token: str) -> bytes:
+    """A GET as bytes."""
+    parts = urlsplit(url)
+    lines = [f"GET {parts.path} HTTP/1.1", f"Host: {parts.netloc}", f"Authorization: Bearer {token}", "", ""]
+    return "\r\n".join(lines).encode()
+
+
 def load(url: str, request: bytes, *, connections: int, seconds: float, unique_key: bool = False) -> Load:
     """Run a generator beside us and wait for what it found."""
     parts = urlsplit(url)

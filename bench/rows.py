@@ -1,6 +1,20 @@
 """Every row there is: what it must reach, and what measures it. The order is the order of running."""
 
-from bench import claim, http, live, log, overhead, paced, replay, sealing, start, sustained, swap, visible
+from bench import (
+    claim,
+    http,
+    live,
+    log,
+    overhead,
+    paced,
+    pages,
+    replay,
+    sealing,
+    start,
+    sustained,
+    swap,
+    visible,
+)
 from bench.row import Measurement, Target
 
 TARGETS: dict[str, Target] = {
@@ -19,6 +33,8 @@ TARGETS: dict[str, Target] = {
     "overhead_zero_vs_wrapper": Target("ratio", 0.5, True),
     "overhead_200ms_vs_direct": Target("ratio", 0.98, True),
     "cpu_ms_per_run": Target("ms", 8, False),
+    "pages_vs_bare": Target("ratio", 0.5, True),
+    "pages_flatness": Target("ratio", 1.5, False),
     "live_p99_ms": Target("ms", 50, False),
     "claim_p50_ms": Target("ms", 5, False),
     "start_s": Target("s", 3, False),
@@ -34,6 +50,7 @@ MEASUREMENTS: dict[tuple[str, ...], Measurement] = {
     ("swap_ms",): swap.measure,
     ("overhead_zero_vs_wrapper", "cpu_ms_per_run"): overhead.measure,
     ("overhead_200ms_vs_direct",): paced.measure,
+    ("pages_vs_bare", "pages_flatness"): pages.measure,
     ("live_p99_ms",): live.measure,
     ("claim_p50_ms",): claim.measure,
     ("start_s",): start.measure,
