@@ -57,6 +57,13 @@ _FILL = (
     SELECT id, name, description, tags FROM {gallery}.gallery
     WHERE published_at BETWEEN timestamptz '2026-01-01' + %(first)s * interval '1 second'
         AND timestamptz '2026-01-01' + %(last)s * interval '1 second'""",
+    """INSERT INTO {gallery}.gallery_tagged (workflow, tag, published_at, likes, runs, trend)
+    SELECT entry.id, tag, entry.published_at, counts.likes, counts.runs, counts.trend
+    FROM {gallery}.gallery AS entry
+    JOIN {gallery}.gallery_counts AS counts ON counts.workflow = entry.id
+    CROSS JOIN LATERAL jsonb_array_elements_text(entry.tags) AS tag
+    WHERE entry.published_at BETWEEN timestamptz '2026-01-01' + %(first)s * interval '1 second'
+        AND timestamptz '2026-01-01' + %(last)s * interval '1 second'""",
     """INSERT INTO {comments}.comments (id, workflow, parent, position, owner, text, mentions, replies, posted_at,
         edited_at, deleted)
     SELECT ('00000000-0000-0000-0000-' || lpad(to_hex(n), 12, '0'))::uuid, %(workflow)s, NULL, n, %(owner)s,
@@ -111,7 +118,7 @@ def _fill(settings: Settings, first: int, last: int) -> None:
             builder.execute(_PLACE.format(**schemas).encode(), (WORKFLOW, OWNER))
         for statement in _FILL:
             builder.execute(statement.format(**schemas).encode(), asked)
-        for name in ("gallery", "gallery_counts", "gallery_words"):
+        for name in ("gallery", "gallery_counts", "gallery_words", "gallery_tagged"):
             builder.execute(f"VACUUM ANALYZE {schemas['gallery']}.{name}".encode())
         builder.execute(f"VACUUM ANALYZE {schemas['comments']}.comments".encode())
 
@@ -123,6 +130,7 @@ def _lists(rows: int, middle: Mapping[Sort, str]) -> dict[str, List]:
         lists[f"{sort} from the middle"] = partial(gallery.published, limit=20, after=middle[sort], sort=sort)
     lists["a word of few"] = partial(gallery.published, limit=20, words=f"workflow {rows // 2}")
     lists["a tag of few"] = partial(gallery.published, limit=20, tag=f"tag{rows // 100}")
+    lists["a tag of all, by likes"] = partial(gallery.published, limit=20, tag="face", sort=Sort.LIKES)
     lists["comments"] = partial(comments.said, workflow=WORKFLOW, limit=20, parent=None)
     return lists
 

@@ -30,7 +30,7 @@ class Sort(StrEnum):
 
 GALLERY = Projection(
     name="gallery",
-    version=3,
+    version=4,
     sql=Path(__file__).with_suffix(".sql"),
     tables=TABLES,
     fold=fold,
@@ -50,6 +50,7 @@ _ENTRY = f"""SELECT json_build_object('id', entry.id, 'author', coalesce((
     'likes', counts.likes, 'liked', {_LIKED}, 'runs', counts.runs) AS item"""
 _SOURCE = "FROM read.gallery AS entry JOIN read.gallery_counts AS counts ON counts.workflow = entry.id"
 _FOUND = " JOIN read.gallery_words AS words ON words.workflow = entry.id"
+_TAGGED = " JOIN read.gallery_tagged AS tagged ON tagged.workflow = entry.id AND tagged.tag = %(tag)s"
 # as the index in gallery.sql has it
 _DOCUMENT = " || ".join(
     f"to_tsvector('{language}', words.{column})"
@@ -58,27 +59,21 @@ _DOCUMENT = " || ".join(
 )
 _WORDS = f""" AND ({_DOCUMENT})
     @@ (websearch_to_tsquery('english', %(words)s) || websearch_to_tsquery('simple', %(words)s))"""
-_TAGGED = " AND words.tags @> jsonb_build_array(%(tag)s::text)"
-_COLUMNS = {Sort.TRENDING: "trend", Sort.LIKES: "likes", Sort.RUNS: "runs"}
+_PUBLISHED = {"entry": "entry.published_at IS NOT NULL", "counts": "counts.shown", "tagged": "counts.shown"}
+_COLUMNS = {Sort.NEW: "published_at", Sort.TRENDING: "trend", Sort.LIKES: "likes", Sort.RUNS: "runs"}
 
 
 def _page(sort: Sort, *, words: bool, tag: bool) -> bytes:
     """A statement for each question, so that each is planned for what it asks."""
-    narrowed = (_WORDS if words else "") + (_TAGGED if tag else "")
-    source = _SOURCE + (_FOUND if narrowed else "")
-    if sort is Sort.NEW:
-        return page(
-            f"""{_ENTRY}, entry.published_at AS at, entry.id {source}
-            WHERE entry.published_at IS NOT NULL AND (entry.published_at, entry.id) < (%(at)s, %(after)s) {narrowed}
-            ORDER BY entry.published_at DESC, entry.id DESC LIMIT %(limit)s::int + 1""",
-            TIMED,
-        )
-    column = f"counts.{_COLUMNS[sort]}"
+    table = "tagged" if tag else "entry" if sort is Sort.NEW else "counts"
+    column, id = f"{table}.{_COLUMNS[sort]}", "entry.id" if table == "entry" else f"{table}.workflow"
+    at = "%(at)s" if sort is Sort.NEW else "%(at)s::bigint"
     return page(
-        f"""{_ENTRY}, {column} AS place, counts.workflow AS id {source}
-        WHERE counts.shown AND ({column}, counts.workflow) < (%(at)s::bigint, %(after)s) {narrowed}
-        ORDER BY {column} DESC, counts.workflow DESC LIMIT %(limit)s::int + 1""",
-        RANKED,
+        f"""{_ENTRY}, {column} AS {"at" if sort is Sort.NEW else "place"}, {id} AS id
+        {_SOURCE}{_FOUND if words else ""}{_TAGGED if tag else ""}
+        WHERE {_PUBLISHED[table]} AND ({column}, {id}) < ({at}, %(after)s){_WORDS if words else ""}
+        ORDER BY {column} DESC, {id} DESC LIMIT %(limit)s::int + 1""",
+        TIMED if sort is Sort.NEW else RANKED,
     )
 
 

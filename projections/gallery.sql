@@ -25,6 +25,15 @@ CREATE TABLE gallery_words (
     tags jsonb NOT NULL
 );
 
+CREATE TABLE gallery_tagged (
+    workflow uuid NOT NULL,
+    tag text NOT NULL,
+    published_at timestamptz NOT NULL,
+    likes bigint NOT NULL,
+    runs bigint NOT NULL,
+    trend bigint NOT NULL
+);
+
 CREATE TABLE gallery_likes (
     id uuid NOT NULL,
     account uuid NOT NULL,
@@ -59,7 +68,11 @@ CREATE INDEX gallery_words_document_idx ON gallery_words USING gin ((
     || to_tsvector('english', description) || to_tsvector('simple', description)
     || to_tsvector('english', tags) || to_tsvector('simple', tags)
 ));
-CREATE INDEX gallery_words_tags_idx ON gallery_words USING gin (tags jsonb_path_ops);
+ALTER TABLE gallery_tagged ADD CONSTRAINT gallery_tagged_pkey PRIMARY KEY (workflow, tag);
+CREATE INDEX gallery_tagged_published_at_idx ON gallery_tagged (tag, published_at DESC, workflow DESC);
+CREATE INDEX gallery_tagged_likes_idx ON gallery_tagged (tag, likes DESC, workflow DESC);
+CREATE INDEX gallery_tagged_runs_idx ON gallery_tagged (tag, runs DESC, workflow DESC);
+CREATE INDEX gallery_tagged_trend_idx ON gallery_tagged (tag, trend DESC, workflow DESC);
 ALTER TABLE gallery_likes ADD CONSTRAINT gallery_likes_pkey PRIMARY KEY (id);
 CREATE INDEX gallery_likes_account_idx ON gallery_likes (account, workflow);
 ALTER TABLE gallery_facets ADD CONSTRAINT gallery_facets_pkey PRIMARY KEY (facet, name);
@@ -72,6 +85,7 @@ CREATE POLICY own_and_published ON gallery_counts FOR SELECT TO comfyplus_query
     USING (shown OR owner = (SELECT read.viewer()));
 -- All of it is published; a condition here would keep Postgres from the indexes of words.
 CREATE POLICY everybody ON gallery_words FOR SELECT TO comfyplus_query USING (true);
+CREATE POLICY everybody ON gallery_tagged FOR SELECT TO comfyplus_query USING (true);
 CREATE POLICY own ON gallery_likes FOR SELECT TO comfyplus_query USING (account = (SELECT read.viewer()));
 CREATE POLICY everybody ON gallery_facets FOR SELECT TO comfyplus_query USING (true);
 CREATE POLICY published ON gallery_authors FOR SELECT TO comfyplus_query USING (shown > 0);

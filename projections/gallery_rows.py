@@ -63,6 +63,17 @@ class WordsRow(Struct, gc=False):
     tags: tuple[str, ...]
 
 
+class TaggedRow(Struct, gc=False):
+    """A tag of a published workflow, with all that one may sort by: so a page of a tag is a piece of an index."""
+
+    workflow: UUID
+    tag: str
+    published_at: datetime
+    likes: int
+    runs: int
+    trend: int
+
+
 class LikeRow(Struct, gc=False):
     id: UUID
     account: AccountId
@@ -100,7 +111,7 @@ def _counted(recorded: AnyRecorded) -> Iterable[UUID]:
             return (workflow,)
         case RunSubmitted(workflow=workflow):
             return () if workflow is None else (workflow,)
-        case WorkflowPublished() | WorkflowWithdrawn() | WorkflowDeleted():
+        case WorkflowPublished() | WorkflowWithdrawn() | WorkflowDeleted() | WorkflowTagged():
             return (recorded.stream,)
         case _:
             return ()
@@ -141,6 +152,7 @@ TABLES: tuple[Table[Any], ...] = (
     Table("gallery", GalleryRow, ("id",), _of_workflow),
     Table("gallery_counts", CountRow, ("workflow",), _counted),
     Table("gallery_words", WordsRow, ("workflow",), _words),
+    Table("gallery_tagged", TaggedRow, ("workflow", "tag"), _counted),
     Table("gallery_likes", LikeRow, ("id",), _taken_back),
     Table("gallery_facets", FacetRow, ("facet", "name"), _facets),
     Table("gallery_authors", AuthorRow, ("account",), _author),
@@ -178,15 +190,14 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             buffer["gallery_counts"].remove(id)
         case LikeGiven(account=account, workflow=workflow):
             buffer["gallery_likes"].put(LikeRow(id, account, workflow, at))
-            _like(workflow, 1, buffer)
+            _count(workflow, buffer, likes=1)
             if recorded.version == 1:  # whoever likes it again and again is one who likes it
                 _raise(workflow, account, 1.0, at, buffer)
         case LikeTakenBack(workflow=workflow):
             buffer["gallery_likes"].remove(id)
-            _like(workflow, -1, buffer)
+            _count(workflow, buffer, likes=-1)
         case RunSubmitted(owner=owner, workflow=workflow) if workflow is not None:
-            if counts := buffer["gallery_counts"].edit(workflow):
-                counts.runs += 1
+            _count(workflow, buffer, runs=1)
             _raise(workflow, owner, RUN_WEIGHT, at, buffer)
         case _:
             pass
@@ -204,6 +215,7 @@ def _show(id: UUID, published_at: datetime | None, buffer: Buffer) -> None:
             counts.trend = raised(NOTHING, published_at or entry.updated_at)
     elif shown < 0:
         buffer["gallery_words"].remove(id)
+    _show_tags(entry, counts, buffer)
     _count_tags(entry.tags, shown, buffer)
     if shown and (author := buffer["gallery_authors"].edit(entry.owner)):
         author.shown += shown
@@ -218,6 +230,17 @@ def _tag(id: UUID, tags: tuple[str, ...], at: datetime, buffer: Buffer) -> None:
         _count_tags(tags, 1, buffer)
         buffer["gallery_words"].change(id, tags=tags)
     entry.tags, entry.updated_at = tags, at
+    _show_tags(entry, buffer["gallery_counts"].get(id), buffer)
+
+
+def _show_tags(entry: GalleryRow, counts: CountRow | None, buffer: Buffer) -> None:
+    tagged = buffer["gallery_tagged"]
+    tagged.remove_of(entry.id)
+    if entry.published_at is None or counts is None:
+        return
+    for tag in entry.tags:
+        standing = counts.likes, counts.runs, counts.trend
+        tagged.put(TaggedRow(entry.id, tag, entry.published_at, *standing))
 
 
 def _count_tags(tags: Iterable[str], more: int, buffer: Buffer) -> None:
@@ -232,9 +255,11 @@ def _count_tags(tags: Iterable[str], more: int, buffer: Buffer) -> None:
             facets.remove((TAG, tag))
 
 
-def _like(workflow: UUID, more: int, buffer: Buffer) -> None:
+def _count(workflow: UUID, buffer: Buffer, *, likes: int = 0, runs: int = 0) -> None:
     if counts := buffer["gallery_counts"].edit(workflow):
-        counts.likes += more
+        counts.likes += likes
+        counts.runs += runs
+        _stand(counts, buffer)
 
 
 def _raise(workflow: UUID, by: AccountId, weight: float, at: datetime, buffer: Buffer) -> None:
@@ -242,3 +267,11 @@ def _raise(workflow: UUID, by: AccountId, weight: float, at: datetime, buffer: B
     counts = buffer["gallery_counts"].edit(workflow)
     if counts is not None and counts.owner != by:
         counts.trend = raised(counts.trend, at, weight)
+        _stand(counts, buffer)
+
+
+def _stand(counts: CountRow, buffer: Buffer) -> None:
+    tagged = buffer["gallery_tagged"]
+    for row in tagged.of(counts.workflow):
+        standing = {"likes": counts.likes, "runs": counts.runs, "trend": counts.trend}
+        tagged.change((row.workflow, row.tag), **standing)

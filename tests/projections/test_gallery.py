@@ -111,6 +111,28 @@ def test_tags_are_counted_while_they_are_shown() -> None:
         assert facets(*shown, (ID, WorkflowPublished()), (ID, hidden), (ID, hidden)) == {}
 
 
+def test_what_a_tag_is_sorted_by_keeps_step_with_the_counts() -> None:
+    retagged = ID, WorkflowTagged(tags=("cat", "dog"))
+    story = (
+        *shown,
+        liked(),
+        retagged,
+        (uuid4(), submitted(BOB, ID)),
+        liked(AccountId(UUID(int=7))),
+        unliked(),
+    )
+    tables = after(*story)
+    (counts,) = tables["gallery_counts"]
+    standing = (counts.likes, counts.runs, counts.trend)
+    assert [(row.tag, row.likes, row.runs, row.trend) for row in tables["gallery_tagged"]] == [
+        ("cat", *standing),
+        ("dog", *standing),
+    ]
+    (again,) = after(*shown, (ID, WorkflowWithdrawn()), (ID, WorkflowPublished()))["gallery_tagged"]
+    assert again.published_at == NOON + timedelta(seconds=5)
+    assert after(*story, (ID, WorkflowWithdrawn()), liked())["gallery_tagged"] == []
+
+
 def published(name: str, *, description: str = "", tags: tuple[str, ...] = ()) -> list[Told]:
     id = uuid4()
     return [
@@ -186,6 +208,7 @@ async def test_it_is_found_by_words_and_tags_in_every_order(database: Database, 
         assert await found(tag=" Night ") == new[1:]
         assert await found(tag="snow & ice", sort=Sort.LIKES) == [new[0]]
         assert await found(tag="night", words="gesichter", sort=Sort.TRENDING) == [new[1]]
+        assert await found(tag="night", sort=Sort.LIKES) == new[1:]
         assert await found(tag="secret") == []
         assert await names(gallery.tags, cursor) == ["night", "animal", "face", "snow & ice"]
         for wrong in ("x" * 201, "\0"):
