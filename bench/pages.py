@@ -27,6 +27,7 @@ from bench.figures import ratio, spread
 from bench.load import get, load
 from bench.row import Figure, Ground
 from bench.servers import ROOT, answers, environment, running, whole
+from domain.ids import AccountId, WorkflowId
 from infra.embedded.child import Child
 from infra.embedded.ports import free_port
 from infra.settings import Settings
@@ -38,7 +39,7 @@ from projections.reading import Cursor, Reader
 FEW, MANY = 1_000, 1_000_000
 CONNECTIONS, ROUNDS, SECONDS = 16, 5, 3.0
 ASKED = 200  # times each page
-OWNER, WORKFLOW = UUID(int=1), UUID(int=1)
+OWNER, WORKFLOW = AccountId(UUID(int=1)), WorkflowId(UUID(int=1))
 
 List: TypeAlias = Callable[[Cursor], Awaitable[bytes]]
 

@@ -150,7 +150,7 @@ def _hear(accounts: Iterable[AccountId], buffer: Buffer) -> None:
 
 COMMENTS_MADE = Projection(
     name="comments",
-    version=1,
+    version=2,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(COMMENTS, PLACES, SPEAKERS),
     fold=fold,

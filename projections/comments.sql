@@ -28,7 +28,8 @@ CREATE TABLE comment_speakers (
 -- once loaded
 
 ALTER TABLE comments ADD CONSTRAINT comments_pkey PRIMARY KEY (id);
-CREATE INDEX comments_workflow_idx ON comments (workflow, parent, position);
+CREATE INDEX comments_workflow_idx ON comments (workflow, position DESC) WHERE parent IS NULL;
+CREATE INDEX comments_parent_idx ON comments (parent, position) WHERE parent IS NOT NULL;
 CREATE INDEX comments_owner_idx ON comments (owner, position) WHERE NOT deleted;
 ALTER TABLE comment_places ADD CONSTRAINT comment_places_pkey PRIMARY KEY (workflow);
 ALTER TABLE comment_speakers ADD CONSTRAINT comment_speakers_pkey PRIMARY KEY (account);
