@@ -16,7 +16,7 @@ from domain.personal import DELETED_ACCOUNT
 from domain.workflow import WorkflowCreated, WorkflowDeleted, WorkflowPublished, WorkflowWithdrawn
 from projections.paging import bounded, numbered, page
 from projections.projection import Buffer, Projection, Table
-from projections.reading import Cursor, one
+from projections.reading import Cursor, one, planned_once
 
 
 class CommentRow(Struct, gc=False):
@@ -201,6 +201,7 @@ async def said(
 ) -> bytes:
     """On a workflow, the newest first; or the answers to one of them, as they came. Raises Invalid."""
     asked = {"workflow": workflow, "limit": bounded(limit)}
+    await planned_once(cursor)
     if parent is None:
         return await one(cursor, _TOP, asked | {"after": numbered(after, _BEHIND_ALL)}) or b""
     return await one(cursor, _ANSWERS, asked | {"parent": parent, "after": numbered(after)}) or b""

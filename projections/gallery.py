@@ -16,7 +16,7 @@ from domain.workflow import WorkflowEvent
 from projections.gallery_rows import TABLES, TAG, fold
 from projections.paging import RANKED, TIMED, bounded, named, page, ranked, timed
 from projections.projection import Projection
-from projections.reading import Cursor, one
+from projections.reading import Cursor, one, planned_once
 
 MAX_WORDS = 200
 
@@ -117,6 +117,8 @@ async def published(
         parameters["words"] = words
     if tag := " ".join(tag.lower().split()):
         parameters["tag"] = tag
+    if not words:  # how many have a word decides how they are found
+        await planned_once(cursor)
     return await one(cursor, _PAGES[sort, bool(words), bool(tag)], parameters) or b""
 
 

@@ -17,6 +17,7 @@ _BIND = (
     b"set_config('transaction_read_only', 'on', true)"
 )
 _OVERSEE = b"SELECT set_config('comfyplus.administrator', 'on', true)"
+_PLANNED_ONCE = b"SELECT set_config('plan_cache_mode', 'force_generic_plan', true)"
 
 
 class Reader:
@@ -41,6 +42,14 @@ class Reader:
             if overseeing:
                 await cursor.execute(_OVERSEE, prepare=True)
             yield cursor
+
+
+async def planned_once(cursor: Cursor) -> None:
+    """What is asked next has one plan that is good for every question.
+
+    Postgres would make it anew each time as soon as it hopes for a better one, which costs more than the page itself.
+    """
+    await cursor.execute(_PLANNED_ONCE, prepare=True)
 
 
 async def one(cursor: Cursor, query: bytes, parameters: dict[str, Any]) -> bytes | None:
