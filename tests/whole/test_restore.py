@@ -68,7 +68,8 @@ async def _lived(folder: Path) -> Before:
                 assert (await ann.until_over(run))["status"] == "succeeded"
             await at_rest(old)
             answers = await asked(ann, workflow, runs)
-            load = [asyncio.create_task(_endless(ann, workflow)) for _ in range(3)]
+            another = await ann.workflow(pictures(0.05))  # the first one's answers tell how often it was run
+            load = [asyncio.create_task(_endless(ann, another)) for _ in range(3)]
             try:
                 await asyncio.to_thread(_backup, old, folder / "load.tar", "--with-objects")
             finally:
