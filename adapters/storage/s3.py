@@ -13,6 +13,7 @@ from typing import Any
 
 import aioboto3
 from botocore.config import Config
+from botocore.handlers import add_expect_header
 from msgspec import Struct
 
 from adapters.storage.checked import checked
@@ -68,6 +69,8 @@ async def opened(bucket: Bucket, now: Clock) -> AsyncIterator["S3Objects"]:
         session.client("s3", endpoint_url=bucket.endpoint, config=config) as client,
         session.client("s3", endpoint_url=public, config=config) as signer,
     ):
+        # A part is small enough to be sent unasked; with this header some wait for a word that never comes.
+        client.meta.events.unregister("before-call.s3", add_expect_header)
         yield S3Objects(client, signer, bucket, now)
 
 

@@ -10,7 +10,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.http.log import head
+from tests.http.log import deeds
 from tests.http.person import GRAPH, PASSWORD, Person
 from tests.http.problems import refused
 from tests.http.routes import table
@@ -79,7 +79,7 @@ async def test_a_reading_key_reads_and_a_writing_one_writes(ann: Person) -> None
 async def test_no_key_does_what_is_for_people(served: Whole, ann: Person) -> None:
     """Whatever its scopes: a stolen key must not make others, nor end the account."""
     key = (await made(ann, "read", "write", "events"))["key"]
-    before = head(served)
+    before = deeds(served)
     people = [
         (method, route)
         for method, route in table()
@@ -96,7 +96,7 @@ async def test_no_key_does_what_is_for_people(served: Whole, ann: Person) -> Non
             (403, 422) if route.startswith(("/admin", "/webhooks")) else (403,)
         )  # a body may be refused first
         assert answer.status_code in expected, f"{method} {path} answers {answer.status_code}: {answer.text}"
-    assert head(served) == before
+    assert deeds(served) == before
 
 
 async def test_a_revoked_key_opens_nothing_at_once(ann: Person, bob: Person) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.http.log import contents, head
+from tests.http.log import contents, deeds
 from tests.http.person import FORM, GRAPH, PARAMETERS, PASSWORD, Person
 from tests.http.problems import refused
 from tests.http.whole import Whole
@@ -95,7 +95,7 @@ OTHER_JSON = {
 @pytest.mark.parametrize("path", GOOD)
 async def test_what_is_no_json_is_malformed(served: Whole, ann: Person, path: str) -> None:
     where = path.format(w=await ann.workflow())
-    before = head(served), contents(served)
+    before = deeds(served), contents(served)
     headers = {"Content-Type": "application/json"}
     for name, body in NO_JSON.items():
         answer = await ann.ask(method(path), where, content=body, headers=headers)
@@ -105,13 +105,13 @@ async def test_what_is_no_json_is_malformed(served: Whole, ann: Person, path: st
         answer = await ann.ask(method(path), where, content=body, headers=headers)
         assert answer.status_code == 422, f"{name}: {answer.status_code} {answer.text}"
         refused(answer, 422)
-    assert (head(served), contents(served)) == before
+    assert (deeds(served), contents(served)) == before
 
 
 @pytest.mark.parametrize("path", GOOD)
 async def test_every_field_is_checked_by_name(served: Whole, ann: Person, path: str) -> None:
     where, good = path.format(w=await ann.workflow()), GOOD[path]
-    before = head(served), contents(served)
+    before = deeds(served), contents(served)
 
     async def errors(body: dict[str, Any]) -> list[str]:
         problem = refused(await ann.ask(method(path), where, json=body), 422)
@@ -123,19 +123,19 @@ async def test_every_field_is_checked_by_name(served: Whole, ann: Person, path: 
             assert (await errors(good | {name: wrong}))[0].startswith(name), (name, wrong)
         if path not in WITHOUT | PATCHED:
             assert await errors({other: good[other] for other in good if other != name}) == [name]
-    assert (head(served), contents(served)) == before
+    assert (deeds(served), contents(served)) == before
 
 
 @pytest.mark.parametrize("path", GOOD)
 async def test_other_kinds_of_bodies_are_told_what_is_read(served: Whole, ann: Person, path: str) -> None:
     where = path.format(w=await ann.workflow())
-    before, body = head(served), json.dumps(GOOD[path]).encode()
+    before, body = deeds(served), json.dumps(GOOD[path]).encode()
     for kind in ("application/x-www-form-urlencoded", "text/plain", "multipart/form-data", "jsonish", "*/*"):
         answer = await ann.ask(method(path), where, content=body, headers={"Content-Type": kind})
         assert "application/json" in refused(answer, 415)["detail"]
     if path not in WITHOUT:
         assert "no body" in refused(await ann.ask(method(path), where), 400)["detail"]
-    assert head(served) == before
+    assert deeds(served) == before
 
 
 async def test_json_with_a_charset_is_json(ann: Person) -> None:
@@ -193,20 +193,20 @@ async def test_a_graph_that_cannot_run_is_refused_with_its_place(
 ) -> None:
     graph, field = BAD_GRAPHS[name]
     workflow = await ann.workflow()
-    before = head(served), contents(served)
+    before = deeds(served), contents(served)
     for path, more in (("/workflows", {"name": "a"}), (f"/workflows/{workflow}/versions", {})):
         problem = refused(await ann.ask("POST", path, json=more | {"graph": graph}), 422)
         assert problem["errors"][0]["field"] == field
-    assert (head(served), contents(served)) == before
+    assert (deeds(served), contents(served)) == before
 
 
 async def test_an_editor_graph_is_checked_too(served: Whole, ann: Person) -> None:
-    before = head(served), contents(served)
+    before = deeds(served), contents(served)
     for wrong in ([], "x", 7, deep(500), {"a": deep(70)}, {"a": [{"b": -(10**25)}]}):
         body = {"name": "a", "graph": GRAPH, "editor_graph": wrong}
         problem = refused(await ann.ask("POST", "/workflows", json=body), 422)
         assert problem["errors"][0]["field"] == "editor_graph"
-    assert (head(served), contents(served)) == before
+    assert (deeds(served), contents(served)) == before
 
 
 @pytest.mark.parametrize(
@@ -226,12 +226,12 @@ async def test_an_editor_graph_is_checked_too(served: Whole, ann: Person) -> Non
 )
 async def test_words_have_their_bounds(served: Whole, ann: Person, field: str, value: Any) -> None:
     workflow = await ann.workflow()
-    before = head(served)
+    before = deeds(served)
     made = await ann.ask("POST", "/workflows", json={"name": "a", "graph": GRAPH} | {field: value})
     changed = await ann.ask("PATCH", f"/workflows/{workflow}", json={field: value})
     for answer in (made, changed):
         assert refused(answer, 422)["errors"][0]["field"] == field
-    assert head(served) == before
+    assert deeds(served) == before
 
 
 async def test_the_largest_words_fit(ann: Person) -> None:
@@ -252,12 +252,12 @@ async def test_the_largest_words_fit(ann: Person) -> None:
 
 async def test_priorities_and_versions_have_their_bounds(served: Whole, ann: Person) -> None:
     workflow = await ann.workflow()
-    before = head(served)
+    before = deeds(served)
     for field, values in {"priority": (0, 11, -1, 10**30, 1.5), "version": (0, -1, 1.5, "1")}.items():
         for value in values:
             answer = await ann.ask("POST", f"/workflows/{workflow}/runs", json={field: value})
             assert refused(answer, 422)["errors"][0]["field"] == field
-    assert head(served) == before
+    assert deeds(served) == before
 
 
 MIB = 1024 * 1024
@@ -272,11 +272,11 @@ async def stream(body: bytes) -> Any:
 async def test_what_is_too_large_is_refused(served: Whole, ann: Person, size: int) -> None:
     graph = {"1": node(text="x" * size)}
     body = json.dumps({"name": "large", "graph": graph}).encode()
-    before = head(served), contents(served)
+    before = deeds(served), contents(served)
     headers = {"Content-Type": "application/json"}
     refused(await ann.ask("POST", "/workflows", content=body, headers=headers), 413)
     refused(await ann.ask("POST", "/workflows", content=stream(body), headers=headers), 413)
-    assert (head(served), contents(served)) == before
+    assert (deeds(served), contents(served)) == before
 
 
 async def test_a_graph_of_just_the_largest_size_is_kept(ann: Person) -> None:
@@ -346,7 +346,7 @@ ODD = [
 
 @pytest.mark.parametrize("id", ODD)
 async def test_what_is_no_id_leads_nowhere(served: Whole, ann: Person, id: str) -> None:
-    before = head(served)
+    before = deeds(served)
     for verb, path in (
         ("GET", f"/workflows/{id}"),
         ("PATCH", f"/workflows/{id}"),
@@ -359,7 +359,7 @@ async def test_what_is_no_id_leads_nowhere(served: Whole, ann: Person, id: str) 
         ("GET", f"/outputs/{id}/{id}/{id}"),
     ):
         refused(await ann.ask(verb, path, json={}), 404)
-    assert head(served) == before
+    assert deeds(served) == before
 
 
 @pytest.mark.parametrize(

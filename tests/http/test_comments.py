@@ -8,7 +8,7 @@ from domain.account import Role
 from infra.erasing import erasing
 from tests.http.administrators import give
 from tests.http.errands import errand, eventually
-from tests.http.log import head
+from tests.http.log import deeds
 from tests.http.person import Person, joined
 from tests.http.problems import refused
 from tests.http.test_erasing import hasty, unfinished
@@ -72,16 +72,16 @@ async def test_text_comes_back_as_it_was_written(ann: Person) -> None:
 
 async def test_one_key_is_one_comment(served: Whole, ann: Person) -> None:
     workflow, key = await ann.workflow(public=True), {"Idempotency-Key": uuid4().hex}
-    before = head(served)
+    before = deeds(served)
     path = f"/workflows/{workflow}/comments"
     first, again = [await ann.post(path, {"text": "Once."}, headers=key) for _ in range(2)]
     assert first == again
-    assert head(served) == before + 1
+    assert deeds(served) == before + 1
 
 
 async def test_what_is_no_comment_is_refused(served: Whole, ann: Person, bob: Person) -> None:
     workflow, private = await ann.workflow(public=True), await ann.workflow()
-    before = head(served)
+    before = deeds(served)
     for body in (
         {"text": " "},
         {"text": "x" * 4_001},
@@ -99,7 +99,7 @@ async def test_what_is_no_comment_is_refused(served: Whole, ann: Person, bob: Pe
     refused(await bob.ask("POST", f"/workflows/{private}/comments", json={"text": "x"}), 404)
     refused(await bob.ask("GET", f"/workflows/{private}/comments"), 404)
     refused(await bob.ask("GET", f"/workflows/{workflow}/comments", params={"cursor": "x"}), 422)
-    assert head(served) == before
+    assert deeds(served) == before
 
 
 async def test_those_who_keep_order_delete_what_others_say(served: Whole, ann: Person, bob: Person) -> None:

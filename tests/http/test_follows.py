@@ -6,7 +6,7 @@ from typing import Any
 from adapters.http.follows import FeedPage, FollowingAnswer, FollowPage
 from infra.erasing import erasing
 from tests.http.errands import errand, eventually
-from tests.http.log import head
+from tests.http.log import deeds
 from tests.http.person import Person, joined
 from tests.http.problems import refused
 from tests.http.test_erasing import hasty, unfinished
@@ -46,7 +46,7 @@ async def test_somebody_is_followed_once_and_no_more_when_it_is_enough(ann: Pers
 
 
 async def test_nobody_follows_themselves_or_nobody(served: Whole, ann: Person) -> None:
-    before = head(served)
+    before = deeds(served)
     refused(await ann.ask("PUT", f"/accounts/{ann.name}/follow"), 409)
     for name in ("nobody-at-all", ann.email, "x", "00000000-0000-0000-0000-000000000009", "%20"):
         for method, below in (
@@ -56,7 +56,7 @@ async def test_nobody_follows_themselves_or_nobody(served: Whole, ann: Person) -
             ("GET", "followers"),
         ):
             refused(await ann.ask(method, f"/accounts/{name}/{below}"), 404)
-    assert head(served) == before
+    assert deeds(served) == before
 
 
 async def test_the_feed_tells_what_those_one_follows_show(ann: Person, bob: Person) -> None:

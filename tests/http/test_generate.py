@@ -9,7 +9,7 @@ import pytest
 from domain.run import Failure, FailureKind, NodeTime
 from services.ports.messages import Lost, Started, Succeeded
 from tests.http.executor import ByHand, by_hand
-from tests.http.log import contents, head
+from tests.http.log import contents, deeds
 from tests.http.person import GRAPH, PARAMETERS, Person
 from tests.http.problems import refused
 from tests.http.whole import Whole, another_api
@@ -46,14 +46,14 @@ async def test_the_largest_seed_is_kept_as_it_is(ann: Person) -> None:
 
 
 async def test_everything_wrong_with_the_parameters_is_told_at_once(served: Whole, ann: Person) -> None:
-    before = head(served), contents(served)
+    before = deeds(served), contents(served)
     problem = refused(
         await ann.ask("POST", "/generate", json={"checkpoint": "", "steps": 0, "cfg": "x", "odd": 1}), 422
     )
     assert [error["field"] for error in problem["errors"]] == ["odd", "checkpoint", "prompt", "steps", "cfg"]
     problem = refused(await ann.ask("POST", "/generate", json=PARAMETERS | {"width": 20, "seed": -7}), 422)
     assert [error["field"] for error in problem["errors"]] == ["width", "seed"]
-    assert (head(served), contents(served)) == before
+    assert (deeds(served), contents(served)) == before
 
 
 async def test_a_graph_is_run_without_a_workflow(ann: Person) -> None:
@@ -157,9 +157,9 @@ async def a_failure(ann: Person, batch: str) -> dict[str, Any]:
 
 
 async def test_two_hundred_runs_are_one_batch_and_no_more(served: Whole, ann: Person) -> None:
-    before = head(served)
+    before = deeds(served)
     made = await ann.post("/generate/batch", {"runs": [PARAMETERS] * 200})
-    assert head(served) == before + 201
+    assert deeds(served) == before + 201
     shown = await ann.get(f"/batches/{made['id']}")
     assert len({run["source"]["seed"] for run in shown["runs"]}) == 200
     for body in (
@@ -168,7 +168,7 @@ async def test_two_hundred_runs_are_one_batch_and_no_more(served: Whole, ann: Pe
         {"runs": [PARAMETERS, {"prompt": "x"}]},
     ):
         refused(await ann.ask("POST", "/generate/batch", json=body), 422)
-    assert head(served) == before + 201
+    assert deeds(served) == before + 201
     await ann.post(f"/batches/{made['id']}/cancel")
     assert (await ann.get(f"/batches/{made['id']}"))["progress"]["cancelled"] == 200
 
@@ -181,11 +181,11 @@ async def test_of_many_repeats_one_has_an_effect(served: Whole, ann: Person, pat
         "/generate/grid": {"parameters": PARAMETERS, "vary": {"seed": [-1, 5, -1]}},
         "/runs": {"graph": GRAPH},
     }[path]
-    before, key = head(served), {"Idempotency-Key": uuid4().hex}
+    before, key = deeds(served), {"Idempotency-Key": uuid4().hex}
     answers = await asyncio.gather(*(ann.ask("POST", path, json=body, headers=key) for _ in range(8)))
     assert {answer.status_code for answer in answers} == {202}
     assert len({answer.text for answer in answers}) == 1
-    assert head(served) - before == (4 if path in ("/generate/batch", "/generate/grid") else 1)
+    assert deeds(served) - before == (4 if path in ("/generate/batch", "/generate/grid") else 1)
     refused(await ann.ask("POST", path, json=body | {"priority": 9}, headers=key), 409)
 
 

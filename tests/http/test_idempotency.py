@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.http.log import head
+from tests.http.log import deeds
 from tests.http.person import GRAPH, PASSWORD, Person
 from tests.http.problems import refused
 from tests.http.test_workflows import OTHER
@@ -54,24 +54,24 @@ async def test_a_repeat_gets_the_same_answer_and_writes_nothing(
     key = uuid4().hex
     first = await ann.ask("POST", path, json=body, headers=keyed(key))
     assert first.is_success, first.text
-    before = head(served)
+    before = deeds(served)
     for _ in range(2):
         again = await ann.ask("POST", path, json=body, headers=keyed(key))
         assert (again.status_code, again.json()) == (first.status_code, first.json())
         assert again.headers.get("location") == first.headers.get("location")
     refused(await ann.ask("POST", path, json=other, headers=keyed(key)), 409)
-    assert head(served) == before
+    assert deeds(served) == before
 
 
 @pytest.mark.parametrize("name", ["register", "workflow", "version", "run", "cancel"])
 async def test_of_many_repeats_at_once_one_has_an_effect(served: Whole, ann: Person, name: str) -> None:
     path, body, _ = (await posts(ann))[name]
-    before, key = head(served), uuid4().hex
+    before, key = deeds(served), uuid4().hex
     answers = await asyncio.gather(*(ann.ask("POST", path, json=body, headers=keyed(key)) for _ in range(8)))
     assert {answer.text for answer in answers if answer.is_success} == {answers[0].text}
     assert {answer.status_code for answer in answers} == {answers[0].status_code}
     events = {"register": 3, "workflow": 2, "version": 1, "run": 1, "cancel": 1}[name]
-    assert head(served) - before == events
+    assert deeds(served) - before == events
 
 
 async def test_the_key_of_one_account_is_not_the_key_of_another(ann: Person, bob: Person) -> None:
@@ -104,8 +104,8 @@ async def test_a_login_is_never_repeated_from_memory(nobody: Person) -> None:
 
 @pytest.mark.parametrize("key", [b"", b"x" * 256, "ключ".encode(), b"\x7f", b"\xff", b"a\tb"])
 async def test_a_key_that_cannot_be_one_is_refused(served: Whole, ann: Person, key: bytes) -> None:
-    before = head(served)
+    before = deeds(served)
     for path, body in (("/workflows", {"name": "a", "graph": GRAPH}), ("/auth/logout", None)):
         refused(await ann.ask("POST", path, json=body, headers={"Idempotency-Key": key}), 400)
-    assert head(served) == before
+    assert deeds(served) == before
     await ann.post("/workflows", {"name": "a", "graph": GRAPH}, headers=keyed("x" * 255))

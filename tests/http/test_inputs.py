@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from tests.http.executor import by_hand
-from tests.http.log import head
+from tests.http.log import deeds
 from tests.http.person import PARAMETERS, Person, client, png
 from tests.http.problems import refused
 from tests.http.whole import Whole
@@ -75,15 +75,15 @@ async def test_a_deleted_input_is_gone_until_it_is_uploaded_again(ann: Person) -
 async def test_what_is_no_form_with_a_picture_is_refused(
     served: Whole, ann: Person, request_: dict[str, Any], status: int
 ) -> None:
-    before = head(served)
+    before = deeds(served)
     refused(await ann.ask("POST", "/inputs", **request_), status)
-    assert head(served) == before
+    assert deeds(served) == before
 
 
 async def test_what_is_too_large_is_refused(served: Whole, ann: Person) -> None:
-    before = head(served)
+    before = deeds(served)
     refused(await ann.ask("POST", "/inputs", files={"image": ("a.png", bytes(33 * 2**20))}), 413)
-    assert head(served) == before
+    assert deeds(served) == before
 
 
 async def test_strange_names_do_no_harm(ann: Person) -> None:
@@ -100,14 +100,14 @@ async def test_one_key_is_one_upload(served: Whole, ann: Person) -> None:
     key, form = {"Idempotency-Key": uuid4().hex}, {"image": ("a.png", png(8, 8))}
     request = ann.http.build_request("POST", "/api/v1/inputs", files=form, headers=key)
     body, kind = request.read(), request.headers["content-type"]
-    before = head(served)
+    before = deeds(served)
     headers = key | {"Content-Type": kind}
     answers = await asyncio.gather(
         *(ann.ask("POST", "/inputs", content=body, headers=headers) for _ in range(4))
     )
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json()["id"] for answer in answers}) == 1
-    assert head(served) == before + 1
+    assert deeds(served) == before + 1
 
 
 async def test_graphs_load_only_ones_own(ann: Person, bob: Person) -> None:

@@ -8,7 +8,7 @@ import psycopg
 import pytest
 
 from tests.http.executor import by_hand
-from tests.http.log import head
+from tests.http.log import deeds
 from tests.http.person import FORM, GRAPH, PARAMETERS, Person, joined, png
 from tests.http.problems import refused
 from tests.http.routes import table
@@ -215,7 +215,7 @@ async def things(served: Whole, ann: Person) -> AsyncIterator[Things]:
 
 
 async def test_a_stranger_finds_nothing_at_any_address(served: Whole, things: Things, bob: Person) -> None:
-    before = head(served)
+    before = deeds(served)
     for method, route in NAMING:
         for headers in ({}, {"Idempotency-Key": uuid4().hex}, {"Consistent-With": str(things.ann.seen)}):
             answer = await bob.ask(
@@ -231,28 +231,28 @@ async def test_a_stranger_finds_nothing_at_any_address(served: Whole, things: Th
             assert unknown.json() == problem, f"{method} {route} tells what is there from what is not"
     for method, route in BY_TOKEN:
         refused(await bob.ask(method, things.path(route), content=b"x"), 401)
-    assert head(served) == before
+    assert deeds(served) == before
 
 
 async def test_what_is_for_administrators_is_refused_to_all_others(
     served: Whole, things: Things, bob: Person
 ) -> None:
-    before = head(served)
+    before = deeds(served)
     for method, route in ADMIN:
         body = BODIES.get((method, route))
         unknown = things.path(route, workflow=str(uuid4()), run=str(uuid4()), account=str(uuid4()))
         told = refused(await bob.ask(method, things.path(route), json=body), 403)
         assert refused(await bob.ask(method, unknown, json=body), 403) == told
-    assert head(served) == before
+    assert deeds(served) == before
 
 
 async def test_what_is_for_administrators_is_for_nobody_else(
     served: Whole, things: Things, ann: Person
 ) -> None:
-    before = head(served)
+    before = deeds(served)
     for method, route in ADMIN:
         refused(await ann.ask(method, things.path(route), json=BODIES.get((method, route))), 403)
-    assert head(served) == before
+    assert deeds(served) == before
 
 
 async def test_what_a_stranger_lists_holds_nothing_of_others(things: Things, bob: Person) -> None:
@@ -291,19 +291,19 @@ async def test_what_a_stranger_lists_holds_nothing_of_others(things: Things, bob
 async def test_without_a_token_only_what_is_public_is_shown(
     served: Whole, things: Things, nobody: Person
 ) -> None:
-    before = head(served)
+    before = deeds(served)
     for method, route in table():
         answer = await nobody.ask(method, things.path(route), json=BODIES.get((method, route)))
         expected = 401
         if (method, route) in OPEN:
             expected = 404 if "{" in route else 400 if method == "POST" else 200
         assert answer.status_code == expected, f"{method} {route} answers {answer.status_code}"
-    assert head(served) == before
+    assert deeds(served) == before
 
 
 async def test_an_id_of_another_kind_is_no_id(served: Whole, things: Things) -> None:
     """Nor does asking for it harm the thing it belongs to."""
-    ann, before = things.ann, head(served)
+    ann, before = things.ann, deeds(served)
     with psycopg.connect(served.database.url) as connection:
         others = "SELECT originator_id FROM log.events WHERE topic LIKE %s LIMIT 1"
         kinds = ("reservation.%", "backend.%")
@@ -318,7 +318,7 @@ async def test_an_id_of_another_kind_is_no_id(served: Whole, things: Things) -> 
             path = things.path(route, workflow=workflow, run=run)
             answer = await ann.ask(method, path, json=BODIES.get((method, route)))
             assert answer.status_code == 404, f"{method} {path} answers {answer.status_code}"
-    assert head(served) == before
+    assert deeds(served) == before
     await ann.ask("PATCH", f"/workflows/{things.workflow}", json={"name": "still mine"})
     assert (await ann.get(f"/workflows/{things.workflow}"))["name"] == "still mine"
     assert (await ann.get(f"/runs/{things.run}"))["status"] in ("queued", "running")

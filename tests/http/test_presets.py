@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from tests.http.log import head
+from tests.http.log import deeds
 from tests.http.person import Person
 from tests.http.problems import refused
 from tests.http.whole import Whole
@@ -72,7 +72,7 @@ async def test_a_run_shows_its_preset_and_what_was_chosen(ann: Person) -> None:
 
 
 async def test_a_preset_that_makes_no_sense_is_refused(served: Whole, ann: Person) -> None:
-    before = head(served)
+    before = deeds(served)
     for wrong, told in (
         ({"name": ""}, "name"),
         ({"values": {"Steps": 1}}, "values"),
@@ -86,4 +86,4 @@ async def test_a_preset_that_makes_no_sense_is_refused(served: Whole, ann: Perso
     refused(await ann.ask("POST", "/presets", json=MILAN | {"template": "nothing"}), 404)
     asked = {"values": {"prompt": "x"}, "preset": str(uuid4())}
     refused(await ann.ask("POST", "/templates/sd15_text_to_image/runs", json=asked), 404)
-    assert head(served) == before
+    assert deeds(served) == before

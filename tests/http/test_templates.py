@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from tests.http.executor import by_hand
-from tests.http.log import contents, head
+from tests.http.log import contents, deeds
 from tests.http.person import FORM, PARAMETERS, Person, png
 from tests.http.problems import refused
 from tests.http.whole import Whole
@@ -67,7 +67,7 @@ async def test_a_run_shows_the_template_and_the_values_it_was_made_from(ann: Per
 
 
 async def test_everything_wrong_with_values_is_told_at_once(served: Whole, ann: Person) -> None:
-    before = head(served), contents(served)
+    before = deeds(served), contents(served)
     values = {"text": 5, "margin": -1, "odd": 1, "card_size": {"width": 0, "height": 5000}}
     for path, body in (
         ("/templates/plain_card/runs", {"values": values}),
@@ -83,7 +83,7 @@ async def test_everything_wrong_with_values_is_told_at_once(served: Whole, ann: 
         ]
     refused(await ann.ask("POST", "/generate", json=CARD | {"prompt": "x"}), 422)
     refused(await ann.ask("POST", "/generate", json={"template": "nothing"}), 404)
-    assert (head(served), contents(served)) == before
+    assert (deeds(served), contents(served)) == before
 
 
 @pytest.mark.parametrize(
@@ -99,11 +99,11 @@ async def test_everything_wrong_with_values_is_told_at_once(served: Whole, ann: 
 async def test_a_template_is_run_in_every_way(
     served: Whole, ann: Person, path: str, body: dict[str, Any], runs: int
 ) -> None:
-    key, before = {"Idempotency-Key": uuid4().hex}, head(served)
+    key, before = {"Idempotency-Key": uuid4().hex}, deeds(served)
     made = [await ann.ask("POST", path, json=body, headers=key) for _ in range(2)]
     assert {answer.status_code for answer in made} == {202}, made[0].text
     assert len({answer.text for answer in made}) == 1
-    assert head(served) - before == runs + (runs > 1)
+    assert deeds(served) - before == runs + (runs > 1)
     found = (await ann.get("/runs"))["items"]
     assert [each["source"]["template"] for each in found] == ["plain_card"] * runs
 
@@ -182,7 +182,7 @@ async def test_a_template_of_ones_own_is_published_changed_and_withdrawn(ann: Pe
 
 async def test_everything_in_which_a_form_does_not_fit_is_told_at_once(served: Whole, ann: Person) -> None:
     workflow, wrong = await ann.workflow(), msgspec.json.decode(msgspec.json.encode(FORM))
-    before = head(served), contents(served)
+    before = deeds(served), contents(served)
     wrong["parameters"][0] |= {"type": "number", "name": "Colour", "odd": 1}
     problem = refused(await ann.ask("POST", "/templates", json={"workflow": workflow, "form": wrong}), 422)
     assert [error["field"] for error in problem["errors"]] == [
@@ -196,7 +196,7 @@ async def test_everything_in_which_a_form_does_not_fit_is_told_at_once(served: W
         "form.parameters[0].max",
         "form.parameters[0].default",
     ]
-    assert (head(served), contents(served)) == before
+    assert (deeds(served), contents(served)) == before
 
 
 async def test_the_list_goes_on_from_those_of_the_program_to_those_of_accounts(ann: Person) -> None:

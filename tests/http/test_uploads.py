@@ -10,7 +10,7 @@ import httpx
 import psycopg
 import pytest
 
-from tests.http.log import head
+from tests.http.log import deeds
 from tests.http.person import Person
 from tests.http.problems import refused
 from tests.http.whole import Whole
@@ -100,7 +100,7 @@ async def test_the_fields_of_the_form_may_come_in_any_order(ann: Person) -> None
 async def test_the_same_bytes_are_one_lora_however_often_they_come(served: Whole, ann: Person) -> None:
     file = fresh()
     first = (await ann.ask("POST", "/loras", **sent(file))).json()
-    before = head(served)
+    before = deeds(served)
     again = (await ann.ask("POST", "/loras", **sent(file, name="other.safetensors"))).json()
     assert (again["id"], again["position"]) == (first["id"], 0)
     assert (
@@ -110,7 +110,7 @@ async def test_the_same_bytes_are_one_lora_however_often_they_come(served: Whole
     done = await piece(ann, at, 0, file)
     assert done.headers["content-location"].endswith(first["id"])
     refused(await ann.ask("POST", "/loras", **sent(fresh())), 409)  # the name is taken by other bytes
-    assert head(served) == before
+    assert deeds(served) == before
 
 
 async def test_two_accounts_have_the_same_bytes_and_each_its_own_lora(
@@ -128,13 +128,13 @@ async def test_two_accounts_have_the_same_bytes_and_each_its_own_lora(
 async def test_a_file_that_is_no_lora_is_refused_and_leaves_nothing(
     served: Whole, ann: Person, name: str
 ) -> None:
-    before, parts = head(served), unclaimed(served)
+    before, parts = deeds(served), unclaimed(served)
     problem = refused(await ann.ask("POST", "/loras", **sent(WRONG[name])), 422)
     assert [error["field"] for error in problem["errors"]] == ["file"]
     at = await begun(ann, len(WRONG[name]) or 1)
     refused(await piece(ann, at, 0, WRONG[name] or b"x"), 422)
     refused(await ann.ask("GET", at), 404)
-    assert (head(served), traces(served, ann), unclaimed(served)) == (before, [], parts)
+    assert (deeds(served), traces(served, ann), unclaimed(served)) == (before, [], parts)
 
 
 @pytest.mark.parametrize(
@@ -165,12 +165,12 @@ async def test_a_lora_with_a_wrong_name_is_refused(served: Whole, ann: Person, n
 
 
 async def test_a_file_that_is_not_the_announced_one_is_refused(served: Whole, ann: Person) -> None:
-    file, before = fresh(), head(served)
+    file, before = fresh(), deeds(served)
     refused(await ann.ask("POST", "/loras", **sent(file, sha256="0" * 64)), 422)
     at = await begun(ann, len(file), sha256="0" * 64)
     assert (await piece(ann, at, 0, file[:100])).status_code == 204
     refused(await piece(ann, at, 100, file[100:]), 422)
-    assert (head(served), traces(served, ann)) == (before, [])
+    assert (deeds(served), traces(served, ann)) == (before, [])
 
 
 async def test_a_form_that_is_none_is_refused(served: Whole, ann: Person) -> None:

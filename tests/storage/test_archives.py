@@ -51,6 +51,10 @@ class ManyRuns:
         for _ in ():
             yield {}
 
+    async def presets(self, account: AccountId) -> AsyncIterator[Row]:
+        for _ in ():
+            yield {}
+
     async def inputs(self, account: AccountId) -> AsyncIterator[Row]:
         for _ in ():
             yield {}
