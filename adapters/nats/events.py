@@ -109,7 +109,8 @@ class NatsEventStream:
 
     async def holds(self, row: StoredRow) -> bool:
         try:
-            message = await self._jetstream.get_msg(STREAM, seq=row.position, direct=True)
+            # Not directly: a stream that was just made anew has been seen to leave that without an answer.
+            message = await self._jetstream.get_msg(STREAM, seq=row.position)
         except NotFoundError:
             return True  # it has aged away: nothing speaks against it
         except (*Unreachable, APIError) as error:

@@ -25,10 +25,7 @@ async def stored(connection: Connection) -> list[tuple[int, str]]:
         state = (await jetstream.stream_info(STREAM)).state
     except NotFoundError:
         return []
-    messages = [
-        await jetstream.get_msg(STREAM, seq=n, direct=True)
-        for n in range(state.first_seq, state.last_seq + 1)
-    ]
+    messages = [await jetstream.get_msg(STREAM, seq=n) for n in range(state.first_seq, state.last_seq + 1)]
     return [
         (message.seq or 0, (message.headers or {}).get("Nats-Msg-Id", "").rpartition(":")[2])
         for message in messages
@@ -73,7 +70,7 @@ async def test_a_message_is_a_cloud_event_on_the_subject_of_its_stream(connectio
     events = NatsEventStream(connection)
     await events.ensure(await log.identity(), Position(1))
     await events.publish(log.stored)
-    message = await connection.client.jetstream().get_msg(STREAM, seq=1, direct=True)
+    message = await connection.client.jetstream().get_msg(STREAM, seq=1)
     assert message.subject == f"events.run.{stream}.started.v1"
     assert message.headers is not None
     assert message.headers["Content-Type"] == "application/cloudevents+json"
@@ -209,7 +206,7 @@ async def test_after_a_restore_the_stream_tells_the_restored_logs_story(
     async with working(Relay(restored, NatsEventStream(connection), SOON).run()):
         await eventually(filled(connection, restored))
     await assert_same(connection, restored)
-    message = await connection.client.jetstream().get_msg(STREAM, seq=60, direct=True)
+    message = await connection.client.jetstream().get_msg(STREAM, seq=60)
     assert decode(message.data or b"", 60).stream == restored.stored[59].stream
 
 
