@@ -5,15 +5,8 @@ from uuid import UUID, uuid4
 from commands.ports import Entry, RequestKey, Write
 from domain.event import Event
 from domain.ids import AccountId, Actor, Digest, RunId, WorkflowId, account_actor
-from domain.run import (
-    Image,
-    Output,
-    OutputStored,
-    RunClaimed,
-    RunStarted,
-    RunSubmitted,
-    RunSucceeded,
-)
+from domain.outcome import Image, Output
+from domain.run import OutputStored, RunClaimed, RunStarted, RunSubmitted, RunSucceeded
 from domain.workflow import Content, Requirements
 
 OWNERS = tuple(AccountId(UUID(int=1 << 96 | number)) for number in range(1_000))

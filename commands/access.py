@@ -10,10 +10,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from commands.accounts import LogOut, log_out
+from commands.identity_ports import SessionRow
 from commands.known_accounts import Known, known, proven
 from commands.names import canonical_email, check_email, check_password
 from commands.needs import Command, Needs
-from commands.ports import SessionRow
 from commands.streams import NOTHING, Accepted, Change, Context
 from domain import account, reservation
 from domain.account import ACCOUNT, Account, AccountEvent

@@ -6,10 +6,10 @@ from uuid import UUID
 from msgspec import Struct
 
 from commands.attempts import attempt, right
+from commands.identity_ports import Credentials, RefreshToken, SessionRow
 from commands.known_accounts import NOBODY, Known, holder, known
 from commands.names import canonical_email, canonical_username, check_registration
 from commands.needs import Command, Needs
-from commands.ports import Credentials, RefreshToken, SessionRow
 from commands.second_factor import WRONG_CODE, proves
 from commands.streams import Accepted, Change, Context
 from domain import account, reservation

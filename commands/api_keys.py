@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
+from commands.identity_ports import KeyRow
 from commands.needs import Command, Needs
-from commands.ports import KeyRow
 from commands.streams import NOTHING, Accepted, Change, Context
 from domain import api_key
 from domain.account import ACCOUNT

@@ -11,8 +11,8 @@ from uuid import UUID
 
 from msgspec import Struct
 
+from commands.identity_ports import Tries
 from commands.needs import Needs
-from commands.ports import Tries
 from domain.refusals import TooMany
 
 TOO_OFTEN = "Too many attempts. Please wait."

@@ -5,8 +5,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from commands.attempts import attempt, right
+from commands.identity_ports import Credentials
 from commands.needs import Needs
-from commands.ports import Credentials
 from domain.account import ACCOUNT, Account
 from domain.ids import AccountId
 from domain.refusals import NotAllowed, NotAuthenticated

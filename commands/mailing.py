@@ -11,10 +11,10 @@ from msgspec import Struct
 
 from commands.access import email_stream
 from commands.attempts import attempt
+from commands.identity_ports import Mail, MailToken
 from commands.known_accounts import Known, holder, known
 from commands.names import canonical_email, check_password
 from commands.needs import Command, Needs
-from commands.ports import Mail, MailToken
 from commands.streams import Accepted, Change, Context
 from domain import account
 from domain.account import ACCOUNT, LINK_OVER, Account, AccountEvent, PasswordChanged

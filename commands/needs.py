@@ -9,14 +9,10 @@ import msgspec
 from msgspec import Struct
 
 from commands.backend_access import BackendAccess
-from commands.known_backends import KnownBackends
-from commands.ports import (
+from commands.identity_ports import (
     Accounts,
-    Admissions,
     ApiKeys,
     Attempts,
-    Clock,
-    Contents,
     Erasures,
     Factors,
     Mails,
@@ -24,9 +20,11 @@ from commands.ports import (
     Secrets,
     Vault,
 )
+from commands.known_backends import KnownBackends
+from commands.ports import Admissions, Clock, Contents
 from commands.streams import Context, Streams
 from commands.webhook_state import WebhookState
-from domain.run import Retries
+from domain.attempt import Retries
 from workflows.registry import Registry
 
 

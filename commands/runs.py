@@ -12,10 +12,11 @@ from commands.lora_references import with_loras
 from commands.needs import Command, Needs
 from commands.pools import chosen
 from commands.streams import Accepted, Change, Context, Source
-from domain import environments, run, workflow
+from domain import attempt, environments, run, workflow
 from domain.ids import AccountId, Digest, Position, RunId, WorkflowId
 from domain.limits import Quota
-from domain.run import RUN, Failure, NodeTime, Output, Run, RunEvent, RunSubmitted
+from domain.outcome import Failure, NodeTime, Output
+from domain.run import RUN, Run, RunEvent, RunSubmitted
 from domain.workflow import WORKFLOW, Content, Requirements, Workflow
 from workflows.graph import names_loras
 from workflows.inputs import LOADERS
@@ -184,7 +185,7 @@ async def report_run(command: ReportRun, context: Context, needs: Needs) -> Acce
     """All facts or none. Raises Conflict when the attempt no longer holds the run."""
 
     def decide(state: Run) -> list[RunEvent]:
-        run.held_by(state, executor=command.executor)
+        attempt.held_by(state, executor=command.executor)
         events: list[RunEvent] = []
         for fact in command.facts:
             decided = fact(state)
@@ -202,7 +203,7 @@ async def lose_attempt(command: LoseAttempt, context: Context, needs: Needs) -> 
         Change(
             RUN,
             command.run,
-            lambda state: run.lose_attempt(
+            lambda state: attempt.lose_attempt(
                 state,
                 epoch=command.epoch,
                 failure=command.failure,
@@ -214,17 +215,17 @@ async def lose_attempt(command: LoseAttempt, context: Context, needs: Needs) -> 
 
 
 def started(epoch: int) -> Callable[[Run], Sequence[RunEvent]]:
-    return lambda state: run.start(state, epoch=epoch)
+    return lambda state: attempt.start(state, epoch=epoch)
 
 
 def stored(epoch: int, output: Output) -> Callable[[Run], Sequence[RunEvent]]:
-    return lambda state: run.store_output(state, epoch=epoch, output=output)
+    return lambda state: attempt.store_output(state, epoch=epoch, output=output)
 
 
 def succeeded(
     epoch: int, execution_s: float, nodes: tuple[NodeTime, ...] = ()
 ) -> Callable[[Run], Sequence[RunEvent]]:
-    return lambda state: run.succeed(state, epoch=epoch, execution_s=execution_s, nodes=nodes)
+    return lambda state: attempt.succeed(state, epoch=epoch, execution_s=execution_s, nodes=nodes)
 
 
 def lost(
@@ -234,7 +235,7 @@ def lost(
     execution_s: float = 0.0,
     nodes: tuple[NodeTime, ...] = (),
 ) -> Callable[[Run], Sequence[RunEvent]]:
-    return lambda state: run.lose_attempt(
+    return lambda state: attempt.lose_attempt(
         state,
         epoch=epoch,
         failure=failure,
@@ -246,4 +247,4 @@ def lost(
 
 
 def handed_back(epoch: int, reason: str, needs: Needs) -> Callable[[Run], Sequence[RunEvent]]:
-    return lambda state: run.hand_back(state, epoch=epoch, reason=reason, now=needs.now())
+    return lambda state: attempt.hand_back(state, epoch=epoch, reason=reason, now=needs.now())

@@ -4,7 +4,7 @@ Each attempt has an epoch, 1, 2, 3 ...; what an executor reports is accepted onl
 Outputs belong to their attempt: those of a lost attempt do not count.
 """
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from enum import StrEnum
 from hashlib import sha256
 from typing import TypeAlias
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 
 from domain.event import Decider, Event
 from domain.ids import AccountId, BatchId, Digest, RunId, WorkflowId
+from domain.outcome import RETRIED, Failure, FailureKind, NodeTime, Output
 from domain.reasons import stated
 from domain.refusals import Conflict, FieldError, Invalid, NotFound
 from domain.source import GraphSource, ParametersSource, Source, TemplateSource, WorkflowSource
@@ -21,61 +22,6 @@ from domain.workflow import Content, Requirements
 
 SHARED = "shared"
 """The pool that everybody's runs may use."""
-
-
-class Image(Struct, frozen=True):
-    """A picture in the object store; sizes in pixels and bytes."""
-
-    digest: Digest
-    size_bytes: int
-    media_type: str
-    width: int
-    height: int
-
-
-class Output(Struct, frozen=True):
-    """One file a run produced. `node` is the node's id in the graph, `index` its place among that node's files."""
-
-    node: str
-    index: int
-    name: str
-    digest: Digest
-    size_bytes: int
-    media_type: str
-    width: int = 0
-    height: int = 0
-    thumbnails: tuple[Image, ...] = ()
-
-
-class FailureKind(StrEnum):
-    NODE = "node"
-    VALIDATION = "validation"
-    TIMEOUT = "timeout"
-    OUT_OF_MEMORY = "out_of_memory"
-    TRANSPORT = "transport"
-    LOST = "lost"
-    OUTPUT = "output"
-
-
-RETRIED = {FailureKind.OUT_OF_MEMORY, FailureKind.TRANSPORT, FailureKind.LOST}
-"""Another attempt may end better; the other kinds would fail the same way again."""
-
-
-class Failure(Struct, frozen=True):
-    """Why an attempt ended badly, in plain words: what failed, where in the graph, and what may help."""
-
-    kind: FailureKind
-    reason: str
-    node: str | None = None
-    node_class: str | None = None
-    advice: str = ""
-
-
-class NodeTime(Struct, frozen=True):
-    """How long one node of the graph took."""
-
-    node: str
-    seconds: float
 
 
 class InBatch(Struct, frozen=True):
@@ -224,24 +170,6 @@ class Status(StrEnum):
 OVER = {Status.SUCCEEDED, Status.FAILED, Status.CANCELLED, Status.DELETED}
 MIN_PRIORITY, MAX_PRIORITY = 1, 10
 MAX_TIMEOUT_S = 24 * 3600
-MAX_TIMED_NODES = 50  # an event is small: the others took less
-MAX_REASON = 500
-UNSAID = "The executor gave no reason."
-LONGEST_PAUSE = timedelta(hours=1)
-MAX_DOUBLINGS = 64  # of a microsecond are longer than that
-MAX_OUTPUTS = 1_000  # of one attempt: a batch of pictures, not a film cut into frames
-
-
-class Retries(Struct, frozen=True):
-    """How often an attempt is repeated, and after what pause: `first_pause`, doubled each time, an hour at most."""
-
-    limit: int = 3
-    first_pause: timedelta = timedelta(seconds=5)
-
-    def pause(self, lost: int) -> timedelta:
-        """After so many attempts that were lost before. In seconds: a timedelta overflows at a few dozen."""
-        doubled_s = self.first_pause.total_seconds() * 2.0 ** min(lost, MAX_DOUBLINGS)
-        return timedelta(seconds=min(doubled_s, LONGEST_PAUSE.total_seconds()))
 
 
 class Run(Struct, frozen=True):
@@ -322,80 +250,6 @@ def submit(run: Run, *, submitted: RunSubmitted) -> list[RunEvent]:
     return [submitted]
 
 
-def claim(run: Run, *, backend: str, executor: str) -> list[RunEvent]:
-    """Give a waiting run to an executor, as the next attempt."""
-    if run.status is not Status.QUEUED:
-        raise Conflict("The run is not waiting.")
-    return [RunClaimed(epoch=run.epoch + 1, backend=backend, executor=executor)]
-
-
-def start(run: Run, *, epoch: int) -> list[RunEvent]:
-    """The backend has begun to execute it."""
-    _held(run, epoch)
-    return [] if run.status is Status.RUNNING else [RunStarted(epoch=epoch, backend=run.backend)]
-
-
-def store_output(run: Run, *, epoch: int, output: Output) -> list[RunEvent]:
-    """A file of this attempt is safe in the object store. Reported twice, it is stored once."""
-    _held(run, epoch)
-    if (output.node, output.index) in run.outputs:
-        return []
-    if len(run.outputs) >= MAX_OUTPUTS:
-        raise Conflict(f"A run keeps {MAX_OUTPUTS} outputs at most.")
-    return [OutputStored(epoch=epoch, output=output)]
-
-
-def succeed(run: Run, *, epoch: int, execution_s: float, nodes: tuple[NodeTime, ...] = ()) -> list[RunEvent]:
-    """Everything is executed and every output is stored."""
-    if run.status is Status.SUCCEEDED and run.epoch == epoch:
-        return []
-    _held(run, epoch)
-    return [
-        RunSucceeded(
-            epoch=epoch,
-            execution_s=execution_s,
-            outputs=len(run.outputs),
-            backend=run.backend,
-            nodes=_slowest(nodes),
-        )
-    ]
-
-
-def lose_attempt(
-    run: Run,
-    *,
-    epoch: int,
-    failure: Failure,
-    now: datetime,
-    retries: Retries = Retries(),
-    execution_s: float = 0.0,
-    nodes: tuple[NodeTime, ...] = (),
-) -> list[RunEvent]:
-    """An attempt came to nothing. It is repeated after a pause where that can help, else the run has failed."""
-    if run.status is Status.FAILED and run.epoch == epoch:
-        return []
-    _held(run, epoch)
-    timed = _slowest(nodes)
-    lost = RunAttemptLost(
-        epoch=epoch, failure=failure, execution_s=execution_s, backend=run.backend, nodes=timed
-    )
-    hopeless = failure.kind not in RETRIED or run.lost_attempts >= retries.limit
-    if hopeless or (failure.kind is FailureKind.OUT_OF_MEMORY and run.out_of_memory >= 1):
-        failed = RunFailed(failure=failure, execution_s=execution_s, backend=run.backend, nodes=timed)
-        return [lost, failed]
-    return [lost, RunRequeued(not_before=now + retries.pause(run.lost_attempts))]
-
-
-def hand_back(run: Run, *, epoch: int, reason: str, now: datetime) -> list[RunEvent]:
-    """Its executor will not begin it: it waits again, and no attempt was lost."""
-    if run.status is Status.QUEUED and run.epoch == epoch:
-        return []
-    _held(run, epoch)
-    if run.status is Status.RUNNING:
-        raise Conflict("The run has begun already.")
-    return [RunRequeued(not_before=now, reason=reason[:MAX_REASON] or UNSAID)]
-
-
 def cancel(run: Run, *, by: AccountId) -> list[RunEvent]:
     """Stop a run its owner no longer wants. Asking twice is not an error."""
     owned(run, by=by)
@@ -432,23 +286,3 @@ def revive(run: Run, *, now: datetime, reason: str) -> list[RunEvent]:
     if run.failure not in RETRIED:
         raise Conflict("The run would fail the same way again.")
     return [RunRevived(not_before=now, reason=given)]
-
-
-def held_by(run: Run, *, executor: str) -> None:
-    """An executor speaks for its own attempts only."""
-    if run.executor != executor:
-        raise Conflict("This attempt no longer holds the run.")
-
-
-def _slowest(nodes: tuple[NodeTime, ...]) -> tuple[NodeTime, ...]:
-    """In the order they came."""
-    if len(nodes) <= MAX_TIMED_NODES:
-        return nodes
-    kept = sorted(range(len(nodes)), key=lambda place: nodes[place].seconds)[-MAX_TIMED_NODES:]
-    return tuple(nodes[place] for place in sorted(kept))
-
-
-def _held(run: Run, epoch: int) -> None:
-    """Only the attempt that holds the run may speak for it."""
-    if run.status not in (Status.CLAIMED, Status.RUNNING) or run.epoch != epoch:
-        raise Conflict("This attempt no longer holds the run.")

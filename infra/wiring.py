@@ -36,8 +36,8 @@ from adapters.storage.erasures import ErasureFile
 from commands.known_backends import KnownBackends
 from commands.needs import Limits, Needs
 from commands.streams import Streams
+from domain.attempt import Retries
 from domain.limits import Allowance
-from domain.run import Retries
 from infra.settings import Settings, SettingsError, erasures_path, load_secret
 from projections.catalogue import PROJECTIONS
 from projections.keys import AccountKeys

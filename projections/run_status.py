@@ -14,11 +14,9 @@ from domain.backend import BackendEvent
 from domain.batch import BatchCancelled, BatchEvent, BatchSubmitted
 from domain.event import AnyRecorded, Event
 from domain.ids import AccountId, BatchId, RunId, WorkflowId
+from domain.outcome import Failure, Image, NodeTime
 from domain.refusals import FieldError, Invalid
 from domain.run import (
-    Failure,
-    Image,
-    NodeTime,
     OutputStored,
     RunAttemptLost,
     RunCancelled,

@@ -16,11 +16,12 @@ from commands.comments import DeleteComment
 from commands.dispatcher import Dispatcher
 from commands.erasure import FinishErasure
 from commands.follows import UnfollowAccount
+from commands.identity_ports import Erasures
 from commands.inputs import DeleteInput
 from commands.likes import UnlikeWorkflow
 from commands.loras import ClearShelf
 from commands.needs import Command
-from commands.ports import Clock, Erasures, LogUnavailableError, ObjectsAwayError, OutcomeUnknownError
+from commands.ports import Clock, LogUnavailableError, ObjectsAwayError, OutcomeUnknownError
 from commands.presets import DeletePreset
 from commands.runs import CancelRun
 from commands.streams import Context

@@ -15,7 +15,7 @@ from msgspec import ValidationError, convert, json
 
 from adapters.cloud.runpod_client import MAX_REQUEST, BusyError, Client, Job, Output, Picture
 from domain.ids import AttemptId
-from domain.run import Failure, FailureKind
+from domain.outcome import Failure, FailureKind
 from services.ports.backend import (
     Advanced,
     BackendFile,

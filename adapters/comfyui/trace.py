@@ -7,7 +7,7 @@ from typing import Any
 from msgspec import Struct, ValidationError, convert
 
 from adapters.comfyui.translate import node_failure
-from domain.run import NodeTime
+from domain.outcome import NodeTime
 from services.ports.backend import BackendFile, Broken, Ending, Finished, Interrupted
 from workflows.protocol.history import HistoryResult, NodeOutput, ending, output_files
 from workflows.protocol.messages import ErrorBody, NodeState

@@ -6,7 +6,7 @@ Its own texts carry server paths, tracebacks and other people's file names; none
 import re
 from collections.abc import Mapping
 
-from domain.run import Failure, FailureKind
+from domain.outcome import Failure, FailureKind
 from workflows.protocol.messages import ErrorBody
 from workflows.protocol.prompt import NodeProblems, PromptProblem
 

@@ -10,7 +10,7 @@ from litestar.openapi.spec import SecurityRequirement
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from adapters.http.problems import MEDIA_TYPE, Problem
-from domain.run import Failure
+from domain.outcome import Failure
 from domain.workflow import Requirements
 from workflows.wanted import PresetUse
 

@@ -15,7 +15,7 @@ from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
 from commands.api_keys import MadeApiKey, MakeApiKey, RevokeApiKey
-from commands.ports import KeyRow
+from commands.identity_ports import KeyRow
 from commands.streams import Context
 from domain.api_key import Scope
 from domain.ids import ApiKeyId, Position

@@ -18,9 +18,9 @@ from commands.queue import CleanQueue, PauseQueue, ResumeQueue, ReviveRun, SetLi
 from commands.streams import Context
 from domain.ids import AccountId, Position, RunId, queue_id
 from domain.limits import Allowance
+from domain.outcome import Failure
 from domain.queue import EVERYTHING, CleaningFinished, QueueCleaned
 from domain.refusals import NotFound
-from domain.run import Failure
 from projections.paging import bounded, timed
 from services.ports.queueing import DeadRun
 

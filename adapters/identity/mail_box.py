@@ -5,7 +5,7 @@ from nacl.exceptions import CryptoError
 from nacl.secret import Aead
 
 from adapters.identity.secrets import derive
-from commands.ports import Mail
+from commands.identity_ports import Mail
 
 
 class UnreadableError(Exception):

@@ -5,7 +5,8 @@ import os
 from pathlib import Path
 
 from adapters.mail.message import message
-from commands.ports import Clock, Mail
+from commands.identity_ports import Mail
+from commands.ports import Clock
 from services.ports.mailing import MailerError
 
 

@@ -6,7 +6,8 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-from commands.ports import Clock, Mail
+from commands.identity_ports import Mail
+from commands.ports import Clock
 from services.ports.mailing import MailerError
 
 

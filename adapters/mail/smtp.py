@@ -6,7 +6,8 @@ import ssl
 from urllib.parse import unquote, urlsplit
 
 from adapters.mail.message import message
-from commands.ports import Clock, Mail
+from commands.identity_ports import Mail
+from commands.ports import Clock
 from services.ports.mailing import MailerError
 
 PATIENCE_S = 30.0

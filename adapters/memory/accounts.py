@@ -5,7 +5,7 @@ from uuid import UUID
 
 from msgspec.structs import replace
 
-from commands.ports import Credentials, RefreshToken, SessionRow
+from commands.identity_ports import Credentials, RefreshToken, SessionRow
 from domain.ids import AccountId, SessionId
 
 

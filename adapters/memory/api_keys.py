@@ -6,7 +6,7 @@ from datetime import datetime
 from msgspec.structs import replace
 
 from adapters.memory.accounts import MemoryAccounts
-from commands.ports import KeyRow
+from commands.identity_ports import KeyRow
 from domain.ids import AccountId, ApiKeyId
 
 

@@ -3,7 +3,7 @@
 from datetime import datetime, timedelta
 from uuid import UUID
 
-from commands.ports import Tries
+from commands.identity_ports import Tries
 
 
 class MemoryAttempts:

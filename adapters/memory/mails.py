@@ -2,7 +2,7 @@
 
 from datetime import datetime
 
-from commands.ports import Mail, MailToken
+from commands.identity_ports import Mail, MailToken
 
 
 class MemoryMails:

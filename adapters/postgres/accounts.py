@@ -9,8 +9,9 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
+from commands.identity_ports import Credentials, RefreshToken, SessionRow
 from commands.names import canonical_email, canonical_username
-from commands.ports import Credentials, LogUnavailableError, RefreshToken, SessionRow
+from commands.ports import LogUnavailableError
 from domain.ids import AccountId, SessionId
 
 # Registering writes credentials first, then the events: a registration that died between the two left an orphan.

@@ -9,7 +9,8 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from commands.ports import KeyRow, LogUnavailableError
+from commands.identity_ports import KeyRow
+from commands.ports import LogUnavailableError
 from domain.api_key import Scope
 from domain.ids import AccountId, ApiKeyId
 

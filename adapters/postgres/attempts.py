@@ -10,7 +10,8 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from commands.ports import LogUnavailableError, Tries
+from commands.identity_ports import Tries
+from commands.ports import LogUnavailableError
 
 TAKE = """
 INSERT INTO work.attempts AS a (key, until) VALUES (%(key)s, %(now)s::timestamptz + %(step)s)

@@ -10,7 +10,8 @@ import psycopg
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from commands.ports import LogUnavailableError, Mail, MailToken
+from commands.identity_ports import Mail, MailToken
+from commands.ports import LogUnavailableError
 from services.ports.mailing import Due
 
 PUT = "INSERT INTO work.mails (id, account, sealed, due_at) VALUES (%s, %s, %s, %s)"

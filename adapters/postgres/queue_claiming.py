@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from domain import run as run_rules
+from domain import attempt
 from domain.catalogue import CATALOGUE
 from domain.event import topic
 from domain.run import Run, Status
@@ -123,6 +123,6 @@ WAIT = "SELECT FROM work.shares WHERE pool = %s AND owner = %s FOR SHARE"
 def event(epoch: int, backend: str, executor: str) -> dict[str, Any]:
     """The topic of a claim and how its event begins: CLAIM puts the charge at its end."""
     waiting = Run(status=Status.QUEUED, epoch=epoch - 1)
-    (claimed,) = run_rules.claim(waiting, backend=backend, executor=executor)
+    (claimed,) = attempt.claim(waiting, backend=backend, executor=executor)
     begun = CATALOGUE.encode(claimed).removesuffix(b',"charge":null}')
     return {"topic": topic(type(claimed)), "event": begun}

@@ -16,11 +16,10 @@ from domain.account import AccountReinstated, AccountSuspended
 from domain.event import AnyRecorded
 from domain.ids import Position
 from domain.limits import LimitsSet
+from domain.outcome import RETRIED, Failure
 from domain.queue import PoolSet, QueuePaused, QueueResumed
 from domain.run import (
-    RETRIED,
     Charge,
-    Failure,
     RunAttemptLost,
     RunCancelled,
     RunClaimed,

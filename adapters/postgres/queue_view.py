@@ -12,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from commands.ports import LogUnavailableError
 from domain.ids import AccountId, RunId
-from domain.run import Failure
+from domain.outcome import Failure
 from services.ports.queueing import DeadRun, Place, PoolStats, Stats
 
 Values: TypeAlias = Sequence[Any] | Mapping[str, Any]

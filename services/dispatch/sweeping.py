@@ -10,8 +10,8 @@ from commands.ports import Clock
 from commands.runs import LoseAttempt
 from commands.streams import Context
 from domain.ids import Actor
+from domain.outcome import Failure, FailureKind
 from domain.refusals import DomainError
-from domain.run import Failure, FailureKind
 from services.ports.dispatching import DispatchServer, Expired, RunQueue
 
 logger = logging.getLogger(__name__)

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from domain.run import Failure
+from domain.outcome import Failure
 from services.ports.backend import Ending
 from services.ports.executing import SpoolEntry
 from services.ports.messages import Assignment, HeldAttempt

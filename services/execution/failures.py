@@ -1,6 +1,6 @@
 """What the executor itself has to say about an attempt that came to nothing."""
 
-from domain.run import Failure, FailureKind
+from domain.outcome import Failure, FailureKind
 
 UNREACHABLE = Failure(
     FailureKind.TRANSPORT, "The backend could not be reached any more.", advice="The run is tried again."

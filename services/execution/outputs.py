@@ -6,8 +6,9 @@ from collections import Counter, OrderedDict
 from collections.abc import Sequence
 from hashlib import sha256
 
+from domain.attempt import MAX_OUTPUTS
 from domain.ids import Digest
-from domain.run import MAX_OUTPUTS, Image, Output
+from domain.outcome import Image, Output
 from services.execution.attempt import Attempt, OutputsLostError
 from services.execution.failures import UNREACHABLE, missing_output, too_many_outputs
 from services.execution.pauses import pauses

@@ -7,7 +7,7 @@ from typing import Any, Protocol, TypeAlias
 from msgspec import Struct
 
 from domain.ids import AttemptId
-from domain.run import Failure, NodeTime
+from domain.outcome import Failure, NodeTime
 from workflows.inventory import Inventory
 
 

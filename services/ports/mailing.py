@@ -5,7 +5,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from commands.ports import Mail
+from commands.identity_ports import Mail
 
 
 class MailerError(Exception):

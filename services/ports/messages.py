@@ -10,7 +10,8 @@ from msgspec import Struct
 
 from domain.backend import BackendSeen, Kind
 from domain.ids import AccountId, AttemptId, Digest, RunId
-from domain.run import SHARED, Failure, NodeTime, Output
+from domain.outcome import Failure, NodeTime, Output
+from domain.run import SHARED
 
 
 class ClaimRequest(Struct, frozen=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Protocol
 from msgspec import Struct
 
 from domain.ids import AccountId, RunId
-from domain.run import Failure
+from domain.outcome import Failure
 
 
 class Place(Struct, frozen=True):

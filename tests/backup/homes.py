@@ -13,7 +13,8 @@ from adapters.postgres.log import PostgresLog
 from commands.ports import Entry, RequestKey, Write
 from domain.event import Event
 from domain.ids import AccountId, Actor, Digest, RunId
-from domain.run import Output, OutputStored, RunClaimed, RunStarted, RunSubmitted
+from domain.outcome import Output
+from domain.run import OutputStored, RunClaimed, RunStarted, RunSubmitted
 from domain.workflow import Content, Requirements
 from infra.backup import tables
 from infra.migrate import ROLES, migrate

@@ -15,7 +15,8 @@ from adapters.outbound.guard import Guard
 from adapters.outbound.transport import KeptTransport
 from domain.backend import Kind
 from domain.ids import attempt_id
-from domain.run import FailureKind, RunClaimed, Status
+from domain.outcome import FailureKind
+from domain.run import RunClaimed, Status
 from infra.lines import KINDS
 from services.ports.backend import BackendUnavailableError, GraphRefusedError, OutputMissingError, Place
 from services.ports.messages import BackendOrder

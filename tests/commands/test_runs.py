@@ -19,7 +19,7 @@ from commands.runs import (
     succeeded,
 )
 from commands.workflows import ChangeWorkflow, CreateWorkflow, DeleteWorkflow, Saved, SaveVersion
-from domain import run
+from domain import attempt
 from domain.ids import RunId, WorkflowId
 from domain.limits import Allowance, LimitReached
 from domain.refusals import Conflict, Invalid, NotFound
@@ -204,7 +204,7 @@ async def test_cancelling_wins_over_a_report_that_comes_later(ground: Ground, po
 async def test_two_claims_of_one_run_cannot_both_stand(ground: Ground, portrait: Saved) -> None:
     id = (await submit(ground, portrait)).id
     state, version = await ground.dispatcher.needs.streams.load(RUN, id)
-    claims = [run.claim(state, backend=f"gpu-{number}", executor="east") for number in (1, 2)]
+    claims = [attempt.claim(state, backend=f"gpu-{number}", executor="east") for number in (1, 2)]
     await ground.log.append(entry(Write(id, version, tuple(claims[0]), ANN)))
     with pytest.raises(StaleStreamError):
         await ground.log.append(entry(Write(id, version, tuple(claims[1]), ANN)))

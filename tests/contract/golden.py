@@ -52,6 +52,7 @@ from domain.lora import (
     LoraUploaded,
 )
 from domain.model import About, ModelChanged, ModelRegistered, ModelRemoved
+from domain.outcome import NodeTime
 from domain.personal import Personal
 from domain.preset import PresetCreated, PresetDeleted, PresetPublished, PresetSaved, PresetWithdrawn
 from domain.projection import ProjectionEventSkipped, ProjectionSkipWithdrawn
@@ -68,7 +69,6 @@ from domain.reservation import NameReleased, NameReserved
 from domain.run import (
     Charge,
     InBatch,
-    NodeTime,
     OutputStored,
     RunAttemptLost,
     RunCancelled,

@@ -4,11 +4,8 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from domain.ids import AccountId, Digest, SessionId, WorkflowId
+from domain.outcome import Failure, FailureKind, Image, Output
 from domain.run import (
-    Failure,
-    FailureKind,
-    Image,
-    Output,
     OutputStored,
     RunAttemptLost,
     RunCancelled,

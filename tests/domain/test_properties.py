@@ -6,27 +6,11 @@ from hypothesis import given
 from hypothesis import strategies as some
 
 from domain import account
+from domain.attempt import claim, lose_attempt, start, store_output, succeed
+from domain.outcome import RETRIED, Failure, FailureKind
 from domain.personal import Personal
 from domain.refusals import DomainError
-from domain.run import (
-    OVER,
-    RETRIED,
-    RUN,
-    Failure,
-    FailureKind,
-    Run,
-    RunEvent,
-    Status,
-    cancel,
-    claim,
-    delete,
-    lose_attempt,
-    revive,
-    start,
-    store_output,
-    submit,
-    succeed,
-)
+from domain.run import OVER, RUN, Run, RunEvent, Status, cancel, delete, revive, submit
 from domain.workflow import WORKFLOW, Workflow, create, publish, rename, save_version, withdraw
 from domain.workflow import delete as delete_workflow
 from tests.domain.facts import ANN, BOB, NOON, OTHER_SESSION, SESSION, content, output, submitted

@@ -7,16 +7,22 @@ from hypothesis import given
 from hypothesis import strategies as some
 from msgspec.structs import replace
 
+from domain.attempt import (
+    MAX_OUTPUTS,
+    Retries,
+    claim,
+    hand_back,
+    held_by,
+    lose_attempt,
+    start,
+    store_output,
+    succeed,
+)
+from domain.outcome import MAX_TIMED_NODES, Failure, FailureKind, NodeTime
 from domain.refusals import Conflict, NotFound
 from domain.run import (
-    MAX_OUTPUTS,
-    MAX_TIMED_NODES,
     RUN,
-    Failure,
-    FailureKind,
-    NodeTime,
     OutputStored,
-    Retries,
     RunAttemptLost,
     RunDeleted,
     RunEvent,
@@ -26,17 +32,10 @@ from domain.run import (
     RunSucceeded,
     Status,
     cancel,
-    claim,
     delete,
-    hand_back,
-    held_by,
-    lose_attempt,
     revive,
     source_of,
-    start,
-    store_output,
     submit,
-    succeed,
     warmth,
 )
 from domain.source import GraphSource, WorkflowSource

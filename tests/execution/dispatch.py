@@ -8,13 +8,13 @@ from uuid import uuid4
 
 import msgspec
 
+from domain.attempt import Retries, claim, hand_back, lose_attempt, start, store_output, succeed
 from domain.ids import AccountId, Digest, RunId, WorkflowId, attempt_id
+from domain.outcome import Failure
 from domain.refusals import DomainError
 from domain.run import (
     RUN,
-    Failure,
     OutputStored,
-    Retries,
     Run,
     RunEvent,
     RunFailed,
@@ -22,13 +22,7 @@ from domain.run import (
     RunSubmitted,
     Status,
     cancel,
-    claim,
-    hand_back,
-    lose_attempt,
-    start,
-    store_output,
     submit,
-    succeed,
 )
 from domain.workflow import Content
 from services.ports.executing import DispatchUnavailableError

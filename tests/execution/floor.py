@@ -16,11 +16,10 @@ from commands.ports import Entry, Write
 from domain.event import Event
 from domain.ids import AccountId, Actor, Digest, RunId, WorkflowId, limits_id, queue_id
 from domain.limits import Allowance, LimitsSet
+from domain.outcome import Failure, FailureKind
 from domain.queue import PoolSet, PoolSettings, QueuePaused, QueueResumed
 from domain.run import (
     SHARED,
-    Failure,
-    FailureKind,
     RunAttemptLost,
     RunCancelled,
     RunFailed,

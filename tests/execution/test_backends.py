@@ -14,7 +14,8 @@ from adapters.comfyui.client import Address
 from adapters.outbound.guard import Guard
 from adapters.outbound.transport import KeptTransport
 from domain.ids import RunId
-from domain.run import FailureKind, RunAttemptLost, RunClaimed, RunRequeued, Status
+from domain.outcome import FailureKind
+from domain.run import RunAttemptLost, RunClaimed, RunRequeued, Status
 from services.ports.backend import BackendUnavailableError
 from services.ports.messages import BackendOrder, BackendState
 from services.ports.trying import Trial

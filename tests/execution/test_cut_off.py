@@ -22,8 +22,8 @@ from commands.dispatcher import Dispatcher
 from commands.needs import Needs
 from domain.event import Event
 from domain.ids import RunId, attempt_id
+from domain.outcome import FailureKind
 from domain.run import (
-    FailureKind,
     OutputStored,
     RunAttemptLost,
     RunCancelled,

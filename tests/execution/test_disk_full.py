@@ -10,8 +10,10 @@ import pytest
 
 from adapters.models.folder import OURS, DiskIncoming, DiskModels
 from adapters.spool.disk import COMPACT_BYTES, DiskSpool
+from domain.attempt import Retries
 from domain.ids import AttemptId, RunId, attempt_id
-from domain.run import FailureKind, Retries, Status
+from domain.outcome import FailureKind
+from domain.run import Status
 from services.ports.executing import Called, SpoolFullError, Submitting
 from tests.execution.dispatch import MemoryDispatch
 from tests.execution.store import ObjectServer

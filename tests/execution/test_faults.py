@@ -8,7 +8,8 @@ import pytest
 
 from adapters.comfyui.socket import DEAF_S
 from domain.ids import attempt_id
-from domain.run import Failure, FailureKind, RunAttemptLost, RunClaimed, Status
+from domain.outcome import Failure, FailureKind
+from domain.run import RunAttemptLost, RunClaimed, Status
 from services.ports.messages import Lost
 from tests.execution.dispatch import MemoryDispatch
 from tests.execution.store import ObjectServer

@@ -12,9 +12,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from adapters.models.folder import OURS, DiskModels, ModelsInUseError
+from domain.attempt import Retries
 from domain.ids import AccountId, AttemptId, Digest
 from domain.lora import file_name, graph_path
-from domain.run import FailureKind, Retries, Status
+from domain.outcome import FailureKind
+from domain.run import Status
 from services.ports.model_files import FolderFullError
 from tests.execution.dispatch import MemoryDispatch
 from tests.execution.store import ObjectServer

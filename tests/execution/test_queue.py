@@ -14,7 +14,8 @@ from adapters.postgres.queue import PostgresQueue
 from adapters.postgres.tail import PostgresTail
 from commands.ports import Entry, StaleStreamError, Write
 from domain.ids import AccountId, Actor, Digest, Position, RunId, WorkflowId
-from domain.run import Failure, FailureKind, RunAttemptLost, RunCancelled, RunEvent, RunRequeued, RunSubmitted
+from domain.outcome import Failure, FailureKind
+from domain.run import RunAttemptLost, RunCancelled, RunEvent, RunRequeued, RunSubmitted
 from domain.workflow import Content
 from services.dispatch.folding import TOPICS
 from services.ports.dispatching import Claimed, Revoked

@@ -10,7 +10,8 @@ import pytest
 from PIL import Image
 
 from domain.ids import attempt_id
-from domain.run import FailureKind, RunClaimed, RunFailed, RunSucceeded, Status
+from domain.outcome import FailureKind
+from domain.run import RunClaimed, RunFailed, RunSucceeded, Status
 from services.ports.messages import Started, Stored, Succeeded
 from tests.execution.dispatch import MemoryDispatch
 from tests.execution.store import ObjectServer

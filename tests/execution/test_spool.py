@@ -7,7 +7,7 @@ import pytest
 
 from adapters.spool.disk import COMPACT_BYTES, DiskSpool, SpoolInUseError
 from domain.ids import AttemptId, RunId
-from domain.run import Failure, FailureKind
+from domain.outcome import Failure, FailureKind
 from services.ports.executing import Settled, Submitting
 from services.ports.messages import Lost
 

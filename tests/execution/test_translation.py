@@ -4,7 +4,7 @@ import pytest
 
 from adapters.comfyui.trace import Trace, ended
 from adapters.comfyui.translate import clean, node_failure, refusal
-from domain.run import FailureKind
+from domain.outcome import FailureKind
 from services.ports.backend import Broken, Finished, Interrupted
 from workflows.protocol.history import decode_results
 from workflows.protocol.messages import ErrorBody

@@ -11,7 +11,7 @@ from typing import TypeVar
 from adapters.nats.executor_link import NatsDispatchLink
 from domain.backend import BackendSeen
 from domain.ids import Digest
-from domain.run import Failure, Image, Output
+from domain.outcome import Failure, Image, Output
 from infra.wiring import nats
 from services.ports.executing import DispatchUnavailableError
 from services.ports.messages import (

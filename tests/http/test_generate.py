@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from domain.run import Failure, FailureKind, NodeTime
+from domain.outcome import Failure, FailureKind, NodeTime
 from services.ports.messages import Lost, Started, Succeeded
 from tests.http.executor import ByHand, by_hand
 from tests.http.log import contents, deeds

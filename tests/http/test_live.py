@@ -12,7 +12,7 @@ from msgspec.structs import replace
 
 from adapters.http.parts import Parts
 from domain.ids import AccountId, Digest, RunId
-from domain.run import Output
+from domain.outcome import Output
 from services.ports.messages import Progress, Started, Stored
 from services.ports.watching import Live, Watcher
 from tests.http.executor import ByHand, by_hand

@@ -9,7 +9,7 @@ import pytest
 
 from adapters.http import answers
 from adapters.http.queue import DeadPage, StatsAnswer
-from domain.run import Failure, FailureKind
+from domain.outcome import Failure, FailureKind
 from services.ports.messages import Lost, Started
 from tests.http.administrators import administrator
 from tests.http.executor import ByHand, by_hand

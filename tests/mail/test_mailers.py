@@ -10,7 +10,7 @@ import pytest
 
 from adapters.mail.file import FileMailer
 from adapters.mail.smtp import SmtpMailer
-from commands.ports import Mail
+from commands.identity_ports import Mail
 from domain.ids import AccountId
 from services.mailing import ATTEMPTS, Mailing
 from services.ports.mailing import Due, MailerError

@@ -33,14 +33,11 @@ from domain.lora import (
     LoraUploaded,
     file_name,
 )
+from domain.outcome import Failure, FailureKind, Image, Output
 from domain.personal import Personal
 from domain.preset import PresetCreated, PresetDeleted, PresetPublished, PresetSaved
 from domain.run import (
-    Failure,
-    FailureKind,
-    Image,
     InBatch,
-    Output,
     OutputStored,
     RunAttemptLost,
     RunCancelled,

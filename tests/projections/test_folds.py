@@ -18,10 +18,9 @@ from domain.backend import BackendLost, BackendSeen
 from domain.batch import BatchCancelled, BatchSubmitted
 from domain.event import Event, topic
 from domain.ids import AccountId, BatchId, Digest, RunId, backend_id
+from domain.outcome import Failure, FailureKind
 from domain.personal import Personal
 from domain.run import (
-    Failure,
-    FailureKind,
     InBatch,
     OutputStored,
     RunAttemptLost,
