@@ -16,7 +16,7 @@ from tests.http.whole import Whole
 
 @asynccontextmanager
 async def administrator(served: Whole) -> AsyncIterator[Person]:
-    async with joined(served.url) as person:
+    async with joined(served) as person:
         await give(served, person, Role.ADMIN)
         yield person
 

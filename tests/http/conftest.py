@@ -25,19 +25,19 @@ def served(
 
 @pytest.fixture
 async def ann(served: Whole) -> AsyncIterator[Person]:
-    async with joined(served.url) as person:
+    async with joined(served) as person:
         yield person
 
 
 @pytest.fixture
 async def bob(served: Whole) -> AsyncIterator[Person]:
-    async with joined(served.url) as person:
+    async with joined(served) as person:
         yield person
 
 
 @pytest.fixture
 async def nobody(served: Whole) -> AsyncIterator[Person]:
-    async with somebody(served.url) as person:
+    async with somebody(served) as person:
         yield person
 
 

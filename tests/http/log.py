@@ -6,13 +6,7 @@ import psycopg
 
 from tests.http.whole import Whole
 
-HEAD = "SELECT coalesce(max(notification_id), 0) FROM log.events"
 DEEDS = "SELECT count(*) FROM log.events WHERE actor ~ '^[0-9a-f]{8}-[0-9a-f-]{27}$'"
-
-
-def head(whole: Whole) -> int:
-    """The position of the last event."""
-    return _number(whole, HEAD)
 
 
 def deeds(whole: Whole) -> int:

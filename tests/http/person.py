@@ -2,13 +2,15 @@
 
 import io
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import httpx
 from PIL import Image
+
+from tests.http.whole import Whole
 
 PASSWORD = "correct horse battery"
 GRAPH: dict[str, Any] = {
@@ -44,10 +46,11 @@ def png(width: int = 48, height: int = 32, color: tuple[int, int, int] = (200, 3
 
 
 class Person:
-    """Asks below /api/v1 and remembers what was last written, so that views have caught up with it."""
+    """Asks below /api/v1, of views that have caught up with all that is in the log by then, whoever wrote it."""
 
-    def __init__(self, http: httpx.AsyncClient) -> None:
+    def __init__(self, http: httpx.AsyncClient, head: Callable[[], int]) -> None:
         self.http = http
+        self.head = head
         self.name = f"p-{uuid4().hex[:12]}"
         self.id = ""
         self.refresh_token = ""
@@ -59,8 +62,7 @@ class Person:
 
     async def ask(self, method: str, path: str, **request: Any) -> httpx.Response:
         """Whatever the answer is; a 500 never is one."""
-        headers = {"Consistent-With": str(self.seen)} if self.seen else {}
-        headers |= request.pop("headers", {})
+        headers = {"Consistent-With": str(self.head())} | request.pop("headers", {})
         answer = await self.http.request(method, f"/api/v1{path}", headers=headers, **request)
         assert answer.status_code != 500, f"{method} {path}: {answer.text}"
         if (
@@ -111,10 +113,10 @@ def _granted(answer: httpx.Response) -> httpx.Response:
 
 
 @asynccontextmanager
-async def somebody(url: str) -> AsyncIterator[Person]:
+async def somebody(at: Whole) -> AsyncIterator[Person]:
     """Not registered."""
-    async with client(url) as http:
-        yield Person(http)
+    async with client(at.url) as http:
+        yield Person(http, at.head)
 
 
 def client(url: str = "") -> httpx.AsyncClient:
@@ -124,7 +126,7 @@ def client(url: str = "") -> httpx.AsyncClient:
 
 
 @asynccontextmanager
-async def joined(url: str) -> AsyncIterator[Person]:
-    async with somebody(url) as person:
+async def joined(at: Whole) -> AsyncIterator[Person]:
+    async with somebody(at) as person:
         await person.register()
         yield await person.log_in()

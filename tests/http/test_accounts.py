@@ -68,7 +68,7 @@ async def test_a_name_and_an_address_are_taken_whatever_their_case(ann: Person, 
 
 
 async def test_of_two_who_register_one_name_at_once_one_gets_it(served: Whole) -> None:
-    async with somebody(served.url) as one, somebody(served.url) as other:
+    async with somebody(served) as one, somebody(served) as other:
         other.name = one.name.upper()
         asked = [
             {"username": each.name, "email": f"{uuid4().hex}@example.org", "password": PASSWORD}
@@ -222,7 +222,7 @@ async def test_sessions_of_one_account_do_not_open_anothers(ann: Person, bob: Pe
 
 
 async def test_many_sessions_may_be_open(served: Whole) -> None:
-    async with joined(served.url) as ann:
+    async with joined(served) as ann:
         for _ in range(3):
             await ann.log_in()
         assert (await ann.get("/auth/me"))["id"] == ann.id

@@ -23,7 +23,7 @@ from tests.log.ground import now
 
 @pytest.fixture
 async def admin(served: Whole) -> AsyncIterator[Person]:
-    async with joined(served.url) as person:
+    async with joined(served) as person:
         await grant(served, person)
         yield person
 

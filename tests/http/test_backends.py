@@ -205,7 +205,6 @@ async def test_ones_own_backend_is_tried_and_nobody_elses(own: Whole, root: Pers
     assert (await root.get(f"/backends/{name}"))["url"] == "http://gpu.invalid:8188"
     assert name in [each["name"] for each in (await root.get("/backends"))["items"]]
     async with administrator(own) as other:
-        other.seen = root.seen
         refused(await other.ask("GET", f"/backends/{name}"), 404)
         assert (await other.get("/backends"))["items"] == []
         assert name in [each["name"] for each in (await other.get("/admin/backends"))["items"]]
@@ -222,8 +221,8 @@ async def test_ones_own_backend_is_reached_where_the_administrator_allows_it(
         whole(database, server, tmp_path / "data", backend_private_addresses=True) as running,
     ):
         async with (
-            joined(running.url) as ann,
-            joined(running.url) as bob,
+            joined(running) as ann,
+            joined(running) as bob,
             executing(running, tmp_path, private=True),
         ):
             told = await ann.ask("PUT", "/accounts/me/backend", json={"url": comfyui.url})
@@ -268,7 +267,7 @@ async def _kept(own: Whole, root: Person, name: str) -> None:
     """What a backend has is not for everybody, where an administrator says so."""
     body = {"type": "checkpoints", "name": name, "audience": {"roles": ["admin"]}, "reason": "A trial."}
     made = await root.post("/admin/models", body)
-    async with joined(own.url) as member:
+    async with joined(own) as member:
         assert (await member.get("/models", params={"type": "checkpoints"}))["items"] == []
         kept = refused(await member.ask("POST", "/generate", json=PARAMETERS), 422)
         other = refused(await member.ask("POST", "/generate", json=PARAMETERS | {"checkpoint": "none"}), 422)

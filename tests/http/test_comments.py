@@ -30,14 +30,11 @@ async def said(person: Person, workflow: str, **asked: Any) -> list[dict[str, An
 
 async def test_a_thread_is_written_edited_and_deleted(ann: Person, bob: Person, nobody: Person) -> None:
     workflow = await ann.workflow("Foxes", public=True)
-    bob.seen = ann.seen
     text = f"Hello @{ann.name.upper()} and @nobody-{uuid4().hex[:8]}"
     answer = await bob.ask("POST", f"/workflows/{workflow}/comments", json={"text": text})
     assert answer.status_code == 201
     first = answer.json()["id"]
-    ann.seen = bob.seen
     await ann.post(f"/workflows/{workflow}/comments", {"text": "Thanks.", "parent": first})
-    bob.seen = nobody.seen = ann.seen
     for person in (ann, bob, nobody):
         (top,) = await said(person, workflow)
         assert (top["author"], top["text"], top["mentions"]) == (bob.name, text, [ann.name])
@@ -108,19 +105,17 @@ async def test_those_who_keep_order_delete_what_others_say(served: Whole, ann: P
     refused(await bob.ask("DELETE", f"/comments/{comment}"), 404)
     await give(served, bob, Role.MODERATOR)
     assert (await bob.ask("DELETE", f"/comments/{comment}")).json()["position"] > 0
-    ann.seen = bob.seen
     (shown,) = await said(ann, workflow)
     assert (shown["text"], shown["deleted"]) == ("", True)
 
 
 async def test_a_deleted_account_leaves_its_words_without_a_name_or_takes_them_along(own: Whole) -> None:
-    async with joined(own.url) as ann, joined(own.url) as bob, joined(own.url) as eve:
+    async with joined(own) as ann, joined(own) as bob, joined(own) as eve:
         workflow = await ann.workflow(public=True)
         for person in (bob, eve):
             await person.post(f"/workflows/{workflow}/comments", {"text": "I was here."})
         await erased(bob)
         await erased(eve, published="delete")
-        ann.seen = max(bob.seen, eve.seen)
         with beside(errand(lambda: erasing(hasty(own)))):
 
             async def forgotten() -> bool:

@@ -16,7 +16,7 @@ NODES = {"EmptyImage": "nodes", "SaveImage": "nodes"}
 async def test_a_drawing_is_kept_with_its_graph(own: Whole) -> None:
     drawn, other = DRAWINGS["titles"](), DRAWINGS["subgraph"]()
     body = written(definitions())
-    async with joined(own.url) as ann, by_hand(own) as hand:
+    async with joined(own) as ann, by_hand(own) as hand:
         refused(await ann.ask("POST", "/workflows", json={"name": "a", "graph": drawn}), 409)
         await hand.has(Inventory(node_classes=NODES, definitions=digest(body)), body)
         kept: list[str] = []

@@ -33,7 +33,7 @@ def stored(whole: Whole, body: bytes) -> bool:
 
 
 async def test_files_go_unless_somebody_else_needs_them(own: Whole) -> None:
-    async with joined(own.url) as ann, joined(own.url) as bob:
+    async with joined(own) as ann, joined(own) as bob:
         await drawn(own, ann, b"hers", b"both")
         await drawn(own, ann, lost=b"hers, lost")
         await drawn(own, bob, b"his", b"both")
@@ -50,7 +50,7 @@ async def test_files_go_unless_somebody_else_needs_them(own: Whole) -> None:
 
 @pytest.mark.parametrize("published", ["keep", "delete"])
 async def test_runs_are_cancelled_and_workflows_deleted(own: Whole, published: str) -> None:
-    async with joined(own.url) as ann, joined(own.url) as bob:
+    async with joined(own) as ann, joined(own) as bob:
         public, private = await ann.workflow("Public", public=True), await ann.workflow("Private")
         forms = [await ann.template(private), await ann.template(public, public=True)]
         presets = [
@@ -82,7 +82,7 @@ async def test_runs_are_cancelled_and_workflows_deleted(own: Whole, published: s
 
 async def test_an_erasure_whose_request_died_is_finished(own: Whole) -> None:
     """Of the request only the events are left."""
-    async with joined(own.url) as ann, joined(own.url) as bob:
+    async with joined(own) as ann, joined(own) as bob:
         key = value(own, "SELECT key FROM work.account_keys WHERE account = %s", ann.id)
         await erased(ann)
         with psycopg.connect(own.database.url, autocommit=True) as connection:
@@ -97,7 +97,7 @@ async def test_an_erasure_whose_request_died_is_finished(own: Whole) -> None:
 
 async def test_who_is_on_the_list_is_erased_in_a_log_that_was_restored(own: Whole) -> None:
     """The backup is from before the erasure: only the list, kept elsewhere, knows of it."""
-    async with joined(own.url) as ann, joined(own.url) as bob:
+    async with joined(own) as ann, joined(own) as bob:
         await ErasureFile(own.settings.data / "erasures.jsonl").note(
             AccountId(UUID(ann.id)), datetime.now(UTC)
         )
@@ -108,7 +108,7 @@ async def test_who_is_on_the_list_is_erased_in_a_log_that_was_restored(own: Whol
             await eventually(lambda: _is(lambda: _keys(own) == 1))
         await eventually(lambda: _refused(ann))
         assert (await bob.get("/auth/me"))["id"] == bob.id
-        async with somebody(own.url) as heir:
+        async with somebody(own) as heir:
             heir.name = ann.name
             await heir.register()
 

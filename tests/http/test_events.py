@@ -16,7 +16,6 @@ from domain.account import Role
 from domain.ids import Actor
 from infra.settings import load_secret
 from infra.wiring import needed, needs, new_id
-from tests.http.log import head
 from tests.http.person import Person
 from tests.http.problems import refused
 from tests.http.whole import Whole
@@ -37,7 +36,7 @@ async def followed(person: Person, key: str | None = None, **asked: Any) -> list
 
 
 async def test_events_are_ones_own_and_everybodys(ann: Person, bob: Person, served: Whole) -> None:
-    before = head(served)
+    before = served.head()
     mine = await ann.workflow("ann's")
     public = await bob.workflow("bob's", public=True)
     hidden = await bob.workflow("bob's secret")
@@ -52,7 +51,7 @@ async def test_events_are_ones_own_and_everybodys(ann: Person, bob: Person, serv
 
 
 async def test_pages_of_any_size_tell_the_same_story(ann: Person, served: Whole) -> None:
-    before = head(served)
+    before = served.head()
     for number in range(7):
         await ann.workflow(f"w{number}")
     whole = await followed(ann, after=before)
@@ -65,7 +64,7 @@ async def test_pages_of_any_size_tell_the_same_story(ann: Person, served: Whole)
 
 
 async def test_only_the_types_asked_for(ann: Person, served: Whole) -> None:
-    before = head(served)
+    before = served.head()
     workflow = await ann.workflow()
     await ann.run(workflow)
     for types, expected in (
@@ -110,7 +109,7 @@ async def test_a_key_needs_the_scope(ann: Person) -> None:
 async def test_an_administrators_key_follows_everybody_until_the_role_is_gone(
     served: Whole, ann: Person, bob: Person
 ) -> None:
-    before = head(served)
+    before = served.head()
     await give(served, ann, Role.ADMIN)
     key = (await ann.post("/api-keys", {"name": "bot", "scopes": ["events:all"]}))["key"]
     hidden = await bob.workflow("bob's secret")

@@ -49,7 +49,7 @@ async def opened(person: Person) -> dict[str, bytes]:
 
 
 async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whole) -> None:
-    async with joined(own.url) as ann, joined(own.url) as bob:
+    async with joined(own) as ann, joined(own) as bob:
         other = GRAPH | {"3": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}}
         workflow = await ann.workflow("Mine", editor_graph={"nodes": []})
         await ann.post(f"/workflows/{workflow}/versions", {"graph": other, "note": "more"})
@@ -113,7 +113,7 @@ async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whol
 
 
 async def test_without_the_signature_an_export_is_nobodys(own: Whole) -> None:
-    async with joined(own.url) as ann, joined(own.url) as bob:
+    async with joined(own) as ann, joined(own) as bob:
         refused(await ann.ask("GET", "/accounts/me/export"), 404)
         await ann.post("/accounts/me/export")
         refused(await bob.ask("GET", "/accounts/me/export"), 404)
@@ -136,7 +136,7 @@ async def test_without_the_signature_an_export_is_nobodys(own: Whole) -> None:
 
 async def test_the_same_request_sent_again_begins_no_other(own: Whole) -> None:
     key = {"Idempotency-Key": "once"}
-    async with joined(own.url) as ann:
+    async with joined(own) as ann:
         asked = await ann.post("/accounts/me/export", headers=key)
         with beside(errand(lambda: exporting(own.settings))):
             await ready(ann)
@@ -147,7 +147,7 @@ async def test_the_same_request_sent_again_begins_no_other(own: Whole) -> None:
 
 async def test_an_export_goes_after_a_day_and_a_new_one_takes_the_place_of_the_last(own: Whole) -> None:
     folder = own.settings.data / "exports"
-    async with joined(own.url) as ann:
+    async with joined(own) as ann:
         first = (await ann.post("/accounts/me/export"))["id"]
         with beside(errand(lambda: exporting(own.settings))):
             old = (await ready(ann))["url"]
@@ -163,7 +163,7 @@ async def test_an_export_goes_after_a_day_and_a_new_one_takes_the_place_of_the_l
 
 
 async def test_what_somebody_died_building_is_built_again(own: Whole) -> None:
-    async with joined(own.url) as ann:
+    async with joined(own) as ann:
         id = (await ann.post("/accounts/me/export"))["id"]
         with psycopg.connect(own.database.url) as connection:
             connection.execute("UPDATE work.exports SET state = 'building', done = 1, total = 9")
@@ -177,7 +177,7 @@ async def test_what_somebody_died_building_is_built_again(own: Whole) -> None:
 
 async def test_an_export_goes_with_its_account(own: Whole) -> None:
     folder = own.settings.data / "exports"
-    async with joined(own.url) as ann, joined(own.url) as bob:
+    async with joined(own) as ann, joined(own) as bob:
         await ann.post("/accounts/me/export")
         with beside(errand(lambda: exporting(own.settings))):
             url = (await ready(ann))["url"]
@@ -192,7 +192,7 @@ async def test_an_export_goes_with_its_account(own: Whole) -> None:
 
 
 async def test_where_there_is_no_room_it_is_said(own: Whole) -> None:
-    async with joined(own.url) as ann:
+    async with joined(own) as ann:
         await ann.post("/accounts/me/export")
         (own.settings.data / "exports").write_text("a file where the folder should be")
 

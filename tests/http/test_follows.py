@@ -27,7 +27,6 @@ async def test_somebody_is_followed_once_and_no_more_when_it_is_enough(ann: Pers
     shown = await bob.get(f"/accounts/{ann.name}/follow")
     shaped(FollowingAnswer, shown)
     assert shown == {"followers": 1, "following": 0, "followed": True}
-    ann.seen = bob.seen
     assert await ann.get(f"/accounts/{bob.name}/follow") == {
         "followers": 0,
         "following": 1,
@@ -61,11 +60,9 @@ async def test_nobody_follows_themselves_or_nobody(served: Whole, ann: Person) -
 
 async def test_the_feed_tells_what_those_one_follows_show(ann: Person, bob: Person) -> None:
     await followed(bob, ann.name)
-    ann.seen = bob.seen
     workflow = await ann.workflow("Foxes", public=True)
     await ann.post(f"/workflows/{workflow}/comments", {"text": f"Look, @{bob.name}!"})
     await ann.workflow("Private")
-    bob.seen = ann.seen
     page = await bob.get("/feed")
     shaped(FeedPage, page)
     assert [(each["kind"], each["by"]) for each in page["items"]] == [
@@ -78,13 +75,12 @@ async def test_the_feed_tells_what_those_one_follows_show(ann: Person, bob: Pers
     assert first["items"] + rest["items"] == page["items"]
     assert (await ann.get("/feed"))["items"][-1]["kind"] == "followed"
     await ann.ask("PATCH", f"/workflows/{workflow}", json={"public": False})
-    bob.seen = ann.seen
     assert (await bob.get("/feed"))["items"] == []
     refused(await bob.ask("GET", "/feed", params={"cursor": "x"}), 422)
 
 
 async def test_the_count_is_right_after_everybody_has_changed_their_mind(served: Whole, ann: Person) -> None:
-    async with joined(served.url) as one, joined(served.url) as two, joined(served.url) as three:
+    async with joined(served) as one, joined(served) as two, joined(served) as three:
 
         async def change(person: Person, wishes: str) -> None:
             for wish in wishes:
@@ -92,17 +88,15 @@ async def test_the_count_is_right_after_everybody_has_changed_their_mind(served:
                 assert (await person.ask(method, f"/accounts/{ann.name}/follow")).is_success
 
         await asyncio.gather(change(one, "+-+-+-+-+"), change(two, "++-+-+--"), change(three, "-+-+-+--++"))
-        ann.seen = max(one.seen, two.seen, three.seen)
         assert (await ann.get(f"/accounts/{ann.name}/follow"))["followers"] == 2
 
 
 async def test_a_deleted_account_follows_nobody_and_is_followed_by_nobody(own: Whole) -> None:
-    async with joined(own.url) as ann, joined(own.url) as bob, joined(own.url) as eve:
+    async with joined(own) as ann, joined(own) as bob, joined(own) as eve:
         await followed(bob, ann.name)
         await followed(ann, bob.name)
         await followed(eve, bob.name)
         await erased(bob)
-        eve.seen = bob.seen
         with beside(errand(lambda: erasing(hasty(own)))):
 
             async def forgotten() -> bool:

@@ -29,10 +29,8 @@ async def test_a_like_is_counted_once_and_shown_to_who_gave_it(
     ann: Person, bob: Person, nobody: Person
 ) -> None:
     workflow = await ann.workflow("Foxes", tags=[tag := f"tag {uuid4().hex}"], public=True)
-    bob.seen = ann.seen
     for _ in range(2):
         assert (await bob.ask("PUT", f"/workflows/{workflow}/like")).status_code == 200
-    ann.seen = nobody.seen = bob.seen
     assert await standing(bob, workflow) == (1, True)
     assert await standing(ann, workflow) == await standing(nobody, workflow) == (1, False)
     page = await bob.get("/gallery", params={"tag": tag, "sort": "likes"})
@@ -63,8 +61,8 @@ async def test_the_count_is_right_after_everybody_has_changed_their_mind_and_aft
 
     with another_api(served) as second:
         async with AsyncExitStack() as stack:
-            people = [await stack.enter_async_context(joined(served.url)) for _ in range(6)]
-            others = [await stack.enter_async_context(somebody(second.url)) for _ in people]
+            people = [await stack.enter_async_context(joined(served)) for _ in range(6)]
+            others = [await stack.enter_async_context(somebody(second)) for _ in people]
             for person, other in zip(people, others, strict=True):
                 other.http.headers["Authorization"] = person.http.headers["Authorization"]
             wishes = [[chance.random() < 0.5 for _ in range(12)] for _ in people + others]
@@ -73,7 +71,6 @@ async def test_the_count_is_right_after_everybody_has_changed_their_mind_and_aft
             await asyncio.gather(
                 *(change(person, [likes]) for person, likes in zip(people, last, strict=True))
             )
-            ann.seen = max(person.seen for person in (ann, *people, *others))
     assert (await standing(ann, workflow))[0] == sum(last)
     async with read_models(served.settings) as models:
         url = needed(served.settings.project_database_url, "project")
@@ -85,7 +82,6 @@ async def test_the_gallery_is_searched_and_sorted(ann: Person, nobody: Person) -
     word, tag = f"w{uuid4().hex}", uuid4().hex
     for name in ("First", "Second"):
         await ann.workflow(f"{name} {word}", tags=[tag], public=True)
-    nobody.seen = ann.seen
     for asked in ({"q": word}, {"tag": tag}, {"q": f"second OR first {word}"}):
         for sort in ("new", "trending", "likes", "runs"):
             page = await nobody.get("/gallery", params={"sort": sort, "limit": 1, **asked})
@@ -112,10 +108,9 @@ async def test_the_gallery_is_searched_and_sorted(ann: Person, nobody: Person) -
 
 
 async def test_what_a_deleted_account_liked_is_counted_no_more(own: Whole) -> None:
-    async with joined(own.url) as ann, joined(own.url) as bob:
+    async with joined(own) as ann, joined(own) as bob:
         workflow = await ann.workflow(public=True)
         await bob.ask("PUT", f"/workflows/{workflow}/like")
-        ann.seen = bob.seen
         assert await standing(ann, workflow) == (1, False)
         await erased(bob)
         with beside(errand(lambda: erasing(hasty(own)))):

@@ -106,7 +106,6 @@ async def executing(whole: Whole, backend: SandboxProcess, folder: Path, models:
 async def uploaded(person: Person, file: bytes, name: str) -> dict[str, Any]:
     answer = await person.ask("POST", "/loras", **sent(file, name=f"{name}.safetensors"))
     assert answer.status_code == 201, answer.text
-    person.seen = answer.json()["position"]
     shown: dict[str, Any] = await person.get(f"/loras/{answer.json()['id']}")
     return shown
 
@@ -125,7 +124,7 @@ async def ended(person: Person, run: str) -> Any:
 
 async def test_an_uploaded_lora_is_in_the_picture(own: Whole, tmp_path: Path) -> None:
     file = fresh(extra=2_000_000)
-    async with joined(own.url) as ann, joined(own.url) as bob, sandbox() as backend:
+    async with joined(own) as ann, joined(own) as bob, sandbox() as backend:
         models = backend.directory / "base" / "models"
         async with executing(own, backend, tmp_path / "gpu", models):
             shown = await uploaded(ann, file, "Soft light")
@@ -147,7 +146,7 @@ async def test_an_uploaded_lora_is_in_the_picture(own: Whole, tmp_path: Path) ->
 
 
 async def test_a_claim_opens_the_loras_of_its_run_and_no_others(own: Whole) -> None:
-    async with joined(own.url) as ann, joined(own.url) as bob:
+    async with joined(own) as ann, joined(own) as bob:
         hers, his = await uploaded(ann, fresh(), "hers"), await uploaded(bob, fresh(), "his")
         run = (await ann.post("/runs", {"graph": graph("hers")}))["id"]
         async with by_hand(own) as hand, client(own.url) as http:
@@ -162,7 +161,7 @@ async def test_a_claim_opens_the_loras_of_its_run_and_no_others(own: Whole) -> N
 
 
 async def test_a_run_waits_for_a_backend_that_takes_loras_and_says_so(own: Whole) -> None:
-    async with joined(own.url) as ann:
+    async with joined(own) as ann:
         await uploaded(ann, fresh(), "hers")
         run = (await ann.post("/runs", {"graph": graph("hers")}))["id"]
         async with by_hand(own) as hand:
@@ -183,7 +182,7 @@ async def test_a_run_waits_for_a_backend_that_takes_loras_and_says_so(own: Whole
 
 
 async def test_a_deleted_lora_stays_for_the_runs_that_were_submitted_before(own: Whole) -> None:
-    async with joined(own.url) as ann:
+    async with joined(own) as ann:
         shown = await uploaded(ann, fresh(), "hers")
         kept = own.settings.data / "objects" / shown["sha256"][:2] / shown["sha256"]
         run = (await ann.post("/runs", {"graph": graph("hers")}))["id"]

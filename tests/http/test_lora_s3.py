@@ -59,7 +59,7 @@ async def test_an_uploaded_lora_is_in_s3_and_comes_from_there(
     over_s3: Whole, bucket: S3Objects, s3_server: S3Server
 ) -> None:
     file, in_pieces = fresh(extra=1_000_000), fresh(extra=1_000_000)
-    async with joined(over_s3.url) as ann:
+    async with joined(over_s3) as ann:
         shown = await uploaded(ann, file, "hers")
         at = await begun(ann, len(in_pieces), name="other")
         await piece(ann, at, 0, in_pieces[:500_000])
@@ -87,7 +87,7 @@ async def test_a_deleted_lora_goes_from_s3_with_the_last_who_has_it(
     over_s3: Whole, bucket: S3Objects
 ) -> None:
     shared = fresh()
-    async with joined(over_s3.url) as ann, joined(over_s3.url) as bob:
+    async with joined(over_s3) as ann, joined(over_s3) as bob:
         hers, his = await put(ann, shared, "hers"), await put(bob, shared, "his")
         await ann.ask("DELETE", f"/loras/{hers}")
         with beside(errand(lambda: tidying(hasty(over_s3)))):
@@ -101,7 +101,7 @@ async def test_an_erased_account_leaves_no_lora_in_either_store(
     own: Whole, over_s3: Whole, bucket: S3Objects
 ) -> None:
     before, since = fresh(), fresh()
-    async with joined(own.url) as ann:
+    async with joined(own) as ann:
         await put(ann, before, "on the disk")
         ann.http.base_url = over_s3.url  # as after the settings have changed
         await put(ann, since, "in the bucket")
@@ -121,7 +121,7 @@ async def test_an_upload_that_s3_was_away_for_is_finished_later(
     over_s3: Whole, bucket: S3Objects, way: Cuts
 ) -> None:
     file = fresh()
-    async with joined(over_s3.url) as ann:
+    async with joined(over_s3) as ann:
         at = await begun(ann, len(file))
         way.closed = True
         refused(await piece(ann, at, 0, file), 503)

@@ -39,7 +39,7 @@ def change_row(whole: Whole, query: str) -> None:
 
 
 async def test_an_upload_that_nobody_goes_on_with_is_collected(own: Whole) -> None:
-    async with joined(own.url) as ann:
+    async with joined(own) as ann:
         file = fresh()
         at = await begun(ann, len(file))
         await piece(ann, at, 0, file[:1000])
@@ -54,7 +54,7 @@ async def test_an_upload_that_nobody_goes_on_with_is_collected(own: Whole) -> No
 
 async def test_an_upload_whose_receiver_died_at_its_end_is_finished(own: Whole) -> None:
     """As after kill -9 with the last byte written: the file is whole, and nobody has looked at it."""
-    async with joined(own.url) as ann:
+    async with joined(own) as ann:
         good, bad = fresh(), fresh()
         for file, digest in ((good, hashlib.sha256(good).hexdigest()), (bad, "0" * 64)):
             at = await begun(ann, len(file), name=digest[:8], sha256=digest)
@@ -69,7 +69,7 @@ async def test_an_upload_whose_receiver_died_at_its_end_is_finished(own: Whole) 
 
 
 async def test_the_file_of_a_deleted_lora_goes_with_the_last_who_has_it(own: Whole) -> None:
-    async with joined(own.url) as ann, joined(own.url) as bob:
+    async with joined(own) as ann, joined(own) as bob:
         shared, hers = fresh(), fresh()
         ids = [await put(ann, shared, "shared"), await put(ann, hers, "hers")]
         his = await put(bob, shared, "his")
@@ -87,7 +87,7 @@ async def test_the_file_of_a_deleted_lora_goes_with_the_last_who_has_it(own: Who
 async def test_an_erased_account_leaves_what_it_has_published_unless_that_was_to_go(
     own: Whole, published: str
 ) -> None:
-    async with joined(own.url) as ann:
+    async with joined(own) as ann:
         private, public = fresh(), fresh()
         await put(ann, private, "private")
         await change(ann, await put(ann, public, "public"), public=True)
@@ -103,7 +103,7 @@ async def test_an_erased_account_leaves_what_it_has_published_unless_that_was_to
 
 
 async def test_after_a_restore_the_files_have_their_names_again(own: Whole) -> None:
-    async with joined(own.url) as ann:
+    async with joined(own) as ann:
         file = fresh()
         shown = await ann.get(f"/loras/{await put(ann, file, 'one')}")
         named = own.settings.data / "objects" / f"user-{ann.id}" / "loras" / shown["file"]
@@ -114,7 +114,7 @@ async def test_after_a_restore_the_files_have_their_names_again(own: Whole) -> N
 
 
 async def test_only_its_owner_fetches_the_file(own: Whole) -> None:
-    async with joined(own.url) as ann, joined(own.url) as bob:
+    async with joined(own) as ann, joined(own) as bob:
         file = fresh()
         lora = await put(ann, file, "one")
         await change(ann, lora, public=True)
@@ -130,5 +130,4 @@ async def _is(so: bool) -> bool:
 
 
 async def _names(person: Person, names: list[str]) -> bool:
-    person.seen = 0
     return [item["name"] for item in (await person.get("/loras"))["items"]] == names

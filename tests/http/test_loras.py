@@ -12,7 +12,6 @@ from tests.http.test_uploads import fresh, sent
 async def put(person: Person, name: str, **changes: Any) -> str:
     answer = await person.ask("POST", "/loras", **sent(fresh(**changes), name=f"{name}.safetensors"))
     assert answer.status_code == 201, answer.text
-    person.seen = answer.json()["position"]
     return str(answer.json()["id"])
 
 
@@ -61,7 +60,6 @@ async def test_a_change_may_depend_on_what_was_seen(ann: Person) -> None:
 async def test_a_lora_is_shared_with_some(ann: Person, bob: Person, nobody: Person) -> None:
     lora = await put(ann, "one")
     await change(ann, lora, shared_with=[bob.name.upper()])
-    bob.seen = nobody.seen = ann.seen
     assert await names(bob, shelf="shared") == ["one"]
     assert await names(bob) == []
     shown = await bob.get(f"/loras/{lora}")
@@ -71,7 +69,6 @@ async def test_a_lora_is_shared_with_some(ann: Person, bob: Person, nobody: Pers
     refused(await bob.ask("PATCH", f"/loras/{lora}", json={"shared_with": []}), 404)
     refused(await bob.ask("DELETE", f"/loras/{lora}"), 404)
     await change(ann, lora, shared_with=[])
-    bob.seen = ann.seen
     refused(await bob.ask("GET", f"/loras/{lora}"), 404)
     assert await names(bob, shelf="shared") == []
 
@@ -79,11 +76,9 @@ async def test_a_lora_is_shared_with_some(ann: Person, bob: Person, nobody: Pers
 async def test_a_lora_is_shared_with_all(ann: Person, bob: Person, nobody: Person) -> None:
     lora = await put(ann, "one")
     await change(ann, lora, public=True)
-    bob.seen = nobody.seen = ann.seen
     assert (await nobody.get(f"/loras/{lora}"))["name"] == "one"
     assert lora in [item["id"] for item in (await bob.get("/loras", params={"shelf": "public"}))["items"]]
     await change(ann, lora, public=False)
-    nobody.seen = ann.seen
     refused(await nobody.ask("GET", f"/loras/{lora}"), 404)
 
 
@@ -127,7 +122,6 @@ async def test_a_lora_is_shown_as_it_was(ann: Person, bob: Person) -> None:
 async def test_others_see_the_past_of_what_they_see_now_where_they_could(ann: Person, nobody: Person) -> None:
     lora = await put(ann, "one")
     await change(ann, lora, public=True)
-    nobody.seen = ann.seen
     assert (await nobody.get(f"/loras/{lora}", params={"as_of": "v2"}))["public"]
     refused(await nobody.ask("GET", f"/loras/{lora}", params={"as_of": "v1"}), 404)
 

@@ -40,14 +40,13 @@ async def listed(admin: Person, **asked: Any) -> list[str]:
 
 async def seen_by(admin: Person, *people: Person) -> None:
     """What others wrote is in the view that the administrator asks."""
-    admin.seen = max(each.seen for each in (admin, *people))
 
 
 async def test_everybody_is_found_by_the_beginning_of_the_name(served: Whole, admin: Person) -> None:
     begins = f"q{uuid4().hex[:8]}"
     people = []
     for letter in "cab":
-        async with joined(served.url) as person:
+        async with joined(served) as person:
             wish = {"username": f"{begins}-{letter}X", "email": f"{begins}{letter}@example.org"}
             people.append(await person.post("/auth/register", wish | {"password": PASSWORD}))
             await seen_by(admin, person)
@@ -83,7 +82,6 @@ async def test_a_role_is_given_and_taken_by_others_only(served: Whole, admin: Pe
     )
     assert sorted(answer.status_code for answer in both) == [200, 403]
     left, gone = (admin, bob) if both[0].status_code == 200 else (bob, admin)
-    left.seen = max(admin.seen, bob.seen)
     assert gone.name in await listed(left, role="moderator")
     refused(await gone.ask("GET", "/admin/accounts"), 403)
     await give(served, admin, Role.ADMIN)
@@ -96,7 +94,7 @@ async def test_whoever_is_suspended_is_out_in_every_process_at_once(
     run = await bob.run(await bob.workflow())
     token = dict(bob.http.headers)["authorization"]
     with another_api(served) as second:
-        async with line(second, bob) as watching, joined(second.url) as guest:
+        async with line(second, bob) as watching, joined(second) as guest:
             path = f"/admin/accounts/{bob.id}"
             suspended = await admin.ask("PATCH", path, json={"reason": "Mining.", "suspended": True})
             assert suspended.json()["position"] > 0

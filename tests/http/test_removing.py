@@ -23,7 +23,7 @@ def kept(whole: Whole, digest: str) -> bool:
 
 
 async def test_outputs_of_a_deleted_run_go_unless_another_run_has_them(own: Whole) -> None:
-    async with joined(own.url) as ann, joined(own.url) as bob:
+    async with joined(own) as ann, joined(own) as bob:
         first = await drawn(own, ann, b"hers alone", b"twice hers", b"both")
         second = await drawn(own, ann, b"twice hers")
         third = await drawn(own, bob, b"both")
@@ -40,7 +40,7 @@ async def test_outputs_of_a_deleted_run_go_unless_another_run_has_them(own: Whol
 
 
 async def test_whoever_is_killed_meanwhile_goes_on(own: Whole) -> None:
-    async with joined(own.url) as ann:
+    async with joined(own) as ann:
         run = await drawn(own, ann, b"to go")
         await ann.ask("DELETE", f"/runs/{run}")
         with beside(errand(lambda: removing(replace(own.settings, lease_s=300.0)))):
@@ -52,7 +52,7 @@ async def test_whoever_is_killed_meanwhile_goes_on(own: Whole) -> None:
 
 
 async def test_a_deleted_input_is_there_for_the_runs_that_wait_for_it(own: Whole) -> None:
-    async with joined(own.url) as ann, joined(own.url) as bob:
+    async with joined(own) as ann, joined(own) as bob:
         alone, waited, shared = [await ann.upload(png(20 + n, 20)) for n in range(3)]
         await bob.upload(png(22, 20))
         run = (await ann.post("/generate", PARAMETERS | {"image": waited["id"]}))["id"]

@@ -23,15 +23,8 @@ async def hand(served: Whole) -> AsyncIterator[ByHand]:
         yield executor
 
 
-async def seen(person: Person, run: str) -> dict[str, object]:
-    """As the log has it now."""
-    history = await person.get(f"/runs/{run}/history")
-    person.seen = max(person.seen, history["items"][-1]["position"])
-    return dict(await person.get(f"/runs/{run}"))
-
-
 async def until(person: Person, run: str, status: str) -> dict[str, object]:
-    while (shown := await seen(person, run))["status"] != status:
+    while (shown := dict(await person.get(f"/runs/{run}")))["status"] != status:
         assert shown["status"] in ("queued", "running"), shown
     return shown
 

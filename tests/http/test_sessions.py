@@ -20,7 +20,7 @@ async def test_another_password_ends_other_sessions_in_every_process(served: Who
     other = await elsewhere(ann)
     old = ann.http.headers["Authorization"]
     with another_api(served) as second:
-        async with joined(second.url) as guest:
+        async with joined(second) as guest:
             await guest.get("/auth/me", headers=other)
             changed = await ann.post("/auth/password", {"password": PASSWORD, "new_password": NEW})
             for header in (other, {"Authorization": old}):

@@ -208,12 +208,12 @@ async def test_an_upload_goes_on_where_it_broke_off(served: Whole, ann: Person) 
             await asyncio.sleep(0.01)  # the broken request is still being cleared away
     assert last.status_code == 204, last.text
     id = last.headers["content-location"].rpartition("/")[2]
-    ann.seen = int(last.headers["position"])
+    position = int(last.headers["position"])
     shown = await ann.get(f"/loras/{id}")
     assert (shown["name"], shown["description"]) == ("Fog", "Grey.")
     assert shown["sha256"] == hashlib.sha256(file).hexdigest()
     told = (await ann.ask("GET", at)).json()
-    assert (told["lora"], told["offset"], told["position"]) == (id, len(file), ann.seen)
+    assert (told["lora"], told["offset"], told["position"]) == (id, len(file), position)
     assert f"{told['id']}.part" not in unclaimed(served)
 
 

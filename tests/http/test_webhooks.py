@@ -139,7 +139,7 @@ async def test_the_whole_story(served: Whole) -> None:
     settings = replace(served.settings, webhook_private_addresses=True)
     async with receiving() as receiver:
         with another_api(replace(served, settings=settings)) as near:
-            async with joined(near.url) as ann, sending_with(settings, QUICK):
+            async with joined(near) as ann, sending_with(settings, QUICK):
                 await told(ann, receiver)
 
 

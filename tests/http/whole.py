@@ -41,6 +41,7 @@ from services.dispatch.roll import Roll
 from services.dispatch.service import dispatch
 from services.dispatch.sweeping import Sweeping
 from services.relay import Relay
+from tests.http.head import Head
 from tests.servers import SECRET, Database, NatsServer
 
 START_S = 30.0
@@ -62,6 +63,7 @@ class Whole(Struct, frozen=True):
     settings: Settings
     database: Database
     nats: NatsServer
+    head: Head
 
     @property
     def url(self) -> str:
@@ -99,7 +101,8 @@ def whole(database: Database, server: NatsServer, folder: Path, **changes: Any) 
     with beside(lambda: _everything(settings)):
         until_answered(settings)
         until_shown(database)
-        yield Whole(settings, database, server)
+        with Head.of(database) as head:
+            yield Whole(settings, database, server, head)
 
 
 @contextmanager

@@ -120,7 +120,7 @@ def command(language: str, request: pytest.FixtureRequest, tmp_path: Path) -> li
 
 @pytest.fixture
 async def ann(served: Whole) -> AsyncIterator[Person]:
-    async with joined(served.url) as person:
+    async with joined(served) as person:
         yield person
 
 

@@ -1,0 +1,48 @@
+"""How far the log has come."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Self
+
+import psycopg
+
+from tests.servers import Database
+
+HEAD = "SELECT coalesce(max(notification_id), 0) FROM log.events"
+
+
+class Head:
+    """Calling it gives the position of the last event; 0 while the database does not answer."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        self._connection: psycopg.Connection | None = None
+
+    @classmethod
+    @contextmanager
+    def of(cls, database: Database) -> Iterator[Self]:
+        head = cls(database.url)
+        try:
+            yield head
+        finally:
+            head._leave()
+
+    def __call__(self) -> int:
+        for _ in range(2):  # a server that was started anew has ended the connections of before
+            try:
+                return self._look()
+            except psycopg.OperationalError:
+                self._leave()
+        return 0
+
+    def _look(self) -> int:
+        if self._connection is None:
+            self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=2)
+        row = self._connection.execute(HEAD).fetchone()
+        assert row is not None
+        return int(row[0])
+
+    def _leave(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+        self._connection = None
