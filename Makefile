@@ -4,12 +4,17 @@ RUN := .venv/bin/python
 PYTEST := $(RUN) -m pytest
 WORKERS ?= 3
 
+<<<<<<< HEAD
 .PHONY: help demo up test test-again test-browser check format bench soak golden lock setup clean
+=======
+.PHONY: help demo up test test-browser test-fuzz check format bench soak golden lock setup clean
+>>>>>>> a0c9a36 (Ask every route nonsense, and hold its answers beside the OpenAPI document)
 
 help:
 	@echo "make demo    the whole story in the terminal, from nothing to a picture with a history"
 	@echo "make test    every test"
 	@echo "make test-browser  what needs Chromium: our conversion of graphs beside the official frontend's"
+	@echo "make test-fuzz  every route asked nonsense by everybody, its answers beside the OpenAPI document"
 	@echo "make up      start everything and keep it running"
 	@echo "make check   format, lint, strict types, import contracts"
 	@echo "make bench   the figures of docs/benchmarks.md, into bench/latest.json"
@@ -24,7 +29,7 @@ up: setup
 	@$(RUN) -m infra.cli up
 
 test: setup
-	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not soak and not browser"
+	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not soak and not browser and not fuzz"
 
 # What failed, once more and one at a time: a fault fails again. What passes now is unsteady, printed by name, and to be mended.
 test-again: setup
@@ -33,6 +38,9 @@ test-again: setup
 
 test-browser: .venv/browser
 	$(PYTEST) tests/browser -m browser -n 0 --timeout 900
+
+test-fuzz: .venv/fuzz
+	$(PYTEST) tests/fuzz -m fuzz -n 2 --timeout 300
 
 check: setup
 	.venv/bin/ruff format --check .
@@ -49,6 +57,7 @@ bench: setup
 
 soak: setup
 	$(PYTEST) -m soak --timeout 0
+	FUZZ_EXAMPLES=100 $(MAKE) test-fuzz
 
 golden: setup
 	$(RUN) -m tests.contract.regenerate
@@ -73,10 +82,18 @@ setup: .venv/ready
 	else $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-browser.lock; fi
 	@touch .venv/browser
 
+.venv/fuzz: .venv/ready requirements-fuzz.lock
+	@echo "installing the locked dependencies of the fuzzing tests into .venv"
+	@if command -v uv >/dev/null 2>&1; \
+	then uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements-fuzz.lock; \
+	else $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-fuzz.lock; fi
+	@touch .venv/fuzz
+
 lock:
 	uv pip compile --quiet pyproject.toml --generate-hashes --no-emit-index-url --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements.lock
 	uv pip compile --quiet pyproject.toml --extra dev --generate-hashes --no-emit-index-url --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements-dev.lock
 	uv pip compile --quiet --group pyproject.toml:browser --constraints requirements-dev.lock --generate-hashes --no-emit-index-url --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements-browser.lock
+	uv pip compile --quiet --group pyproject.toml:fuzz --constraints requirements-dev.lock --generate-hashes --no-emit-index-url --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements-fuzz.lock
 
 clean:
 	rm -rf .venv .data .mypy_cache .ruff_cache .pytest_cache .hypothesis

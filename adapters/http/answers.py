@@ -9,7 +9,7 @@ from litestar.openapi.datastructures import ResponseSpec
 from litestar.openapi.spec import SecurityRequirement
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from adapters.http.problems import MEDIA_TYPE, Problem
+from adapters.http.foreseen import problem
 from domain.outcome import Failure
 from domain.workflow import Requirements
 from workflows.wanted import PresetUse
@@ -318,14 +318,8 @@ class InputPage(Struct):
 def answers(
     status: int, kind: Any, *problems: int, media_type: str = "application/json"
 ) -> dict[int, ResponseSpec]:
-    """The answers of a route: its good one, the problems named, and those that every route may give."""
+    """The answers of a route: its good one, and the problems that `foreseen` cannot know of."""
     good = ResponseSpec(
         kind, generate_examples=False, description=HTTPStatus(status).phrase, media_type=media_type
     )
-    bad = {
-        number: ResponseSpec(
-            Problem, generate_examples=False, description=HTTPStatus(number).phrase, media_type=MEDIA_TYPE
-        )
-        for number in sorted({400, 503, *problems})
-    }
-    return {status: good, **bad}
+    return {status: good, **{number: problem(number) for number in sorted(problems)}}

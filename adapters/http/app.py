@@ -58,6 +58,7 @@ from adapters.http import (
 )
 from adapters.http.callers import BY_KEY, DEPENDENCIES
 from adapters.http.door import Door
+from adapters.http.foreseen import Foreseeing
 from adapters.http.parts import Parts
 from adapters.http.presence import Guests
 from adapters.http.problems import HANDLERS
@@ -155,6 +156,7 @@ def routes(parts: Parts) -> Litestar:
         dependencies=DEPENDENCIES,
         exception_handlers=HANDLERS,
         openapi_config=OPENAPI,
+        plugins=[Foreseeing()],
         request_max_body_size=parts.max_body_bytes,
         state=State({"parts": parts, "guests": guests, "sockets": Sockets(guests)}),
         logging_config=None,
@@ -163,5 +165,11 @@ def routes(parts: Parts) -> Litestar:
 
 def described() -> dict[str, Any]:
     """The OpenAPI document."""
-    app = Litestar(ROUTES, dependencies=DEPENDENCIES, openapi_config=OPENAPI, logging_config=None)
+    app = Litestar(
+        ROUTES,
+        dependencies=DEPENDENCIES,
+        openapi_config=OPENAPI,
+        plugins=[Foreseeing()],
+        logging_config=None,
+    )
     return app.openapi_schema.to_schema()

@@ -12,6 +12,7 @@ from domain.refusals import NotFound
 from services import contracts
 
 VERSION = "1"
+SCHEMA = "application/schema+json"
 SHARED = {"Cache-Control": "public, max-age=300"}
 
 
@@ -31,13 +32,13 @@ async def asyncapi() -> Response[bytes]:
     return Response(asyncapi_document(), media_type="application/json", headers=SHARED)
 
 
-@get("/events/{name:str}", security=ANYBODY, responses=answers(200, dict[str, Any], 404))
+@get("/events/{name:str}", security=ANYBODY, responses=answers(200, dict[str, Any], media_type=SCHEMA))
 async def event(name: FromPath[str]) -> Response[bytes]:
     """The JSON Schema of one type of event, as `run.succeeded.v1.json`; of all of them: `envelope.json`."""
     found = schema_documents().get(name)
     if found is None:
         raise NotFound("There is no such type of event.")
-    return Response(found, media_type="application/schema+json", headers=SHARED)
+    return Response(found, media_type=SCHEMA, headers=SHARED)
 
 
 ROUTER = Router("/schema", route_handlers=[asyncapi, event], tags=["contracts"])

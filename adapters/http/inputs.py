@@ -76,7 +76,7 @@ async def picture(
     request_max_body_size=MAX_BYTES + SLACK_BYTES,
     dependencies={"picture": Provide(picture)},
     operation_class=WithPicture,
-    responses=answers(201, StoredInputAnswer, 401, 409, 413, 415, 422),
+    responses=answers(201, StoredInputAnswer, 408, 409, 413, 415, 422),
 )
 async def upload(
     picture: NamedDependency[UploadFile],

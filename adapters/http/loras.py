@@ -104,7 +104,7 @@ class VerifiedAnswer(Struct, frozen=True):
     "/loras",
     status_code=201,
     request_max_body_size=None,
-    responses=answers(201, UploadedAnswer, 401, 409, 413, 415, 422),
+    responses=answers(201, UploadedAnswer, 408, 413, 415, 422, 507),
 )
 async def upload(
     request: Request[Any, Any, Any],

@@ -89,7 +89,7 @@ async def options(parts: NamedDependency[Parts]) -> Response[None]:
     "/uploads",
     status_code=201,
     request_max_body_size=None,
-    responses=answers(201, None, 401, 409, 412, 413, 415, 422),
+    responses=answers(201, None, 408, 409, 412, 413, 415, 422, 460, 507),
 )
 async def begin(
     request: Request[Any, Any, Any],
@@ -151,7 +151,7 @@ async def show(
     "/uploads/{upload:uuid}",
     status_code=204,
     request_max_body_size=None,
-    responses=answers(204, None, 401, 404, 409, 412, 413, 415, 422),
+    responses=answers(204, None, 408, 409, 412, 413, 415, 422, 460, 507),
 )
 async def go_on(
     upload: FromPath[UUID],
@@ -183,7 +183,7 @@ async def go_on(
     "/uploads/{upload:uuid}",
     status_code=204,
     request_max_body_size=None,
-    responses=answers(204, None, 401, 404, 409, 412, 413, 415, 422),
+    responses=answers(204, None, 408, 409, 412, 413, 415, 422, 460, 507),
 )
 async def overridden(
     upload: FromPath[UUID],

@@ -31,7 +31,11 @@ class Format(StrEnum):
     EDITOR = "editor"
 
 
-@get("/workflows/{workflow:uuid}/export", security=ANYBODY, responses=answers(200, bytes, 404, 422))
+@get(
+    "/workflows/{workflow:uuid}/export",
+    security=ANYBODY,
+    responses=answers(200, bytes, 422, media_type="*/*"),
+)
 async def export(
     workflow: FromPath[UUID],
     parts: NamedDependency[Parts],

@@ -1,6 +1,7 @@
 """What is somebody's is nobody else's business, by any route there is."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -155,7 +156,14 @@ class Things:
 
     def path(self, route: str, **other: str) -> str:
         """The address of ann's thing, or of something else in its place."""
-        named = {
+        for parameter, value in self.named(**other).items():
+            route = route.replace(parameter, value)
+        assert "{" not in route, f"{route}: say in `named` what the parameter stands for"
+        return route
+
+    def named(self, **other: str) -> dict[str, str]:
+        """What each parameter of an address stands for."""
+        return {
             "{workflow:uuid}": other.get("workflow", self.workflow),
             "{run:uuid}": other.get("run", self.run),
             "{export:uuid}": self.export,
@@ -180,14 +188,16 @@ class Things:
             "{digest:str}": self.output["digest"],
             "{name:str}": self.output["name"],
         }
-        for parameter, value in named.items():
-            route = route.replace(parameter, value)
-        assert "{" not in route, f"{route}: say here what the parameter stands for"
-        return route
 
 
 @pytest.fixture
 async def things(served: Whole, ann: Person) -> AsyncIterator[Things]:
+    async with belongings(served, ann) as things:
+        yield things
+
+
+@asynccontextmanager
+async def belongings(served: Whole, ann: Person) -> AsyncIterator[Things]:
     workflow = await ann.workflow("A secret of ann's")
     run = await ann.run(workflow)
     async with by_hand(served) as hand:

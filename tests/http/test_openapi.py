@@ -91,6 +91,19 @@ async def test_bodies_have_examples_that_work(served: Whole, schema: dict[str, A
     await ann.post(f"/workflows/{workflow['id']}/runs", asked)
 
 
+async def test_what_a_route_asks_for_tells_what_it_may_refuse(schema: dict[str, Any]) -> None:
+    described = operations(schema)
+    fork = described["POST", "/api/v1/workflows/{workflow}/fork"]
+    assert set(fork["responses"]) >= {"400", "401", "403", "404", "408", "409", "413", "415", "422", "503"}
+    assert not fork["requestBody"].get("required"), "it may be left out"
+    assert described["POST", "/api/v1/workflows"]["requestBody"]["required"]
+    assert {"401", "403"} <= set(described["GET", "/api/v1/gallery"]["responses"]), "of a token that was sent"
+    assert "412" in described["DELETE", "/api/v1/workflows/{workflow}"]["responses"]
+    assert described["PATCH", "/api/v1/uploads/{upload}"]["responses"]["460"]["description"] == (
+        "Checksum mismatch"
+    )
+
+
 NOTHING_KEPT = ("login", "refresh", "password/forgotten")
 """What these do is in no event that a key could be kept with."""
 
