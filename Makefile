@@ -4,11 +4,7 @@ RUN := .venv/bin/python
 PYTEST := $(RUN) -m pytest
 WORKERS ?= 3
 
-<<<<<<< HEAD
-.PHONY: help demo up test test-again test-browser check format bench soak golden lock setup clean
-=======
-.PHONY: help demo up test test-browser test-fuzz check format bench soak golden lock setup clean
->>>>>>> a0c9a36 (Ask every route nonsense, and hold its answers beside the OpenAPI document)
+.PHONY: help demo up test test-again test-browser test-fuzz check format bench soak golden lock setup clean
 
 help:
 	@echo "make demo    the whole story in the terminal, from nothing to a picture with a history"
@@ -34,7 +30,7 @@ test: setup
 # What failed, once more and one at a time: a fault fails again. What passes now is unsteady, printed by name, and to be mended.
 test-again: setup
 	@echo "once more, one at a time:"
-	$(PYTEST) --last-failed --last-failed-no-failures none -n 0 -v -m "not soak and not browser"
+	$(PYTEST) --last-failed --last-failed-no-failures none -n 0 -v -m "not soak and not browser and not fuzz"
 
 test-browser: .venv/browser
 	$(PYTEST) tests/browser -m browser -n 0 --timeout 900
