@@ -27,11 +27,8 @@ from domain.ids import AccountId, Position, StreamId
 
 _NUMBERED = ", ".join(f"${number}" for number in range(1, 16))
 CALL = "log.append(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"
-PREPARED = "append_commands"
 APPEND = f"SELECT base, stale, repeated, repeated_positions, reused FROM {CALL}"
-PREPARE = (
-    f"PREPARE {PREPARED} AS SELECT log.append({_NUMBERED})"  # FROM would make a table of the one row first
-)
+CALLED = f"SELECT log.append({_NUMBERED})".encode()  # FROM would make a table of the one row first
 _INTEGERS = rb'"?(\{[0-9,]*\})?"?'
 _ANSWER = re.compile(rb"\(([0-9]+)" + 4 * (b"," + _INTEGERS) + rb"\)")  # PostgreSQL's text form of a row
 
@@ -66,9 +63,9 @@ class Answer(Struct, frozen=True):
     reused: list[int] | None
 
     @classmethod
-    def read(cls, row: Sequence[bytes | None]) -> "Answer":
-        """From its text form, the only column."""
-        found = _ANSWER.fullmatch(row[0] or b"")
+    def read(cls, row: bytes | None) -> "Answer":
+        """From the row's text form."""
+        found = _ANSWER.fullmatch(row or b"")
         if found is None:
             raise psycopg.DataError("log.append has answered in another way than is known here.")
         base, *lists = found.groups()

@@ -8,18 +8,17 @@ import asyncio
 import contextlib
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
 
 import psycopg
 from msgspec import Struct
-from psycopg.rows import tuple_row
+from psycopg.pq import Format
+from psycopg.pq.abc import PGresult
 from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres.append import (
-    PREPARE,
-    PREPARED,
+    CALLED,
     Answer,
     Encoded,
     Touched,
@@ -30,8 +29,9 @@ from adapters.postgres.append import (
     touched,
 )
 from adapters.postgres.plans import PLANNED_ONCE
-from adapters.postgres.rows import COLUMNS, EventRow, recorded
-from adapters.postgres.wire import Row, Wire
+from adapters.postgres.reading import Reading
+from adapters.postgres.rows import COLUMNS, recorded
+from adapters.postgres.wire import Wire
 from commands.ports import (
     Appended,
     Entry,
@@ -53,23 +53,23 @@ RECONNECT_PAUSE_S = 0.2
 
 READ = f"""
 SELECT {COLUMNS} FROM log.events
-WHERE originator_id = %s AND originator_version > %s ORDER BY originator_version
-"""
+WHERE originator_id = $1 AND originator_version > $2 ORDER BY originator_version
+""".encode()
 LOAD = f"""
 WITH newest AS MATERIALIZED (
     SELECT originator_version, topic, state FROM log.snapshots
-    WHERE originator_id = %(stream)s ORDER BY originator_version DESC LIMIT 1
+    WHERE originator_id = $1 ORDER BY originator_version DESC LIMIT 1
 )
 SELECT NULL, NULL, originator_version, topic, state, NULL, NULL, NULL, NULL, NULL FROM newest
 UNION ALL (
     SELECT {COLUMNS} FROM log.events
-    WHERE originator_id = %(stream)s
+    WHERE originator_id = $1
         AND originator_version > coalesce((SELECT originator_version FROM newest), 0)
     ORDER BY originator_version
 )
-"""
-AT = f"SELECT {COLUMNS} FROM log.events WHERE notification_id = %s"
-ANSWERED = "SELECT request_hash, position FROM log.idempotency WHERE id = %s"
+""".encode()
+AT = f"SELECT {COLUMNS} FROM log.events WHERE notification_id = $1".encode()
+ANSWERED = b"SELECT request_hash, position FROM log.idempotency WHERE id = $1"
 KEEP_SNAPSHOT = """
 WITH older AS (DELETE FROM log.snapshots WHERE originator_id = %(stream)s AND originator_version < %(version)s)
 INSERT INTO log.snapshots (originator_id, originator_version, topic, state)
@@ -94,7 +94,7 @@ class _Waiting(Struct, eq=False):
 
 
 class PostgresLog:
-    """The EventLog port over one writing connection and a pool of reading ones."""
+    """The EventLog port over one connection that writes, one that reads, and a pool for what is rare."""
 
     def __init__(
         self,
@@ -112,6 +112,7 @@ class PostgresLog:
         self._under_way: list[list[_Waiting]] = []
         self._due = asyncio.Event()
         self._wire: Wire | None = None
+        self._reading = Reading(url)
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> "PostgresLog":
@@ -128,6 +129,7 @@ class PostgresLog:
         _fail(self._queue, LogUnavailableError("The log is closing."))
         if self._wire is not None:
             await self._wire.close()
+        await self._reading.close()
 
     async def append(self, entry: Entry) -> Appended:
         if len(self._queue) >= self._waiting_limit:
@@ -140,7 +142,7 @@ class PostgresLog:
         return await waiting.answer
 
     async def answered(self, key: RequestKey) -> Position | None:
-        rows = await self._fetch(ANSWERED, (request_id(key),))
+        rows = await self._reading.ask(ANSWERED, request_id(key))
         if not rows:
             return None
         request_hash, position = rows[0]
@@ -149,10 +151,10 @@ class PostgresLog:
         return Position(position)
 
     async def read(self, stream: StreamId, after: int = 0) -> Sequence[AnyRecorded]:
-        return [recorded(row, self._catalogue) for row in await self._fetch(READ, (stream, after))]
+        return [recorded(row, self._catalogue) for row in await self._reading.ask(READ, stream, after)]
 
     async def load(self, stream: StreamId) -> tuple[Snapshot | None, Sequence[AnyRecorded]]:
-        rows = await self._fetch(LOAD, {"stream": stream})
+        rows = await self._reading.ask(LOAD, stream)
         snapshot = None
         if rows and rows[0][0] is None:
             _, _, version, shape, state, *_ = rows.pop(0)
@@ -160,7 +162,7 @@ class PostgresLog:
         return snapshot, [recorded(row, self._catalogue) for row in rows]
 
     async def at(self, position: Position) -> AnyRecorded | None:
-        rows = await self._fetch(AT, (position,))
+        rows = await self._reading.ask(AT, position)
         return recorded(rows[0], self._catalogue) if rows else None
 
     async def keep_snapshot(self, stream: StreamId, snapshot: Snapshot) -> None:
@@ -176,15 +178,6 @@ class PostgresLog:
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             raise LogUnavailableError("The snapshot cannot be kept at the moment.") from error
 
-    async def _fetch(self, query: str, values: Sequence[Any] | Mapping[str, Any]) -> list[EventRow]:
-        try:
-            async with self._pool.connection() as connection:
-                cursor = connection.cursor(row_factory=tuple_row, binary=True)
-                await cursor.execute(query, values, prepare=True)
-                return await cursor.fetchall()
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise LogUnavailableError("The log cannot be read at the moment.") from error
-
     async def _write(self) -> None:
         while True:
             await self._due.wait()
@@ -199,7 +192,8 @@ class PostgresLog:
                     await asyncio.sleep(RECONNECT_PAUSE_S)
                     continue
                 try:
-                    answer = wire.call(parameters([each.command for each in batch]))
+                    said = parameters([each.command for each in batch])
+                    answer = wire.call(CALLED, said, [Format.BINARY] * len(said), Format.TEXT)
                 except ValueError as error:  # text that is not Unicode
                     self._under_way.remove(batch)
                     self._again(_one_by_one(batch, error))
@@ -232,12 +226,12 @@ class PostgresLog:
         self._queue.extendleft(reversed(later))
         return batch
 
-    def _answered(self, batch: list[_Waiting], answer: asyncio.Future[Row]) -> None:
+    def _answered(self, batch: list[_Waiting], answer: asyncio.Future[PGresult]) -> None:
         """Those that are refused are told so, and the others are written without them."""
         self._under_way.remove(batch)
         match answer.exception():
             case None:
-                again = _settle(batch, Answer.read(answer.result()))
+                again = _settle(batch, Answer.read(answer.result().get_value(0, 0)))
             case psycopg.DataError() | psycopg.IntegrityError() | psycopg.ProgrammingError() as error:
                 again = _one_by_one(batch, error)
             case error:
@@ -263,8 +257,7 @@ class PostgresLog:
                 options=PLANNED_ONCE,
                 connect_timeout=5,
             )
-            await connection.execute(PREPARE)
-            self._wire = Wire(connection, PREPARED)
+            self._wire = Wire(connection)
         return self._wire
 
 

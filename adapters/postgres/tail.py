@@ -4,14 +4,13 @@ import asyncio
 import logging
 from collections.abc import Sequence
 from datetime import datetime
-from typing import Any
 from uuid import UUID
 
 import psycopg
 from psycopg import sql
 from psycopg.pq.abc import PGconn
-from psycopg.rows import tuple_row
 
+from adapters.postgres.reading import Reading
 from adapters.postgres.rows import COLUMNS, EventRow, recorded
 from commands.ports import LogUnavailableError
 from domain.event import AnyRecorded
@@ -21,36 +20,38 @@ from services.ports.relaying import StoredRow
 
 logger = logging.getLogger(__name__)
 
-AFTER = f"SELECT {COLUMNS} FROM log.events WHERE notification_id > %s ORDER BY notification_id LIMIT %s"
+AFTER = (
+    f"SELECT {COLUMNS} FROM log.events WHERE notification_id > $1 ORDER BY notification_id LIMIT $2".encode()
+)
 OF_OWNER = f"""
 SELECT {COLUMNS} FROM log.events
-WHERE notification_id > %s AND notification_id <= %s AND owner = %s ORDER BY notification_id LIMIT %s
-"""
+WHERE notification_id > $1 AND notification_id <= $2 AND owner = $3 ORDER BY notification_id LIMIT $4
+""".encode()
 AFTER_OF_TOPICS = f"""
 (
     SELECT {COLUMNS} FROM log.events
-    WHERE notification_id > %s AND topic = ANY(%s::text[]) ORDER BY notification_id LIMIT %s
+    WHERE notification_id > $1 AND topic = ANY($2::text[]) ORDER BY notification_id LIMIT $3
 )
 UNION ALL (
     SELECT notification_id, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL FROM log.events
     ORDER BY notification_id DESC LIMIT 1
 )
-"""
-HEAD = "SELECT coalesce(max(notification_id), 0) FROM log.events"
+""".encode()
+HEAD = b"SELECT coalesce(max(notification_id), 0) FROM log.events"
 # The log's times never go back, so that halving finds an instant in it.
-POSITION_AT = """
+POSITION_AT = b"""
 WITH RECURSIVE search (low, high) AS (
     SELECT 0::bigint, (SELECT coalesce(max(notification_id), 0) FROM log.events)
     UNION ALL
     SELECT CASE WHEN seen.before THEN middle ELSE low END, CASE WHEN seen.before THEN high ELSE middle - 1 END
     FROM (SELECT low, high, (low + high + 1) / 2 AS middle FROM search WHERE low < high) AS half
     CROSS JOIN LATERAL (
-        SELECT recorded_at < %s AS before FROM log.events WHERE notification_id = middle
+        SELECT recorded_at < $1 AS before FROM log.events WHERE notification_id = middle
     ) AS seen
 )
 SELECT low FROM search WHERE low = high
 """
-IDENTITY = "SELECT id FROM log.identity"
+IDENTITY = b"SELECT id FROM log.identity"
 
 
 class PostgresTail:
@@ -61,44 +62,42 @@ class PostgresTail:
 
     def __init__(self, url: str) -> None:
         self._url = url
-        self._reader: psycopg.AsyncConnection | None = None
+        self._reading = Reading(url)
         self._listener: psycopg.AsyncConnection | None = None
-        self._lock = asyncio.Lock()
 
     async def __aenter__(self) -> "PostgresTail":
         return self
 
     async def __aexit__(self, *exception: object) -> None:
-        for connection in (self._reader, self._listener):
-            if connection is not None:
-                await connection.close()
+        await self._reading.close()
+        if self._listener is not None:
+            await self._listener.close()
 
     async def identity(self) -> UUID:
-        ((identity,),) = await self._fetch(IDENTITY, ())
+        ((identity,),) = await self._reading.ask(IDENTITY)
         return UUID(str(identity))
 
     async def head(self) -> Position:
-        ((head,),) = await self._fetch(HEAD, ())
+        ((head,),) = await self._reading.ask(HEAD)
         return Position(head)
 
     async def position_at(self, at: datetime) -> Position:
-        ((position,),) = await self._fetch(POSITION_AT, (at,))
+        ((position,),) = await self._reading.ask(POSITION_AT, at)
         return Position(position)
 
     async def rows(self, after: Position, limit: int) -> Sequence[StoredRow]:
-        return [_stored(row) for row in await self._fetch(AFTER, (after, limit))]
+        return [_stored(row) for row in await self._reading.ask(AFTER, after, limit)]
 
     async def after(self, position: Position, limit: int, topics: frozenset[str]) -> LogPage:
-        *rows, end = await self._fetch(AFTER_OF_TOPICS, (position, f"{{{','.join(topics)}}}", limit)) or [
-            (0,)
-        ]
+        wanted = f"{{{','.join(topics)}}}"
+        *rows, end = await self._reading.ask(AFTER_OF_TOPICS, position, wanted, limit) or [(0,)]
         events = [recorded(row) for row in rows]
         return LogPage(events, Position(events[-1].position if len(events) == limit else end[0]))
 
     async def of_owner(
         self, owner: AccountId, after: Position, upto: Position, limit: int
     ) -> list[AnyRecorded]:
-        return [recorded(row) for row in await self._fetch(OF_OWNER, (after, upto, owner, limit))]
+        return [recorded(row) for row in await self._reading.ask(OF_OWNER, after, upto, owner, limit)]
 
     async def grown(self, timeout_s: float) -> None:
         try:
@@ -112,19 +111,6 @@ class PostgresTail:
 
     def leadership(self, name: str) -> "PostgresLeadership":
         return PostgresLeadership(self._url, name)
-
-    async def _fetch(self, query: str, values: Sequence[Any]) -> list[EventRow]:
-        try:
-            async with self._lock:
-                if self._reader is None or self._reader.closed or self._reader.broken:
-                    self._reader = await psycopg.AsyncConnection.connect(
-                        self._url, autocommit=True, connect_timeout=5
-                    )
-                cursor = self._reader.cursor(row_factory=tuple_row, binary=True)
-                await cursor.execute(query.encode(), values, prepare=True)
-                return await cursor.fetchall()
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            raise LogUnavailableError("The log cannot be read at the moment.") from error
 
     async def _listening(self) -> psycopg.AsyncConnection:
         if self._listener is None or self._listener.closed or self._listener.broken:

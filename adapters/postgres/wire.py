@@ -1,4 +1,4 @@
-"""One prepared statement over one connection, again and again, at half the cost of a general cursor.
+"""Prepared statements over one connection, again and again, at half the cost of a general cursor.
 
 psycopg makes the connection and wraps libpq; but its cursors adapt every parameter anew and watch the socket anew
 for each round trip. Here the socket is watched once, which also tells when the server has hung up. A call may be sent
@@ -7,34 +7,43 @@ waiting for us. Source: PostgreSQL documentation, libpq, asynchronous command pr
 """
 
 import asyncio
+import itertools
 import select
 from collections import deque
 from collections.abc import Sequence
 
 import psycopg
+from msgspec import Struct
 from psycopg import pq
+from psycopg.pq.abc import PGresult
 
 LOOK_S = 0.25
 """uvloop tells but once of a socket that ends in error, as it does when the server died before it had read all. Behind
 the server's last words nothing more would be heard: libpq itself has to be asked from time to time."""
 
-Row = tuple[bytes | None, ...]
-"""The values of a row in text form."""
+GOOD = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
+
+
+class _Call(Struct, frozen=True):
+    answer: asyncio.Future[PGresult]
+    statement: bytes
+    prepared_as: bytes
 
 
 class Wire:
     """Calls are carried out and answered in order; each is told of everything that can happen to it."""
 
-    def __init__(self, connection: psycopg.AsyncConnection, statement: str) -> None:
-        """`statement` is the name of a prepared one. The connection is used for nothing else from now on."""
+    def __init__(self, connection: psycopg.AsyncConnection) -> None:
+        """The connection is used for nothing else from now on."""
         self._connection = connection
         self._libpq = connection.pgconn
         self._libpq.enter_pipeline_mode()
-        self._statement = statement.encode()
         self._loop = asyncio.get_running_loop()
         self._socket = self._libpq.socket
-        self._answers: deque[asyncio.Future[Row]] = deque()
-        self._result: pq.abc.PGresult | None = None
+        self._numbers = itertools.count(1)
+        self._prepared: dict[bytes, bytes] = {}
+        self._calls: deque[_Call] = deque()
+        self._result: PGresult | None = None
         self._lost = False
         self._loop.add_reader(self._socket, self._readable)
         self._heard = select.poll()
@@ -48,13 +57,22 @@ class Wire:
                 self._readable()
         return self._lost
 
-    def call(self, parameters: Sequence[bytes]) -> asyncio.Future[Row]:
-        """Will be the first row of the answer, or psycopg.Error. `parameters` are in binary form."""
-        answer: asyncio.Future[Row] = self._loop.create_future()
-        self._answers.append(answer)
+    def call(
+        self,
+        statement: bytes,
+        parameters: Sequence[bytes],
+        formats: Sequence[pq.Format],
+        answer_in: pq.Format = pq.Format.BINARY,
+    ) -> asyncio.Future[PGresult]:
+        """Will be the rows of the answer, or psycopg.Error."""
+        answer: asyncio.Future[PGresult] = self._loop.create_future()
+        name = self._prepared.get(statement)
+        prepared_as = name or b"s%d" % next(self._numbers)
+        self._calls.append(_Call(answer, statement, prepared_as))
         try:
-            formats = [pq.Format.BINARY] * len(parameters)
-            self._libpq.send_query_prepared(self._statement, parameters, formats)
+            if name is None:
+                self._libpq.send_prepare(prepared_as, statement)
+            self._libpq.send_query_prepared(prepared_as, parameters, formats, answer_in)
             self._libpq.pipeline_sync()
             self._send()
         except psycopg.OperationalError as error:
@@ -79,44 +97,46 @@ class Wire:
             self._fail(error)
 
     def _readable(self) -> None:
-        """Each answer is a result, nothing, and a mark; behind a lost connection there is nothing for ever."""
+        """To each call a result, nothing, and a mark, to a first one two; behind a lost connection nothing for ever."""
         try:
             self._libpq.consume_input()
             nothing = 0
-            while self._answers and nothing < 2 and not self._libpq.is_busy():
+            while self._calls and nothing < 2 and not self._libpq.is_busy():
                 result = self._libpq.get_result()
                 nothing = nothing + 1 if result is None else 0
                 if result is not None and result.status == pq.ExecStatus.PIPELINE_SYNC:
-                    self._finish(self._answers.popleft())
-                elif result is not None:
-                    self._result = result
+                    self._finish(self._calls.popleft())
+                elif result is not None and (self._result is None or self._result.status in GOOD):
+                    self._result = result  # behind one that is bad stands only that the rest was left out
         except psycopg.OperationalError as error:
             self._fail(error)
 
     def _look_again(self) -> None:
-        if self._answers:
+        if self._calls:
             self._readable()
         if not self._lost:
             self._look = self._loop.call_later(LOOK_S, self._look_again)
 
-    def _finish(self, answer: asyncio.Future[Row]) -> None:
+    def _finish(self, call: _Call) -> None:
         result, self._result = self._result, None
-        if answer.done():
+        if result is not None and result.status in GOOD:
+            self._prepared[call.statement] = call.prepared_as
+        if call.answer.done():
             return
         if result is None:
-            answer.set_exception(psycopg.OperationalError("the server sent no answer"))
-        elif result.status != pq.ExecStatus.TUPLES_OK:
+            call.answer.set_exception(psycopg.OperationalError("the server sent no answer"))
+        elif result.status not in GOOD:
             error = psycopg.errors.error_from_result(result)
-            answer.set_exception(error)
+            call.answer.set_exception(error)
             if isinstance(error, psycopg.OperationalError):
                 self._fail(error)
         else:
-            answer.set_result(tuple(result.get_value(0, column) for column in range(result.nfields)))
+            call.answer.set_result(result)
 
     def _fail(self, error: psycopg.OperationalError) -> None:
         self._hang_up()
-        while self._answers:
-            answer = self._answers.popleft()
+        while self._calls:
+            answer = self._calls.popleft().answer
             if not answer.done():
                 answer.set_exception(error)
 
