@@ -64,7 +64,7 @@ def _run(recorded: AnyRecorded) -> Iterable[UUID]:
 
 
 DAYS = Table("usage_days", DayRow, ("owner", "day"), _owner)
-RUNNING = Table("usage_running", RunningRow, ("id",), _run)
+RUNNING = Table("usage_running", RunningRow, ("id",), _run, begins=frozenset({RunSubmitted}))
 
 
 def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
