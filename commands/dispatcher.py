@@ -25,6 +25,7 @@ from commands import (
     runs,
     second_factor,
     templates,
+    thumbnails,
     webhooks,
     workflows,
 )
@@ -62,6 +63,10 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     workflows.RestoreVersion: workflows.restore_version,
     workflows.ChangeWorkflow: workflows.change_workflow,
     workflows.DeleteWorkflow: workflows.delete_workflow,
+    workflows.RecoverWorkflow: workflows.recover_workflow,
+    thumbnails.ShowByOutput: thumbnails.show_by_output,
+    thumbnails.ShowByPicture: thumbnails.show_by_picture,
+    thumbnails.RemoveThumbnail: thumbnails.remove_thumbnail,
     runs.SubmitRun: runs.submit_run,
     runs.CancelRun: runs.cancel_run,
     runs.DeleteRun: runs.delete_run,

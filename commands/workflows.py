@@ -10,7 +10,7 @@ from commands.conversion import convert
 from commands.needs import Command, Needs
 from commands.ports import ObjectTooLarge
 from commands.streams import Accepted, Change, Context, Source
-from domain import environments, workflow
+from domain import environments, trash, workflow
 from domain.event import Event
 from domain.ids import AccountId, Position, WorkflowId
 from domain.refusals import FieldError, Invalid
@@ -98,6 +98,17 @@ class ChangeWorkflow(Command, frozen=True, kw_only=True):
 
 
 class DeleteWorkflow(Command, frozen=True, kw_only=True):
+    """Into the trash, or `for_good`."""
+
+    by: AccountId
+    workflow: WorkflowId
+    for_good: bool = False
+    expected: int | None = None
+
+
+class RecoverWorkflow(Command, frozen=True, kw_only=True):
+    """Out of the trash."""
+
     by: AccountId
     workflow: WorkflowId
     expected: int | None = None
@@ -236,7 +247,18 @@ async def delete_workflow(command: DeleteWorkflow, context: Context, needs: Need
     change = Change(
         WORKFLOW,
         command.workflow,
-        lambda state: workflow.delete(state, by=command.by),
+        lambda state: (trash.delete if command.for_good else trash.throw_away)(state, by=command.by),
+        expected=command.expected,
+    )
+    return await needs.streams.transact(context, change)
+
+
+async def recover_workflow(command: RecoverWorkflow, context: Context, needs: Needs) -> Accepted:
+    """Raises NotFound, Outdated."""
+    change = Change(
+        WORKFLOW,
+        command.workflow,
+        lambda state: trash.recover(state, by=command.by),
         expected=command.expected,
     )
     return await needs.streams.transact(context, change)

@@ -175,7 +175,21 @@ class WorkflowWithdrawn(PublicEvent, frozen=True, kw_only=True, tag="workflow.wi
     workflow: UUID
 
 
+class WorkflowTrashed(PublicEvent, frozen=True, kw_only=True, tag="workflow.trashed.v1"):
+    """Its owner has put it into the trash; it may come back."""
+
+    workflow: UUID
+
+
+class WorkflowRecovered(PublicEvent, frozen=True, kw_only=True, tag="workflow.recovered.v1"):
+    """It is out of the trash again."""
+
+    workflow: UUID
+
+
 class WorkflowDeleted(PublicEvent, frozen=True, kw_only=True, tag="workflow.deleted.v1"):
+    """For good."""
+
     workflow: UUID
 
 
@@ -302,6 +316,8 @@ PUBLIC: dict[type[Event], Translation] = {
     workflow.WorkflowTagged: lambda event, id: WorkflowChanged(workflow=id, tags=event.tags),
     workflow.WorkflowPublished: lambda event, id: WorkflowPublished(workflow=id),
     workflow.WorkflowWithdrawn: lambda event, id: WorkflowWithdrawn(workflow=id),
+    workflow.WorkflowTrashed: lambda event, id: WorkflowTrashed(workflow=id),
+    workflow.WorkflowRecovered: lambda event, id: WorkflowRecovered(workflow=id),
     workflow.WorkflowDeleted: lambda event, id: WorkflowDeleted(workflow=id),
     workflow.WorkflowForked: lambda event, id: WorkflowForked(
         workflow=id, source=event.source, source_version=event.number
@@ -350,6 +366,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *get_args(BatchEvent),
         *get_args(InputEvent),
         *(lora.LoraShared, lora.LoraUnshared),
+        *(workflow.WorkflowImported, workflow.WorkflowThumbnailSet, workflow.WorkflowThumbnailRemoved),
         template.TemplateCreated,
         *get_args(PresetEvent),
         *get_args(WebhookEvent),

@@ -1,5 +1,6 @@
 """A workflow: a named, owned thing with an append-only list of versions. A version is never changed."""
 
+from datetime import datetime
 from typing import TypeAlias
 
 from msgspec import Struct
@@ -7,6 +8,7 @@ from msgspec.structs import replace
 
 from domain.event import Decider, Event
 from domain.ids import AccountId, Digest, WorkflowId
+from domain.outcome import Image
 from domain.refusals import Conflict, FieldError, Invalid, NotFound
 
 
@@ -48,6 +50,13 @@ class WorkflowForked(Event, frozen=True, kw_only=True, tag="workflow.forked.v1")
     number: int
 
 
+class WorkflowImported(Event, frozen=True, kw_only=True, tag="workflow.imported.v1"):
+    """It came out of an archive of another workflow, perhaps of another place. `saved_at`: of its versions, there."""
+
+    source: WorkflowId
+    saved_at: tuple[datetime, ...] = ()
+
+
 class WorkflowRenamed(Event, frozen=True, kw_only=True, tag="workflow.renamed.v1"):
     name: str
 
@@ -70,8 +79,30 @@ class WorkflowWithdrawn(Event, frozen=True, kw_only=True, tag="workflow.withdraw
     pass
 
 
+class WorkflowTrashed(Event, frozen=True, kw_only=True, tag="workflow.trashed.v1"):
+    """Only its owner finds it now, in the trash. `published`: whether it was, just before."""
+
+    published: bool = False
+
+
+class WorkflowRecovered(Event, frozen=True, kw_only=True, tag="workflow.recovered.v1"):
+    """It is out of the trash again."""
+
+
 class WorkflowDeleted(Event, frozen=True, kw_only=True, tag="workflow.deleted.v1"):
-    pass
+    """For good."""
+
+
+class WorkflowThumbnailSet(Event, frozen=True, kw_only=True, tag="workflow.thumbnail_set.v1"):
+    """One picture in one or two sizes, the smaller first."""
+
+    thumbnails: tuple[Image, ...]
+
+
+class WorkflowThumbnailRemoved(Event, frozen=True, kw_only=True, tag="workflow.thumbnail_removed.v1"):
+    """`digests`: of the pictures that it no longer needs."""
+
+    digests: tuple[Digest, ...]
 
 
 class EnvironmentSet(Event, frozen=True, kw_only=True, tag="workflow.environment_set.v1"):
@@ -88,6 +119,7 @@ class EnvironmentRemoved(Event, frozen=True, kw_only=True, tag="workflow.environ
 WorkflowEvent: TypeAlias = (
     WorkflowCreated
     | WorkflowForked
+    | WorkflowImported
     | EnvironmentSet
     | EnvironmentRemoved
     | WorkflowVersionSaved
@@ -96,7 +128,11 @@ WorkflowEvent: TypeAlias = (
     | WorkflowTagged
     | WorkflowPublished
     | WorkflowWithdrawn
+    | WorkflowTrashed
+    | WorkflowRecovered
     | WorkflowDeleted
+    | WorkflowThumbnailSet
+    | WorkflowThumbnailRemoved
 )
 
 MAX_NAME = 200
@@ -113,12 +149,17 @@ class SavedVersion(Struct, frozen=True):
 
 
 class Workflow(Struct, frozen=True):
+    """`published_before`: whether it was, when it was put into the trash."""
+
     owner: AccountId | None = None
     name: str = ""
     description: str = ""
     tags: tuple[str, ...] = ()
     public: bool = False
+    trashed: bool = False
+    published_before: bool = False
     deleted: bool = False
+    thumbnails: tuple[Image, ...] = ()
     versions: tuple[SavedVersion, ...] = ()
     environments: dict[str, int] = {}
 
@@ -130,7 +171,7 @@ def evolve(workflow: Workflow, event: WorkflowEvent) -> Workflow:
         case WorkflowVersionSaved(graph=graph, editor_graph=editor_graph, requirements=requirements):
             saved = SavedVersion(graph, editor_graph, requirements)
             return replace(workflow, versions=(*workflow.versions, saved))
-        case WorkflowForked():
+        case WorkflowForked() | WorkflowImported():
             return workflow
         case EnvironmentSet(name=name, number=number):
             return replace(workflow, environments=workflow.environments | {name: number})
@@ -147,12 +188,20 @@ def evolve(workflow: Workflow, event: WorkflowEvent) -> Workflow:
             return replace(workflow, public=True)
         case WorkflowWithdrawn():
             return replace(workflow, public=False)
+        case WorkflowTrashed(published=published):
+            return replace(workflow, trashed=True, published_before=published, public=False)
+        case WorkflowRecovered():
+            return replace(workflow, trashed=False, published_before=False)
         case WorkflowDeleted():
             return replace(workflow, deleted=True, public=False)
+        case WorkflowThumbnailSet(thumbnails=thumbnails):
+            return replace(workflow, thumbnails=thumbnails)
+        case WorkflowThumbnailRemoved():
+            return replace(workflow, thumbnails=())
 
 
 WORKFLOW: Decider[Workflow, WorkflowEvent] = Decider(
-    "workflow", Workflow(), evolve, lambda workflow: workflow.owner, shape=2
+    "workflow", Workflow(), evolve, lambda workflow: workflow.owner, shape=3
 )
 
 
@@ -276,14 +325,6 @@ def withdraw(workflow: Workflow, *, by: AccountId) -> list[WorkflowEvent]:
     return [WorkflowWithdrawn()] if workflow.public else []
 
 
-def delete(workflow: Workflow, *, by: AccountId) -> list[WorkflowEvent]:
-    """Remove it from sight. Its history stays in the log; its runs stay runs."""
-    if workflow.deleted and workflow.owner == by:
-        return []
-    owned(workflow, by=by)
-    return [WorkflowDeleted()]
-
-
 def runnable(workflow: Workflow, *, by: AccountId, number: int | None) -> tuple[int, SavedVersion]:
     """The version somebody may run: any of their own, any of a published workflow. None = the newest."""
     visible(workflow, by=by)
@@ -295,20 +336,21 @@ def runnable(workflow: Workflow, *, by: AccountId, number: int | None) -> tuple[
 
 def visible(workflow: Workflow, *, by: AccountId | None) -> None:
     """Whether somebody may look at it: its owner, and everybody while it is published."""
-    if workflow.owner is None or workflow.deleted or (workflow.owner != by and not workflow.public):
+    away = workflow.owner is None or workflow.deleted or workflow.trashed
+    if away or (workflow.owner != by and not workflow.public):
         raise NotFound("There is no such workflow.")
 
 
 def visible_then(then: Workflow, now: Workflow, *, by: AccountId | None) -> bool:
     """Whether somebody may look back at what it was: its owner always, others where it is public and was so then."""
-    if then.owner is None or then.deleted or not then.versions:
+    if then.owner is None or then.deleted or then.trashed or not then.versions:
         return False
     return then.owner == by or (then.public and now.public)
 
 
 def owned(workflow: Workflow, *, by: AccountId) -> None:
-    """Whether it is theirs to change. To a stranger, and after its deletion, it does not exist."""
-    if workflow.owner != by or workflow.deleted:
+    """Whether it is theirs to change. To a stranger, in the trash and after its deletion, it does not exist."""
+    if workflow.owner != by or workflow.deleted or workflow.trashed:
         raise NotFound("There is no such workflow.")
 
 

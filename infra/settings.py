@@ -180,7 +180,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     upload_kept_s: Seconds = 86_400
     """For so long after its last bytes an upload may be gone on with."""
     tidy_s: Seconds = 30
-    """How often is looked for uploads and files of LoRAs that nobody needs any more."""
+    """How often is looked for uploads and files of LoRAs that nobody needs any more, and for old trash."""
+    trash_kept_s: Seconds = 30 * 86_400
+    """For so long a workflow that was thrown away can be taken out of the trash."""
     max_image_pixels: Annotated[int, Meta(ge=MIB)] = 256 * MIB
     """The largest picture that thumbnails are made of."""
 

@@ -22,6 +22,7 @@ from domain.ids import (
 )
 from domain.input import InputStored
 from domain.run import OutputStored, Status
+from domain.workflow import WorkflowThumbnailSet
 from projections.pages import Connect
 
 PAGE = 2_000  # runs at once; what others need is looked up once for each page, through all outputs there are
@@ -36,6 +37,7 @@ _UNFINISHED = (
     b"SELECT id FROM read.runs WHERE owner = %s AND status = ANY (%s) ORDER BY submitted_at LIMIT 10000"
 )
 _WORKFLOWS = b"SELECT id FROM read.workflows WHERE owner = %s AND (NOT public OR %s) ORDER BY id LIMIT 10000"
+_PICTURED = b"SELECT id FROM read.workflows WHERE owner = %s AND thumbnails <> '[]' ORDER BY id LIMIT 10000"
 _TEMPLATES = b"SELECT id FROM read.templates WHERE owner = %s AND (NOT public OR %s) ORDER BY id LIMIT 10000"
 _PRESETS = b"SELECT id FROM read.presets WHERE owner = %s AND (NOT public OR %s) ORDER BY id LIMIT 10000"
 _INPUTS = b"SELECT id FROM read.inputs WHERE owner = %s ORDER BY id LIMIT 10000"
@@ -45,7 +47,7 @@ _FOLLOWS = b"""
 (SELECT follower, followed FROM read.follows WHERE follower = %(account)s LIMIT 10000)
 UNION ALL (SELECT follower, followed FROM read.follows WHERE followed = %(account)s LIMIT 10000)
 """
-_UPLOADED = b"SELECT state FROM log.events WHERE owner = %s AND topic = %s"
+_UPLOADED = b"SELECT topic, state FROM log.events WHERE owner = %s AND topic = ANY (%s)"
 _RUNS = b"SELECT id FROM read.runs WHERE owner = %s AND id > %s ORDER BY id LIMIT %s"
 _STORED = b"SELECT topic, state FROM log.events WHERE originator_id = ANY (%s) AND topic = %s"
 # One whose account was erased as well needs nothing any more.
@@ -59,6 +61,10 @@ FROM (
     WHERE small.digest = ANY (%(digests)s)
     UNION ALL
     SELECT digest, owner FROM read.inputs WHERE digest = ANY (%(digests)s)
+    UNION ALL
+    SELECT small.digest, pictured.owner FROM read.workflows AS pictured
+    CROSS JOIN LATERAL jsonb_to_recordset(pictured.thumbnails) AS small (digest text)
+    WHERE pictured.thumbnails <> '[]' AND small.digest = ANY (%(digests)s)
 ) AS needed
 WHERE needed.owner <> %(account)s AND NOT EXISTS (
     SELECT FROM log.events AS e WHERE e.originator_id = needed.owner AND e.topic = %(erased)s
@@ -74,6 +80,10 @@ CROSS JOIN LATERAL jsonb_to_recordset(stored.thumbnails) AS small (digest text)
 WHERE small.digest = ANY (%(digests)s)
 UNION
 SELECT digest FROM read.inputs WHERE digest = ANY (%(digests)s)
+UNION
+SELECT small.digest FROM read.workflows AS pictured
+CROSS JOIN LATERAL jsonb_to_recordset(pictured.thumbnails) AS small (digest text)
+WHERE pictured.thumbnails <> '[]' AND small.digest = ANY (%(digests)s)
 """
 # A run that is not over may load an input that its owner has deleted meanwhile.
 _AWAITED = b"""
@@ -111,6 +121,9 @@ class AccountBelongings:
 
     async def workflows(self, account: AccountId, *, published: bool) -> list[WorkflowId]:
         return [WorkflowId(id) for (id,) in await self._fetch(_WORKFLOWS, (account, published))]
+
+    async def pictured(self, account: AccountId) -> list[WorkflowId]:
+        return [WorkflowId(id) for (id,) in await self._fetch(_PICTURED, (account,))]
 
     async def templates(self, account: AccountId, *, published: bool) -> list[TemplateId]:
         return [TemplateId(id) for (id,) in await self._fetch(_TEMPLATES, (account, published))]
@@ -157,9 +170,17 @@ class AccountBelongings:
 
     async def _uploaded(self, account: AccountId) -> set[Digest]:
         """From the log: the read model forgets what was deleted."""
-        name = topic(InputStored)
-        events = [CATALOGUE.decode(name, state) for (state,) in await self._fetch(_UPLOADED, (account, name))]
-        return {event.digest for event in events if isinstance(event, InputStored)}
+        found: set[Digest] = set()
+        topics = [topic(InputStored), topic(WorkflowThumbnailSet)]
+        for name, state in await self._fetch(_UPLOADED, (account, topics)):
+            match CATALOGUE.decode(name, state):
+                case InputStored(digest=digest):
+                    found.add(digest)
+                case WorkflowThumbnailSet(thumbnails=thumbnails):
+                    found |= {each.digest for each in thumbnails}
+                case _:
+                    pass
+        return found
 
     async def _stored(self, runs: Sequence[UUID]) -> set[Digest]:
         """From the log: the read model forgets what a lost attempt has stored."""

@@ -15,6 +15,7 @@ from domain.run import RunSubmitted
 from domain.workflow import WorkflowEvent
 from projections.gallery_rows import TABLES, TAG, fold
 from projections.paging import RANKED, TIMED, bounded, named, page, ranked, timed
+from projections.pictures import pictures
 from projections.projection import Projection
 from projections.reading import Cursor, one, planned_once
 
@@ -30,7 +31,7 @@ class Sort(StrEnum):
 
 GALLERY = Projection(
     name="gallery",
-    version=4,
+    version=5,
     sql=Path(__file__).with_suffix(".sql"),
     tables=TABLES,
     fold=fold,
@@ -46,7 +47,8 @@ _LIKED = """EXISTS (
 _ENTRY = f"""SELECT json_build_object('id', entry.id, 'author', coalesce((
         SELECT author.username FROM read.gallery_authors AS author WHERE author.account = entry.owner
     ), ''), 'name', entry.name, 'description', entry.description, 'tags', entry.tags,
-    'version', entry.versions, 'published_at', entry.published_at, 'updated_at', entry.updated_at,
+    'version', entry.versions, 'thumbnails', {pictures("entry.id", "entry.thumbnails")},
+    'published_at', entry.published_at, 'updated_at', entry.updated_at,
     'likes', counts.likes, 'liked', {_LIKED}, 'runs', counts.runs) AS item"""
 _SOURCE = "FROM read.gallery AS entry JOIN read.gallery_counts AS counts ON counts.workflow = entry.id"
 _FOUND = " JOIN read.gallery_words AS words ON words.workflow = entry.id"

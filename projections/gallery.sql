@@ -5,6 +5,7 @@ CREATE TABLE gallery (
     description text NOT NULL,
     tags jsonb NOT NULL,
     versions bigint NOT NULL,
+    thumbnails jsonb NOT NULL,
     published_at timestamptz,
     updated_at timestamptz NOT NULL
 );

@@ -11,6 +11,7 @@ from domain.account import AccountErased, AccountRegistered
 from domain.event import AnyRecorded
 from domain.ids import AccountId
 from domain.like import LikeGiven, LikeTakenBack
+from domain.outcome import Image
 from domain.personal import DELETED_ACCOUNT
 from domain.run import RunSubmitted
 from domain.workflow import (
@@ -20,6 +21,8 @@ from domain.workflow import (
     WorkflowPublished,
     WorkflowRenamed,
     WorkflowTagged,
+    WorkflowThumbnailRemoved,
+    WorkflowThumbnailSet,
     WorkflowVersionSaved,
     WorkflowWithdrawn,
 )
@@ -39,6 +42,7 @@ class GalleryRow(Struct, gc=False):
     description: str
     tags: tuple[str, ...]
     versions: int
+    thumbnails: tuple[Image, ...]
     published_at: datetime | None
     updated_at: datetime
 
@@ -168,7 +172,7 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
         case AccountErased():
             buffer["gallery_authors"].change(id, username=DELETED_ACCOUNT)
         case WorkflowCreated(owner=owner, name=name, description=description, tags=tags):
-            entries.put(GalleryRow(id, owner, name, description, tags, 0, None, at))
+            entries.put(GalleryRow(id, owner, name, description, tags, 0, (), None, at))
             buffer["gallery_counts"].put(CountRow(id, owner, False, 0, 0, NOTHING))
         case WorkflowVersionSaved(number=number):
             entries.change(id, versions=number, updated_at=at)
@@ -180,6 +184,10 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             buffer["gallery_words"].change(id, description=description)
         case WorkflowTagged(tags=tags):
             _tag(id, tags, at, buffer)
+        case WorkflowThumbnailSet(thumbnails=thumbnails):
+            entries.change(id, thumbnails=thumbnails)
+        case WorkflowThumbnailRemoved():
+            entries.change(id, thumbnails=())
         case WorkflowPublished():
             _show(id, at, buffer)
         case WorkflowWithdrawn():

@@ -13,18 +13,22 @@ Cursor: TypeAlias = AsyncCursor[tuple[Any, ...]]
 """Bound to an account, or to nobody. Queries take it and answer with JSON made by Postgres, as UTF-8 bytes."""
 
 _BIND = (
-    b"SELECT set_config('comfyplus.account', %s, true), set_config('TimeZone', 'UTC', true), "
-    b"set_config('transaction_read_only', 'on', true)"
+    b"SELECT set_config('comfyplus.account', %s, true), set_config('comfyplus.url', %s, true), "
+    b"set_config('TimeZone', 'UTC', true), set_config('transaction_read_only', 'on', true)"
 )
 _OVERSEE = b"SELECT set_config('comfyplus.administrator', 'on', true)"
 _PLANNED_ONCE = b"SELECT set_config('plan_cache_mode', 'force_generic_plan', true)"
 
 
 class Reader:
-    """Opens account-bound cursors over a pool of the query role's connections, all in autocommit mode."""
+    """Opens account-bound cursors over a pool of the query role's connections, all in autocommit mode.
 
-    def __init__(self, pool: AsyncConnectionPool[Any]) -> None:
+    `url`: what the addresses in answers begin with.
+    """
+
+    def __init__(self, pool: AsyncConnectionPool[Any], url: str = "") -> None:
         self._pool = pool
+        self._url = url
 
     @asynccontextmanager
     async def for_account(
@@ -38,7 +42,8 @@ class Reader:
         """
         async with self._pool.connection() as connection, connection.pipeline():
             cursor = connection.cursor(binary=True)
-            await cursor.execute(_BIND, ("" if account is None else str(account),), prepare=True)
+            bound = ("" if account is None else str(account), self._url)
+            await cursor.execute(_BIND, bound, prepare=True)
             if overseeing:
                 await cursor.execute(_OVERSEE, prepare=True)
             yield cursor

@@ -1,167 +1,38 @@
-"""The workflow shelf: an account's workflows and all their versions; published ones are open to everybody."""
+"""The workflow shelf: an account's workflows and all their versions; published ones are open to everybody.
 
-from collections.abc import Collection, Iterable
-from datetime import datetime
+What is in the trash is kept here as well, and shown as the trash only.
+"""
+
 from pathlib import Path
 from typing import Any, get_args
-from uuid import UUID
 
 import msgspec
-from msgspec import Struct
 
-from domain.event import AnyRecorded
-from domain.ids import AccountId, WorkflowId
+from domain.ids import AccountId, Digest, WorkflowId
 from domain.refusals import FieldError, Invalid
-from domain.workflow import (
-    EnvironmentRemoved,
-    EnvironmentSet,
-    Requirements,
-    WorkflowCreated,
-    WorkflowDeleted,
-    WorkflowDescribed,
-    WorkflowEvent,
-    WorkflowForked,
-    WorkflowPublished,
-    WorkflowRenamed,
-    WorkflowTagged,
-    WorkflowVersionSaved,
-    WorkflowWithdrawn,
-)
+from domain.workflow import WorkflowEvent
 from projections.paging import TIMED, bounded, lettered, numbered, page, timed
-from projections.projection import Buffer, Projection, Table, by_stream
+from projections.pictures import pictures
+from projections.projection import Projection
 from projections.reading import Cursor, one
-
-
-class WorkflowRow(Struct, gc=False):
-    """`revision`: the version of its stream, raised by every event. `environments`: versions by their names."""
-
-    id: UUID
-    owner: AccountId
-    name: str
-    description: str
-    tags: tuple[str, ...]
-    public: bool
-    versions: int
-    environments: dict[str, int]
-    forked_from: UUID | None
-    forked_version: int | None
-    revision: int
-    created_at: datetime
-    updated_at: datetime
-
-
-class VersionRow(Struct, gc=False):
-    workflow: UUID
-    number: int
-    owner: AccountId
-    public: bool
-    graph: str
-    graph_size_bytes: int
-    editor_graph: str | None
-    note: str
-    requirements: Requirements
-    restored_from: int | None
-    at: datetime
-
-
-def _whole_workflow(recorded: AnyRecorded) -> Iterable[UUID]:
-    """Its versions are shown, hidden and removed together."""
-    match recorded.event:
-        case WorkflowPublished() | WorkflowWithdrawn() | WorkflowDeleted():
-            return (recorded.stream,)
-        case _:
-            return ()
-
-
-WORKFLOWS = Table("workflows", WorkflowRow, ("id",), by_stream)
-VERSIONS = Table("workflow_versions", VersionRow, ("workflow", "number"), _whole_workflow)
-
-
-def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
-    workflows, id, at, revision = buffer["workflows"], recorded.stream, recorded.at, recorded.version
-    match recorded.event:
-        case WorkflowCreated(owner=owner, name=name, description=description, tags=tags):
-            workflows.put(
-                WorkflowRow(id, owner, name, description, tags, False, 0, {}, None, None, revision, at, at)
-            )
-        case WorkflowForked(source=source, number=number):
-            workflows.change(id, forked_from=source, forked_version=number, revision=revision, updated_at=at)
-        case EnvironmentSet(name=name, number=number):
-            _name(recorded, {name: number}, (), buffer)
-        case EnvironmentRemoved(name=name):
-            _name(recorded, {}, (name,), buffer)
-        case WorkflowVersionSaved() as saved:
-            workflows.change(id, versions=saved.number, revision=revision, updated_at=at)
-            _add_version(workflows.get(id), saved, at, buffer)
-        case WorkflowRenamed(name=name):
-            workflows.change(id, name=name, revision=revision, updated_at=at)
-        case WorkflowDescribed(description=description):
-            workflows.change(id, description=description, revision=revision, updated_at=at)
-        case WorkflowTagged(tags=tags):
-            workflows.change(id, tags=tags, revision=revision, updated_at=at)
-        case WorkflowPublished():
-            _show(recorded, True, buffer)
-        case WorkflowWithdrawn():
-            _show(recorded, False, buffer)
-        case WorkflowDeleted():
-            workflows.remove(id)
-            buffer["workflow_versions"].remove_of(id)
-        case _:
-            pass
-
-
-def _add_version(
-    workflow: WorkflowRow | None, saved: WorkflowVersionSaved, at: datetime, buffer: Buffer
-) -> None:
-    if workflow is None:
-        return
-    buffer["workflow_versions"].put(
-        VersionRow(
-            workflow=workflow.id,
-            number=saved.number,
-            owner=workflow.owner,
-            public=workflow.public,
-            graph=saved.graph.digest,
-            graph_size_bytes=saved.graph.size_bytes,
-            editor_graph=saved.editor_graph.digest if saved.editor_graph else None,
-            note=saved.note,
-            requirements=saved.requirements,
-            restored_from=saved.restored_from,
-            at=at,
-        )
-    )
-
-
-def _name(recorded: AnyRecorded, named: dict[str, int], unnamed: Collection[str], buffer: Buffer) -> None:
-    workflows, id = buffer["workflows"], recorded.stream
-    workflow: WorkflowRow | None = workflows.get(id)
-    if workflow is not None:
-        left = {name: number for name, number in workflow.environments.items() if name not in unnamed}
-        workflows.change(id, environments=left | named, revision=recorded.version, updated_at=recorded.at)
-
-
-def _show(recorded: AnyRecorded, public: bool, buffer: Buffer) -> None:
-    id, versions = recorded.stream, buffer["workflow_versions"]
-    buffer["workflows"].change(id, public=public, revision=recorded.version, updated_at=recorded.at)
-    for version in versions.of(id):
-        versions.change((id, version.number), public=public)
-
+from projections.workflow_rows import TABLES, VersionRow, WorkflowRow, fold
 
 WORKFLOW_SHELF = Projection(
     name="workflow_shelf",
-    version=4,
+    version=5,
     sql=Path(__file__).with_suffix(".sql"),
-    tables=(WORKFLOWS, VERSIONS),
+    tables=TABLES,
     fold=fold,
     events=get_args(WorkflowEvent),
     reads=frozenset({"at", "version"}),
 )
 
-_WORKFLOW = """json_build_object('id', id, 'owner', owner, 'name', name, 'description', description, 'tags', tags,
+_WORKFLOW = f"""json_build_object('id', id, 'owner', owner, 'name', name, 'description', description, 'tags', tags,
     'public', public, 'version', versions, 'environments', environments,
     'forked_from', CASE WHEN forked_from IS NOT NULL
         THEN json_build_object('workflow', forked_from, 'version', forked_version) END,
-    'revision', revision, 'created_at', created_at, 'updated_at', updated_at)"""
+    'thumbnails', {pictures("id", "thumbnails")}, 'revision', revision,
+    'created_at', created_at, 'updated_at', updated_at)"""
 _VERSION = """json_build_object('workflow', workflow, 'number', number, 'graph_digest', graph,
     'graph_size_bytes', graph_size_bytes, 'editor_graph_digest', editor_graph, 'note', note,
     'requirements', requirements, 'restored_from', restored_from, 'at', at)"""
@@ -171,6 +42,8 @@ def shown(workflow: WorkflowRow) -> dict[str, Any]:
     """A row that is not in Postgres, as _WORKFLOW writes those that are."""
     fields = msgspec.structs.asdict(workflow)
     source, number = fields["forked_from"], fields.pop("forked_version")
+    for kept_back in ("ancestors", "thumbnails", "trashed_at"):
+        del fields[kept_back]
     fields["forked_from"] = None if source is None else {"workflow": source, "version": number}
     return {"version" if name == "versions" else name: value for name, value in fields.items()}
 
@@ -179,11 +52,14 @@ def shown_version(version: VersionRow) -> dict[str, Any]:
     """The same as _VERSION does it."""
     fields = msgspec.structs.asdict(version)
     digests = {"graph_digest": fields.pop("graph"), "editor_graph_digest": fields.pop("editor_graph")}
-    return {name: value for name, value in fields.items() if name not in ("owner", "public")} | digests
+    return {
+        name: value for name, value in fields.items() if name not in ("owner", "public", "trashed")
+    } | digests
 
 
-_ONE = f"SELECT convert_to({_WORKFLOW}::text, 'UTF8') FROM read.workflows WHERE id = %(id)s".encode()
-_FOUND = """(%(words)s::text[] = '{}'
+_ONE = f"""SELECT convert_to({_WORKFLOW}::text, 'UTF8') FROM read.workflows
+WHERE id = %(id)s AND trashed_at IS NULL""".encode()
+_FOUND = """trashed_at IS NULL AND (%(words)s::text[] = '{}'
         OR lower(name || ' ' || description || ' ' || tags::text) LIKE ALL (%(words)s::text[]))
     AND (%(tag)s::text IS NULL OR tags @> jsonb_build_array(%(tag)s::text))"""
 
@@ -206,18 +82,49 @@ _OWN_BY_NAME = page(
 )
 _FORKS = page(
     f"""SELECT {_WORKFLOW} AS item, created_at AS at, id FROM read.workflows
-    WHERE forked_from = %(source)s AND (created_at, id) < (%(at)s, %(after)s)
+    WHERE forked_from = %(source)s AND trashed_at IS NULL AND (created_at, id) < (%(at)s, %(after)s)
     ORDER BY created_at DESC, id DESC LIMIT %(limit)s::int + 1""",
     TIMED,
 )
+_TRASH = page(
+    f"""SELECT json_build_object('workflow', {_WORKFLOW}, 'trashed_at', trashed_at) AS item,
+        trashed_at AS at, id FROM read.workflows
+    WHERE owner = %(owner)s AND trashed_at IS NOT NULL AND (trashed_at, id) < (%(at)s, %(after)s)
+    ORDER BY trashed_at DESC, id DESC LIMIT %(limit)s::int + 1""",
+    TIMED,
+)
+_KIN = f"json_build_object('workflow', {_WORKFLOW}, 'line', ancestors) AS one"
+# Only what the caller may see: the rest of a line is known by its ids alone.
+_LINEAGE = f"""SELECT convert_to(json_build_object('asked', (
+    SELECT one FROM (SELECT {_KIN} FROM read.workflows WHERE id = %(id)s) AS found
+), 'ancestors', (
+    SELECT coalesce(json_agg(one), '[]') FROM (
+        SELECT {_KIN} FROM read.workflows
+        WHERE trashed_at IS NULL AND id IN (
+            SELECT line.ancestor FROM read.workflow_lines AS line WHERE line.workflow = %(id)s
+        )
+    ) AS found
+), 'descendants', (
+    SELECT coalesce(json_agg(one), '[]') FROM (
+        SELECT {_KIN} FROM read.workflows
+        WHERE trashed_at IS NULL AND id IN (
+            SELECT line.workflow FROM read.workflow_lines AS line WHERE line.ancestor = %(id)s
+        )
+        ORDER BY created_at, id LIMIT %(limit)s::int + 1
+    ) AS found
+))::text, 'UTF8')
+FROM read.workflows AS asked WHERE asked.id = %(id)s AND asked.trashed_at IS NULL""".encode()
+_PICTURE = b"""SELECT small.media_type FROM read.workflows
+CROSS JOIN LATERAL jsonb_to_recordset(thumbnails) AS small (digest text, media_type text)
+WHERE id = %(id)s AND trashed_at IS NULL AND small.digest = %(digest)s"""
 _VERSIONS = page(
     f"""SELECT {_VERSION} AS item, number FROM read.workflow_versions
-    WHERE workflow = %(workflow)s AND number < %(before)s
+    WHERE workflow = %(workflow)s AND NOT trashed AND number < %(before)s
     ORDER BY number DESC LIMIT %(limit)s::int + 1""",
     "number",
 )
 _NUMBERED = f"""SELECT convert_to({_VERSION}::text, 'UTF8') FROM read.workflow_versions
-WHERE workflow = %(workflow)s AND number = %(number)s""".encode()
+WHERE workflow = %(workflow)s AND NOT trashed AND number = %(number)s""".encode()
 
 _BEHIND_ALL = 2**62
 
@@ -257,6 +164,28 @@ async def forks(cursor: Cursor, source: WorkflowId, limit: int, after: str | Non
     at, id = timed(after)
     parameters: dict[str, Any] = {"source": source, "at": at, "after": id, "limit": bounded(limit)}
     return await one(cursor, _FORKS, parameters) or b""
+
+
+async def trash(cursor: Cursor, owner: AccountId, limit: int, after: str | None = None) -> bytes:
+    """What an account has thrown away, the last first. Raises Invalid."""
+    at, id = timed(after)
+    parameters: dict[str, Any] = {"owner": owner, "at": at, "after": id, "limit": bounded(limit)}
+    return await one(cursor, _TRASH, parameters) or b""
+
+
+async def lineage(cursor: Cursor, id: WorkflowId, limit: int) -> bytes | None:
+    """A workflow with those that it comes from and, the oldest first, those that come from it: one more than `limit`.
+
+    Each with its line: the ids of all that it comes from, also of those that are not the caller's to see.
+    """
+    return await one(cursor, _LINEAGE, {"id": id, "limit": limit})
+
+
+async def picture(cursor: Cursor, id: WorkflowId, digest: Digest) -> str | None:
+    """The media type of a picture that the workflow is shown by."""
+    await cursor.execute(_PICTURE, {"id": id, "digest": digest}, prepare=True)
+    row = await cursor.fetchone()
+    return None if row is None else str(row[0])
 
 
 def _patterns(words: str) -> list[str]:

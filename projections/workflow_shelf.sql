@@ -9,9 +9,12 @@ CREATE TABLE workflows (
     environments jsonb NOT NULL,
     forked_from uuid,
     forked_version bigint,
+    ancestors jsonb NOT NULL,
+    thumbnails jsonb NOT NULL,
     revision bigint NOT NULL,
     created_at timestamptz NOT NULL,
-    updated_at timestamptz NOT NULL
+    updated_at timestamptz NOT NULL,
+    trashed_at timestamptz
 );
 
 CREATE TABLE workflow_versions (
@@ -25,7 +28,14 @@ CREATE TABLE workflow_versions (
     note text NOT NULL,
     requirements jsonb NOT NULL,
     restored_from bigint,
-    at timestamptz NOT NULL
+    at timestamptz NOT NULL,
+    trashed boolean NOT NULL
+);
+
+CREATE TABLE workflow_lines (
+    workflow uuid NOT NULL,
+    place bigint NOT NULL,
+    ancestor uuid NOT NULL
 );
 
 -- once loaded
@@ -35,9 +45,17 @@ CREATE INDEX workflows_owner_idx ON workflows (owner, updated_at DESC, id DESC);
 CREATE INDEX workflows_created_idx ON workflows (owner, created_at DESC, id DESC);
 CREATE INDEX workflows_name_idx ON workflows (owner, (lower(name) COLLATE "C"), id);
 CREATE INDEX workflows_forked_from_idx ON workflows (forked_from, created_at DESC, id DESC) WHERE forked_from IS NOT NULL;
+CREATE INDEX workflows_trash_idx ON workflows (owner, trashed_at DESC, id DESC) WHERE trashed_at IS NOT NULL;
+CREATE INDEX workflows_trashed_at_idx ON workflows (trashed_at, id) WHERE trashed_at IS NOT NULL;
+CREATE INDEX workflows_pictured_idx ON workflows (owner) WHERE thumbnails <> '[]';
 ALTER TABLE workflow_versions ADD CONSTRAINT workflow_versions_pkey PRIMARY KEY (workflow, number);
+ALTER TABLE workflow_lines ADD CONSTRAINT workflow_lines_pkey PRIMARY KEY (workflow, place);
+CREATE INDEX workflow_lines_ancestor_idx ON workflow_lines (ancestor);
 
 CREATE POLICY own_and_public ON workflows FOR SELECT TO comfyplus_query
     USING (owner = (SELECT read.viewer()) OR public);
 CREATE POLICY own_and_public ON workflow_versions FOR SELECT TO comfyplus_query
     USING (owner = (SELECT read.viewer()) OR public);
+-- Whose workflow may be seen, their line may be: row-level security of the other table counts here as well.
+CREATE POLICY of_what_is_seen ON workflow_lines FOR SELECT TO comfyplus_query
+    USING (EXISTS (SELECT FROM workflows WHERE workflows.id = workflow_lines.workflow));

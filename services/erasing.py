@@ -26,6 +26,7 @@ from commands.presets import DeletePreset
 from commands.runs import CancelRun
 from commands.streams import Context
 from commands.templates import DeleteTemplate
+from commands.thumbnails import RemoveThumbnail
 from commands.workflows import DeleteWorkflow
 from domain.account import AccountErased
 from domain.event import AnyRecorded, topic
@@ -133,7 +134,10 @@ class Erasing:
             await self._wish(CancelRun(by=account, run=run))
         workflows = await self._belongings.workflows(account, published=erased.with_published)
         for workflow in workflows:
-            await self._wish(DeleteWorkflow(by=account, workflow=workflow))
+            await self._wish(DeleteWorkflow(by=account, workflow=workflow, for_good=True))
+        pictured = await self._belongings.pictured(account)
+        for workflow in pictured:
+            await self._wish(RemoveThumbnail(by=account, workflow=workflow))
         templates = await self._belongings.templates(account, published=erased.with_published)
         for template in templates:
             await self._wish(DeleteTemplate(by=account, template=template))
@@ -154,7 +158,7 @@ class Erasing:
             await self._wish(UnfollowAccount(by=follower, account=followed))
         left = await self._remove_objects(account)
         settled = erased.at + self._settle
-        found = bool(runs or workflows or templates or presets or inputs or likes or comments or follows)
+        found = any((runs, workflows, pictured, templates, presets, inputs, likes, comments, follows))
         if found or left or begun < settled:
             return self._now() if found else max(settled, self._now() + self._settle / 4)
         await self._ledger.finished(account)

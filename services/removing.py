@@ -1,4 +1,7 @@
-"""Removes the objects of deleted runs and inputs, where nothing else needs them. Each step may be done again."""
+"""Removes the objects of deleted runs and inputs, and pictures that no longer show a workflow.
+
+Only where nothing else needs them. Each step may be done again.
+"""
 
 import asyncio
 import logging
@@ -11,6 +14,7 @@ from domain.event import AnyRecorded, topic
 from domain.ids import Digest, Position, RunId
 from domain.input import InputDeleted
 from domain.run import RunDeleted
+from domain.workflow import WorkflowThumbnailRemoved
 from services.ports.dispatching import RunLog
 from services.ports.erasing import ErasedObjects
 from services.ports.relaying import Leadership
@@ -18,7 +22,7 @@ from services.ports.removing import Needs, Removal, RemovalLedger
 
 logger = logging.getLogger(__name__)
 
-TOPICS = frozenset({topic(RunDeleted), topic(InputDeleted)})
+TOPICS = frozenset({topic(RunDeleted), topic(InputDeleted), topic(WorkflowThumbnailRemoved)})
 PAGE = 200
 POLL_S = 1.0
 REST_S = 1.0  # a busy log grows all the time
@@ -91,6 +95,8 @@ class Removing:
             match recorded.event:
                 case InputDeleted(digest=digest):
                     found[digest] = recorded.position
+                case WorkflowThumbnailRemoved(digests=digests):
+                    found |= dict.fromkeys(digests, recorded.position)
                 case RunDeleted():
                     for stored in await self._needs.stored_by([RunId(recorded.stream)]):
                         found[stored] = recorded.position

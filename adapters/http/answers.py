@@ -30,12 +30,25 @@ RestoredFrom = Annotated[int | None, Meta(description="The version that this one
 NodeId = Annotated[str, Meta(description="The node's id in the graph.", examples=["9"])]
 
 
+class PictureAnswer(Struct):
+    """A picture that a workflow is shown by."""
+
+    digest: Digest
+    media_type: str
+    width: int
+    height: int
+    size_bytes: int
+    url: Annotated[str, Meta(description="For everybody who may see the workflow, as long as they may.")]
+
+
 class ForkedFrom(Struct):
     workflow: UUID
     version: int
 
 
 class WorkflowSummary(Struct):
+    """`thumbnails`: the smaller first; not of one in the past."""
+
     id: UUID
     owner: UUID
     name: str
@@ -48,6 +61,7 @@ class WorkflowSummary(Struct):
     revision: Revision
     created_at: datetime
     updated_at: datetime
+    thumbnails: list[PictureAnswer] | UnsetType = UNSET
 
 
 class WorkflowAnswer(WorkflowSummary, kw_only=True):
@@ -70,6 +84,31 @@ class WorkflowAnswer(WorkflowSummary, kw_only=True):
 class WorkflowPage(Struct):
     items: list[WorkflowSummary]
     next_cursor: Cursor
+
+
+class TrashedAnswer(Struct):
+    workflow: WorkflowSummary
+    trashed_at: datetime
+
+
+class TrashPage(Struct):
+    items: list[TrashedAnswer]
+    next_cursor: Cursor
+
+
+class KinAnswer(Struct):
+    """A place in a tree. `workflow` is null where it is not yours to see: private, or not there any more."""
+
+    parent: Annotated[int | None, Meta(description="The place in the list of what it was forked from.")]
+    workflow: WorkflowSummary | None
+
+
+class LineageAnswer(Struct):
+    """Where a workflow comes from and what comes from it, as one tree: parents stand before their children."""
+
+    asked: Annotated[int, Meta(description="The place in the list of the workflow that was asked for.")]
+    items: list[KinAnswer]
+    more: Annotated[bool, Meta(description="There are more that come from it.")]
 
 
 class VersionSummary(Struct):
@@ -101,6 +140,7 @@ class GalleryEntry(Struct):
     description: str
     tags: list[str]
     version: int
+    thumbnails: list[PictureAnswer]
     published_at: datetime
     updated_at: datetime
     likes: int

@@ -5,7 +5,7 @@ from typing import Annotated
 from uuid import UUID
 
 import msgspec
-from litestar import Response, Router, delete, get, patch, post
+from litestar import Response, Router, get, patch, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -25,7 +25,7 @@ from adapters.http.past import AsOf, past_workflow
 from adapters.http.reads import Reader, json_response
 from adapters.http.versions import NO_WORKFLOW, EditorGraph, Graph, SavedAnswer, saved_answer, with_graphs
 from commands.streams import Context
-from commands.workflows import ChangeWorkflow, CreateWorkflow, DeleteWorkflow, Saved
+from commands.workflows import ChangeWorkflow, CreateWorkflow, Saved
 from domain.ids import WorkflowId
 from domain.workflow import WORKFLOW
 from projections import comments, gallery, workflow_shelf
@@ -174,20 +174,6 @@ async def change(
     return Moved(accepted.position)
 
 
-@delete("/workflows/{workflow:uuid}", status_code=200, responses=answers(200, Moved, 401, 404, 412))
-async def remove(
-    workflow: FromPath[UUID],
-    parts: NamedDependency[Parts],
-    caller: NamedDependency[Caller],
-    context: NamedDependency[Context],
-    expected: NamedDependency[int | None],
-) -> Moved:
-    """Remove a workflow from every list. Its history stays. `If-Match` as in PATCH."""
-    wish = DeleteWorkflow(by=caller.account, workflow=WorkflowId(workflow), expected=expected)
-    accepted = await parts.commands.run(wish, context)
-    return Moved(accepted.position)
-
-
 @get("/workflows/{workflow:uuid}/history", responses=answers(200, HistoryPage, 401, 404, 422))
 async def history(
     workflow: FromPath[UUID],
@@ -202,6 +188,6 @@ async def history(
 
 ROUTER = Router(
     "/",
-    route_handlers=[create, shelf, show, change, remove, history],
+    route_handlers=[create, shelf, show, change, history],
     tags=["workflows"],
 )

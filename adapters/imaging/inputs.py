@@ -1,4 +1,4 @@
-"""Pictures that people upload, encoded anew: what comes out is a plain PNG, whatever was in what came in.
+"""Pictures that people upload, encoded anew: a plain PNG comes out, or thumbnails, whatever was in what came in.
 
 Nothing of where and when it was taken stays, nor anything that hides behind the picture in the file.
 """
@@ -10,8 +10,9 @@ from typing import IO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from adapters.imaging.thumbnails import BROKEN, FORMATS, plain
+from adapters.imaging.thumbnails import BROKEN, FORMATS, in_sizes, plain
 from domain.refusals import FieldError, Invalid
+from services.ports.executing import Thumbnail
 from services.ports.picturing import Reencoded
 
 MAX_PIXELS = 50_000_000  # 200 MB decoded
@@ -31,11 +32,28 @@ class PillowPictures:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, _reencode, file, self._max_pixels)
 
+    async def thumbnails(self, file: IO[bytes]) -> tuple[Thumbnail, ...]:
+        """Raises Invalid."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, _thumbnails, file, self._max_pixels)
+
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
 
 def _reencode(file: IO[bytes], max_pixels: int) -> Reencoded:
+    bare = _bare(file, max_pixels)
+    encoded = BytesIO()
+    bare.save(encoded, "PNG", compress_level=EFFORT)
+    return Reencoded(encoded.getvalue(), "image/png", bare.width, bare.height)
+
+
+def _thumbnails(file: IO[bytes], max_pixels: int) -> tuple[Thumbnail, ...]:
+    return tuple(reversed(list(in_sizes(_bare(file, max_pixels)))))
+
+
+def _bare(file: IO[bytes], max_pixels: int) -> Image.Image:
+    """Upright, and without what the file had beside the pixels. Raises Invalid."""
     try:
         with Image.open(file, formats=FORMATS) as opened:
             if opened.width * opened.height > max_pixels:  # the header says so: nothing is decoded
@@ -48,11 +66,9 @@ def _reencode(file: IO[bytes], max_pixels: int) -> Reencoded:
         raise Invalid(
             "The picture cannot be read.", FieldError("image", f"It must be one of {KINDS}, and whole.")
         ) from error
-    bare = Image.new(upright.mode, upright.size)  # without what the original's file had beside the pixels
+    bare = Image.new(upright.mode, upright.size)
     bare.paste(upright)
-    encoded = BytesIO()
-    bare.save(encoded, "PNG", compress_level=EFFORT)
-    return Reencoded(encoded.getvalue(), "image/png", bare.width, bare.height)
+    return bare
 
 
 def _too_large(max_pixels: int) -> Invalid:

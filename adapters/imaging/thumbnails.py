@@ -89,7 +89,11 @@ def _picture(image: Image.Image, max_pixels: int) -> Picture:
 def _thumbnails(image: Image.Image) -> Iterator[Thumbnail]:
     image.draft("RGB", (EDGES[0] * 2, EDGES[0] * 2))  # JPEG decodes at a fraction of its size
     image.load()
-    upright = ImageOps.exif_transpose(plain(image))
+    yield from in_sizes(ImageOps.exif_transpose(plain(image)))
+
+
+def in_sizes(upright: Image.Image) -> Iterator[Thumbnail]:
+    """The larger first. The picture itself is made smaller."""
     previous: tuple[int, int] | None = None
     for edge in EDGES:
         upright.thumbnail((edge, edge))

@@ -62,6 +62,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
     query_url = needed(settings.query_database_url, "COMFYPLUS_QUERY_DATABASE_URL")
     secrets = ServerSecrets(load_secret(settings))
     positions = Positions(connect(query_url))
+    public_url = settings.public_url or f"http://{settings.host}:{settings.port}"
     async with (
         _pictures() as pictures,
         nats("api", settings.nats_url) as connection,
@@ -86,7 +87,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
         yield Parts(
             commands=dispatcher,
             log=wants.streams.log,
-            reads=Reads(Reader(queries), positions),
+            reads=Reads(Reader(queries, public_url), positions),
             signatures=secrets,
             ended=ended,
             objects=stored.objects,
@@ -105,7 +106,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             now=now,
             new_id=new_id,
             checks=_checks(connection, tail, query_url, audit, stored.objects),
-            public_url=settings.public_url or f"http://{settings.host}:{settings.port}",
+            public_url=public_url,
             max_body_bytes=settings.max_graph_bytes + BODY_SLACK_BYTES,
             max_object_bytes=settings.max_object_bytes,
         )

@@ -5,6 +5,7 @@ from typing import Any, TypeAlias
 
 from infra.auditing import auditing
 from infra.cleaning import cleaning
+from infra.emptying import emptying
 from infra.erasing import erasing
 from infra.exporting import exporting
 from infra.integrating import publishing
@@ -35,6 +36,7 @@ def errands(settings: Settings) -> Sequence[Errand]:
         lambda: rebuilding(settings),
         lambda: tidying(settings),
         lambda: cleaning(settings),
+        lambda: emptying(settings),
         lambda: mailing(settings),
     )
 

@@ -53,6 +53,9 @@ class Belongings(Protocol):
     async def workflows(self, account: AccountId, *, published: bool) -> Sequence[WorkflowId]:
         """Private ones, and published ones where they are asked for."""
 
+    async def pictured(self, account: AccountId) -> Sequence[WorkflowId]:
+        """Its workflows that are shown by a picture."""
+
     async def templates(self, account: AccountId, *, published: bool) -> Sequence[TemplateId]:
         """As `workflows`."""
 
@@ -73,7 +76,8 @@ class Belongings(Protocol):
     def objects(self, account: AccountId) -> AsyncIterator[Sequence[Digest]]:
         """Everything it has uploaded or its runs have stored, also in attempts that were lost, and nobody else needs.
 
-        Another account needs what an output of one of its own runs, or an input of its own, refers to.
+        Another account needs what an output of one of its own runs, an input of its own, or the picture of one of
+        its workflows refers to.
         """
 
 

@@ -1,4 +1,4 @@
-"""What it takes to remove the objects that a deleted run or input has left behind."""
+"""What it takes to remove the objects that a deleted run or input, or a workflow's picture, has left behind."""
 
 from collections.abc import Collection, Sequence
 from datetime import datetime
@@ -43,7 +43,7 @@ class Needs(Protocol):
         """Everything that some runs have stored, also in attempts that were lost."""
 
     async def needed(self, digests: Collection[Digest]) -> set[Digest]:
-        """Those that are an output or an input of anybody."""
+        """Those that are an output or an input of anybody, or show a workflow."""
 
     async def awaited(self, digests: Collection[Digest]) -> set[Digest]:
         """Those that a run which is not over loads."""

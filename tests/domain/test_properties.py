@@ -11,8 +11,9 @@ from domain.outcome import RETRIED, Failure, FailureKind
 from domain.personal import Personal
 from domain.refusals import DomainError
 from domain.run import OVER, RUN, Run, RunEvent, Status, cancel, delete, revive, submit
+from domain.trash import delete as delete_workflow
+from domain.trash import recover, throw_away
 from domain.workflow import WORKFLOW, Workflow, create, publish, rename, save_version, withdraw
-from domain.workflow import delete as delete_workflow
 from tests.domain.facts import ANN, BOB, NOON, OTHER_SESSION, SESSION, content, output, submitted
 
 epochs = some.integers(0, 5)
@@ -45,6 +46,10 @@ workflow_wishes = some.sampled_from(
         (publish, {"by": ANN}),
         (withdraw, {"by": ANN}),
         (publish, {"by": BOB}),
+        (throw_away, {"by": ANN}),
+        (throw_away, {"by": BOB}),
+        (recover, {"by": ANN}),
+        (recover, {"by": BOB}),
         (delete_workflow, {"by": ANN}),
         (delete_workflow, {"by": BOB}),
     ]

@@ -3,8 +3,13 @@
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
-from domain.refusals import Conflict, NotFound
+from domain.ids import Digest
+from domain.refusals import Conflict, Invalid, NotFound
+from domain.thumbnail import remove as remove_thumbnail
+from domain.thumbnail import show
+from domain.trash import delete, recover, throw_away
 from domain.workflow import (
     MAX_DESCRIPTION,
     MAX_NAME,
@@ -17,12 +22,15 @@ from domain.workflow import (
     WorkflowDeleted,
     WorkflowDescribed,
     WorkflowPublished,
+    WorkflowRecovered,
     WorkflowRenamed,
     WorkflowTagged,
+    WorkflowThumbnailRemoved,
+    WorkflowThumbnailSet,
+    WorkflowTrashed,
     WorkflowVersionSaved,
     WorkflowWithdrawn,
     create,
-    delete,
     describe,
     publish,
     rename,
@@ -32,13 +40,16 @@ from domain.workflow import (
     tag,
     withdraw,
 )
-from tests.domain.facts import ANN, BOB, content, created, first_version, second_version
+from tests.domain.facts import ANN, BOB, content, created, first_version, output, second_version
 from tests.domain.scenario import Scenario
 
 workflow = Scenario(WORKFLOW)
 kept = workflow.given(created, first_version)
 published = kept.given(WorkflowPublished())
 deleted = kept.given(WorkflowDeleted())
+trashed = published.given(WorkflowWithdrawn(), WorkflowTrashed(published=True))
+pictured = kept.given(WorkflowThumbnailSet(thumbnails=output.thumbnails))
+forgotten = WorkflowThumbnailRemoved(digests=(output.thumbnails[0].digest,))
 WISHES: list[tuple[Any, dict[str, Any]]] = [
     (save_version, {"graph": content("c")}),
     (restore, {"number": 1}),
@@ -47,6 +58,10 @@ WISHES: list[tuple[Any, dict[str, Any]]] = [
     (tag, {"tags": ("x",)}),
     (publish, {}),
     (withdraw, {}),
+    (show, {"thumbnails": output.thumbnails}),
+    (remove_thumbnail, {}),
+    (recover, {}),
+    (throw_away, {}),
     (delete, {}),
 ]
 
@@ -133,8 +148,37 @@ def test_it_is_published_and_withdrawn() -> None:
     published.when(withdraw, by=ANN).then(WorkflowWithdrawn()).and_again_nothing()
 
 
-def test_it_is_deleted() -> None:
-    published.when(delete, by=ANN).then(WorkflowDeleted()).and_again_nothing()
+def test_it_is_deleted_for_good_wherever_it_is() -> None:
+    for there in (published, trashed):
+        there.when(delete, by=ANN).then(WorkflowDeleted()).and_again_nothing()
+    deleted.when(throw_away, by=ANN).then_nothing()
+
+
+def test_it_is_thrown_away_and_taken_back_as_it_was() -> None:
+    published.when(throw_away, by=ANN).then(
+        WorkflowWithdrawn(), WorkflowTrashed(published=True)
+    ).and_again_nothing()
+    trashed.when(recover, by=ANN).then(WorkflowRecovered(), WorkflowPublished()).and_again_nothing()
+    private = kept.when(throw_away, by=ANN)
+    private.then(WorkflowTrashed()).and_again_nothing()
+    kept.given(WorkflowTrashed()).when(recover, by=ANN).then(WorkflowRecovered()).and_again_nothing()
+
+
+def test_it_is_shown_by_a_picture_and_without_one() -> None:
+    kept.when(show, by=ANN, thumbnails=output.thumbnails).then(
+        WorkflowThumbnailSet(thumbnails=output.thumbnails)
+    ).and_again_nothing()
+    other = (replace(output.thumbnails[0], digest=Digest("e" * 64)),)
+    pictured.when(show, by=ANN, thumbnails=other).then(
+        forgotten, WorkflowThumbnailSet(thumbnails=other)
+    ).and_again_nothing()
+    pictured.when(remove_thumbnail, by=ANN).then(forgotten).and_again_nothing()
+    kept.when(show, by=ANN, thumbnails=()).then_refused(Invalid)
+
+
+def test_what_is_deleted_needs_its_picture_no_more() -> None:
+    pictured.when(delete, by=ANN).then(forgotten, WorkflowDeleted())
+    pictured.when(throw_away, by=ANN).then(WorkflowTrashed())
 
 
 @pytest.mark.parametrize(("decide", "wish"), WISHES)
@@ -142,9 +186,14 @@ def test_to_a_stranger_it_does_not_exist(decide: Any, wish: dict[str, Any]) -> N
     published.when(decide, by=BOB, **wish).then_refused(NotFound, "no such workflow")
 
 
-@pytest.mark.parametrize(("decide", "wish"), WISHES[:-1])
+@pytest.mark.parametrize(("decide", "wish"), WISHES[:-2])
 def test_once_deleted_it_does_not_exist(decide: Any, wish: dict[str, Any]) -> None:
     deleted.when(decide, by=ANN, **wish).then_refused(NotFound)
+
+
+@pytest.mark.parametrize(("decide", "wish"), WISHES[:-3])
+def test_in_the_trash_nothing_else_can_be_done_with_it(decide: Any, wish: dict[str, Any]) -> None:
+    trashed.when(decide, by=ANN, **wish).then_refused(NotFound)
 
 
 @pytest.mark.parametrize("name", ["", "   ", "x" * (MAX_NAME + 1), "a\0b", "a\x1bb"])
@@ -177,7 +226,7 @@ def test_the_owner_runs_any_version() -> None:
 
 def test_others_run_what_is_published() -> None:
     assert runnable(published.state, by=BOB, number=1)[0] == 1
-    for state in (kept.state, published.given(WorkflowWithdrawn()).state, deleted.state):
+    for state in (kept.state, published.given(WorkflowWithdrawn()).state, deleted.state, trashed.state):
         with pytest.raises(NotFound):
             runnable(state, by=BOB, number=1)
 

@@ -31,6 +31,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PUT", "/admin/accounts/{account:uuid}/pool"): {"pool": None, "reason": "because"},
     ("POST", "/workflows/{workflow:uuid}/versions"): {"graph": GRAPH},
     ("POST", "/workflows/{workflow:uuid}/fork"): {},
+    ("PUT", "/workflows/{workflow:uuid}/thumbnail"): {"output": {"run": str(uuid4()), "node": "2"}},
     ("PUT", "/workflows/{workflow:uuid}/environments/{name:str}"): {"version": 1},
     ("POST", "/workflows/{workflow:uuid}/runs"): {},
     ("POST", "/templates/{template:str}/runs"): {},
@@ -85,6 +86,7 @@ OWN = {
     ("GET", "/usage"),
     ("GET", "/webhooks"),
     ("GET", "/workflows"),
+    ("GET", "/workflows/trash"),
     ("POST", "/accounts/me/export"),
     ("POST", "/api-keys"),
     ("POST", "/auth/email"),
@@ -127,6 +129,8 @@ OPEN = {
     ("GET", "/workflows/{workflow:uuid}/comments"),
     ("GET", "/workflows/{workflow:uuid}/export"),
     ("GET", "/workflows/{workflow:uuid}/forks"),
+    ("GET", "/workflows/{workflow:uuid}/lineage"),
+    ("GET", "/workflows/{workflow:uuid}/thumbnails/{digest:str}"),
     ("GET", "/workflows/{workflow:uuid}/versions"),
     ("GET", "/workflows/{workflow:uuid}/versions/{number:int}"),
     ("GET", "/workflows/{workflow:uuid}/versions/{number:int}/diff/{other:int}"),
@@ -268,6 +272,7 @@ async def test_what_is_for_administrators_is_for_nobody_else(
 async def test_what_a_stranger_lists_holds_nothing_of_others(things: Things, bob: Person) -> None:
     for path in (
         "/workflows",
+        "/workflows/trash",
         "/runs",
         "/batches",
         "/inputs",

@@ -133,7 +133,10 @@ async def test_a_deleted_workflow_is_gone_and_its_history_is_not(ann: Person) ->
     ):
         refused(await ann.ask(method, f"/workflows/{workflow}{path}", json=body), 404)
     history = await ann.get(f"/workflows/{workflow}/history")
-    assert history["items"][-1]["topic"] == "workflow.deleted.v1"
+    assert [each["topic"] for each in history["items"][-2:]] == [
+        "workflow.withdrawn.v1",
+        "workflow.trashed.v1",
+    ]
     assert workflow not in (await ann.ask("GET", "/gallery")).text
 
 

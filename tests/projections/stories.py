@@ -59,8 +59,13 @@ from domain.workflow import (
     Content,
     Requirements,
     WorkflowCreated,
+    WorkflowDeleted,
+    WorkflowForked,
     WorkflowPublished,
+    WorkflowRecovered,
     WorkflowRenamed,
+    WorkflowThumbnailSet,
+    WorkflowTrashed,
     WorkflowVersionSaved,
 )
 
@@ -83,6 +88,26 @@ def workflow(owner: AccountId, name: str, *, public: bool = False) -> list[Told]
         (id, owner, WorkflowRenamed(name=f"{name} é \\ 2")),
     ]
     return [*told, (id, owner, WorkflowPublished())] if public else told
+
+
+def forks(source: UUID) -> list[Told]:
+    """One with a picture, which was thrown away and taken back; a fork of that in the trash, and one that is gone."""
+    first, second, third = WorkflowId(uuid4()), WorkflowId(uuid4()), WorkflowId(uuid4())
+    told: list[Told] = []
+    for id, origin in ((first, WorkflowId(source)), (second, first), (third, second)):
+        told += [
+            (id, BOB, WorkflowCreated(owner=BOB, name="a fork")),
+            (id, BOB, WorkflowForked(source=origin, number=1)),
+            (id, BOB, WorkflowVersionSaved(number=1, graph=GRAPH)),
+        ]
+    return [
+        *told,
+        (first, BOB, WorkflowThumbnailSet(thumbnails=output().thumbnails)),
+        (first, BOB, WorkflowTrashed()),
+        (first, BOB, WorkflowRecovered()),
+        (second, BOB, WorkflowTrashed()),
+        (third, BOB, WorkflowDeleted()),
+    ]
 
 
 def output(node: str = "9", index: int = 0) -> Output:
@@ -230,6 +255,7 @@ def everything() -> list[Told]:
         *shown,
         *likes(shown[0][0]),
         *comments(shown[0][0]),
+        *forks(shown[0][0]),
         *follows(),
         *workflow(BOB, "bobs", public=True),
         backend("gpu-1"),

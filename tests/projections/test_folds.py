@@ -1,5 +1,6 @@
 """What each read model shows after some events."""
 
+from itertools import pairwise
 from typing import Any, get_args
 from uuid import UUID, uuid4
 
@@ -42,9 +43,14 @@ from domain.workflow import (
     WorkflowCreated,
     WorkflowDeleted,
     WorkflowDescribed,
+    WorkflowForked,
     WorkflowPublished,
+    WorkflowRecovered,
     WorkflowRenamed,
     WorkflowTagged,
+    WorkflowThumbnailRemoved,
+    WorkflowThumbnailSet,
+    WorkflowTrashed,
     WorkflowVersionSaved,
     WorkflowWithdrawn,
 )
@@ -55,7 +61,8 @@ from projections.people import PEOPLE_HERE
 from projections.rows import NotLoadedError, Rows
 from projections.run_status import CHANGES, RUN_STATUS, RunRow, SourceRow
 from projections.usage import USAGE, DayRow
-from projections.workflow_shelf import WORKFLOW_SHELF, WORKFLOWS
+from projections.workflow_rows import MAX_ANCESTORS, WORKFLOWS
+from projections.workflow_shelf import WORKFLOW_SHELF
 from projections.writer import empty
 from tests.domain.facts import SESSION
 from tests.projections.ground import NOON, folded, recorded
@@ -100,7 +107,58 @@ def test_a_deleted_workflow_leaves_the_shelf_with_its_versions() -> None:
     assert folded(WORKFLOW_SHELF, *((ID, event) for event in story)) == {
         "workflows": [],
         "workflow_versions": [],
+        "workflow_lines": [],
     }
+
+
+def test_what_is_in_the_trash_is_kept_out_of_sight_until_it_is_taken_back() -> None:
+    story = [(ID, event) for event in (created, first, WorkflowTrashed())]
+    tables = folded(WORKFLOW_SHELF, *story)
+    assert [row.trashed_at for row in tables["workflows"]] == [NOON.replace(second=3)]
+    assert [version.trashed for version in tables["workflow_versions"]] == [True]
+    tables = folded(WORKFLOW_SHELF, *story, (ID, WorkflowRecovered()))
+    assert [row.trashed_at for row in tables["workflows"]] == [None]
+    assert [version.trashed for version in tables["workflow_versions"]] == [False]
+
+
+def test_a_forks_line_goes_on_where_that_of_its_source_ends() -> None:
+    child, grandchild = uuid4(), uuid4()
+    story = (
+        (ID, created),
+        (child, created),
+        (child, WorkflowForked(source=ID, number=1)),
+        (grandchild, created),
+        (grandchild, WorkflowForked(source=child, number=1)),
+    )
+    tables = folded(WORKFLOW_SHELF, *story)
+    lines = {row.id: row.ancestors for row in tables["workflows"]}
+    assert lines == {ID: (), child: (ID,), grandchild: (ID, child)}
+    assert {(row.workflow, row.place, row.ancestor) for row in tables["workflow_lines"]} == {
+        (child, 0, ID),
+        (grandchild, 0, ID),
+        (grandchild, 1, child),
+    }
+    gone = folded(WORKFLOW_SHELF, *story, (grandchild, WorkflowDeleted()))["workflow_lines"]
+    assert [row.workflow for row in gone] == [child]
+
+
+def test_of_a_long_line_the_nearest_are_kept() -> None:
+    ids = [uuid4() for _ in range(MAX_ANCESTORS + 3)]
+    story: list[tuple[UUID, Event]] = [(ids[0], created)]
+    for source, id in pairwise(ids):
+        story += [(id, created), (id, WorkflowForked(source=source, number=1))]
+    row = next(row for row in folded(WORKFLOW_SHELF, *story)["workflows"] if row.id == ids[-1])
+    assert row.ancestors == tuple(ids[-1 - MAX_ANCESTORS : -1])
+
+
+def test_a_workflow_is_shown_by_its_picture_everywhere() -> None:
+    shown = WorkflowThumbnailSet(thumbnails=output().thumbnails)
+    for projection, table in ((WORKFLOW_SHELF, "workflows"), (GALLERY, "gallery")):
+        (row,) = folded(projection, (ID, created), (ID, shown))[table]
+        assert row.thumbnails == output().thumbnails
+        gone = WorkflowThumbnailRemoved(digests=(output().thumbnails[0].digest,))
+        (row,) = folded(projection, (ID, created), (ID, shown), (ID, gone))[table]
+        assert row.thumbnails == ()
 
 
 def in_gallery(*events: tuple[UUID, Event]) -> dict[str, list[Any]]:

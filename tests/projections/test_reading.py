@@ -31,7 +31,7 @@ def decoded(body: bytes | None) -> dict[str, object]:
 async def owners(database: Database, account: AccountId | None, view: str) -> list[object]:
     """Whose rows a query without WHERE gives."""
     async with reading(database) as reader, reader.for_account(account) as cursor:
-        column = "owner" if view != "backends" else "name"
+        column = {"backends": "name", "workflow_lines": "workflow"}.get(view, "owner")
         await cursor.execute(f"SELECT {column} FROM read.{view}".encode())
         return [owner for (owner,) in await cursor.fetchall()]
 
@@ -44,7 +44,8 @@ async def test_a_query_without_where_leaks_nothing(database: Database, books: Bo
         assert await owners(database, AccountId(uuid4()), view) == []
         assert await owners(database, None, view) == []
     assert len(await owners(database, ANN, "workflows")) == 3
-    assert len(await owners(database, BOB, "workflows")) == 2
+    assert len(await owners(database, BOB, "workflows")) == 4
+    assert [len(await owners(database, who, "workflow_lines")) for who in (ANN, BOB, None)] == [0, 3, 0]
     assert len(await owners(database, None, "workflows")) == 2
     assert len(await owners(database, None, "workflow_versions")) == 2
     assert len(await owners(database, None, "gallery")) == 2
