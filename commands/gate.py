@@ -4,8 +4,9 @@ from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
-from commands.known_backends import Known
+from commands.known_backends import Known, Surroundings
 from commands.known_models import Looked, look
 from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context
@@ -71,56 +72,100 @@ async def change_gate(command: ChangeGate, context: Context, needs: Needs) -> Ac
     return await _decided(decide, context, needs)
 
 
+class Fit(Struct, frozen=True):
+    """One of the backends that an account's runs may go to. `lacks`: None while it has not told what it has.
+
+    `reason`: why it is not given such a run; empty: it could be.
+    """
+
+    backend: Known
+    lacks: Missing | None
+    reason: str
+
+
+class Judged(Struct, frozen=True):
+    """`refusal`: why a run of the graph is not taken, with `errors`; empty: it is, though it may have to wait.
+
+    `restricted`: it names models that are not for everybody.
+    """
+
+    refusal: str
+    errors: tuple[FieldError, ...]
+    fits: tuple[Fit, ...]
+    restricted: bool
+
+
 async def admit(
     graph: Content, requirements: Requirements, owner: AccountId, pool: str, needs: Needs
 ) -> None:
-    """Raises Invalid: the graph is not let through, or no live backend of the pool could ever run it.
-
-    With none alive it waits; so it does for a backend that takes uploaded LoRAs, where that one is away. A model that
-    this account may not use is told from one that no backend has by nothing; in its own pool everything is its own.
-    """
+    """Raises Invalid: the graph is not let through, or no live backend of the pool could ever run it."""
     view = await needs.backends.now()
     if needs.backends.passed(graph.digest, owner, pool, view):
         return
+    judged = await judge(graph, requirements, owner, pool, view, needs)
+    if judged.refusal:
+        raise Invalid(judged.refusal, *judged.errors)
+    if not judged.restricted:  # whose role changes must not go on with what was let through before
+        needs.backends.remember(graph.digest, owner, pool, view)
+
+
+async def judge(
+    graph: Content,
+    requirements: Requirements,
+    owner: AccountId,
+    pool: str,
+    view: Surroundings,
+    needs: Needs,
+) -> Judged:
+    """With no backend alive it waits; so it does for one that takes uploaded LoRAs, where that is away.
+
+    A model that this account may not use is told from one that no backend has by nothing; in its own pool everything
+    is its own. Raises Invalid where there is no such graph.
+    """
     known = [each for each in view.backends if each.serves(owner)]
     backends = [each for each in known if each.serves(owner, pool)]
     body = await needs.contents.get(graph.digest)
     if body is None:
         raise Invalid("The graph is not there any more.")
     nodes = {id: Node(node["class_type"], node["inputs"]) for id, node in _decode(body).items()}
-    refusals = vet(nodes, owner=owner, rules=view.rules, modules=_modules(known))
-    if refusals:
-        raise Invalid(REFUSED, *map(_field_error, refusals))
     own = pool == own_name(owner) and all(each.state.owner == owner for each in backends)
     looked = Looked() if own else await look(nodes, owner, view, needs)
-    live = [each for each in backends if each.state.live]
-    lacking = [
-        _without(_lacking(each.inventory, requirements, view.rules), looked.withheld)
-        for each in live
-        if each.inventory
-    ]
+    fits = tuple(_fit(each, requirements, view.rules, looked.withheld) for each in backends)
+    if refusals := vet(nodes, owner=owner, rules=view.rules, modules=_modules(known)):
+        return Judged(REFUSED, tuple(map(_field_error, refusals)), fits, looked.restricted)
+    live = [each.lacks for each in fits if each.backend.state.live]
+    lacking = [each for each in live if each is not None]
     nowhere = len(lacking) == len(live) and bool(lacking) and all(lacking)
     least = min(lacking, key=lambda each: len(each.node_classes) + len(each.models), default=Missing())
     waits = _only_loras(least) and _brought_by_others(backends, requirements, view.rules)
     if looked.withheld or (nowhere and not waits):
-        raise Invalid(NOBODY, *_named(least, looked.withheld, nodes))
-    if not looked.restricted:  # whose role changes must not go on with what was let through before
-        needs.backends.remember(graph.digest, owner, pool, view)
+        return Judged(NOBODY, tuple(_named(least, looked.withheld, nodes)), fits, looked.restricted)
+    return Judged("", (), fits, looked.restricted)
 
 
 def refuses(known: Known, requirements: Requirements, rules: GateRules) -> str:
     """Why a backend is not given a run with these requirements; empty: it could be."""
+    return _fit(known, requirements, rules, ()).reason
+
+
+def _fit(known: Known, requirements: Requirements, rules: GateRules, withheld: Collection[NamedModel]) -> Fit:
+    lacks = None
+    if known.inventory is not None:
+        lacks = _without(_lacking(known.inventory, requirements, rules), withheld)
+    return Fit(known, lacks, _reason(known, requirements, lacks))
+
+
+def _reason(known: Known, requirements: Requirements, lacks: Missing | None) -> str:
     if not known.state.live:
         return "It is not there."
     if known.state.draining:
         return "It is drained."
-    if known.inventory is None:
+    if lacks is None:
         return UNTOLD if any(map(uploaded, requirements.models)) else ""
-    lacking = _lacking(known.inventory, requirements, rules)
-    models = [name for name in lacking.models if not uploaded(name)]
-    names = [*(f"the node {name}" for name in lacking.node_classes), *models]
+    models = [name for name in lacks.models if not uploaded(name)]
+    names = [*(f"the node {name}" for name in lacks.node_classes), *models]
     said = [f"It lacks {', '.join(names[:10])}."] if names else []
-    return " ".join([*said, TAKES_NONE] if len(models) < len(lacking.models) else said)
+    return " ".join([*said, TAKES_NONE] if len(models) < len(lacks.models) else said)
 
 
 async def _decided(

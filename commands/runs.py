@@ -73,7 +73,7 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
             RunId(needs.new_id()), Admitted(known), needs
         )  # the pool may be gone since
     pool = await chosen(command.pool, command.by, needs)
-    ready: dict[Digest, _Files] = {}
+    ready: dict[Digest, Files] = {}
     passed: set[Digest] = set()
 
     def decide(state: Run, source: Workflow) -> list[RunEvent]:
@@ -82,7 +82,7 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
             workflow.visible(source, by=command.by)
             wanted = environments.pointed_at(source, name=command.environment)
         number, version = workflow.runnable(source, by=command.by, number=wanted)
-        files = _Files(version.graph, version.requirements)
+        files = Files(version.graph, version.requirements)
         loads = LOADERS.keys() & set(version.requirements.node_classes)
         if loads or names_loras(version.requirements):
             if version.graph.digest not in ready:
@@ -113,7 +113,9 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
             except (
                 _FilesNeeded
             ) as needed:  # few graphs have files of one's own: the others are not looked into
-                ready[needed.graph.digest] = await _files(needed, command.by, needs)
+                ready[needed.graph.digest] = await with_files(
+                    needed.graph, needed.requirements, command.by, needs
+                )
             except _NotAdmitted as asked:
                 await admit(asked.graph, asked.requirements, command.by, pool, needs)
                 passed.add(asked.graph.digest)
@@ -131,7 +133,7 @@ async def submitted_run(id: RunId, granted: Admitted, needs: Needs) -> Submitted
     return Submitted(id, granted.accepted.position, granted.left)
 
 
-class _Files(Struct, frozen=True):
+class Files(Struct, frozen=True):
     """A graph with an account's own pictures and LoRAs in it."""
 
     graph: Content
@@ -148,14 +150,13 @@ class _FilesNeeded(Exception):
         self.requirements = requirements
 
 
-async def _files(needed: _FilesNeeded, by: AccountId, needs: Needs) -> _Files:
+async def with_files(graph: Content, requirements: Requirements, by: AccountId, needs: Needs) -> Files:
     """Raises Invalid."""
-    graph, inputs = await with_inputs(needed.graph, by, needs)
+    found, inputs = await with_inputs(graph, by, needs)
     models: tuple[str, ...] | None = None
-    if names_loras(needed.requirements):
-        graph, models = await with_loras(graph, by, needs)
-    requirements = needed.requirements
-    return _Files(graph, requirements if models is None else replace(requirements, models=models), inputs)
+    if names_loras(requirements):
+        found, models = await with_loras(found, by, needs)
+    return Files(found, requirements if models is None else replace(requirements, models=models), inputs)
 
 
 class _NotAdmitted(Exception):
