@@ -1,25 +1,16 @@
 """Keeping workflows: each wish of their owner, one handler."""
 
-import asyncio
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 
-from commands.conversion import convert
 from commands.needs import Command, Needs
-from commands.ports import ObjectTooLarge
 from commands.streams import Accepted, Change, Context, Source
+from commands.versions import stored_version
 from domain import environments, trash, workflow
 from domain.event import Event
 from domain.ids import AccountId, Position, WorkflowId
-from domain.refusals import FieldError, Invalid
-from domain.workflow import WORKFLOW, Content, Workflow, WorkflowEvent, WorkflowVersionSaved
-from workflows.editor.document import is_editor_graph
-from workflows.graph import read_graph, unusable
-from workflows.importing import imported
-
-TWO_EDITOR_GRAPHS = "Both graphs are the editor's, and they differ."
+from domain.workflow import WORKFLOW, Workflow, WorkflowEvent, WorkflowVersionSaved
 
 
 class CreateWorkflow(Command, frozen=True, kw_only=True):
@@ -32,14 +23,6 @@ class CreateWorkflow(Command, frozen=True, kw_only=True):
     editor_graph: Any = None
     tags: tuple[str, ...] = ()
     public: bool = False
-
-
-class ImportWorkflow(Command, frozen=True, kw_only=True):
-    """`body`: a file with a workflow in it."""
-
-    owner: AccountId
-    name: str
-    body: bytes
 
 
 class SaveVersion(Command, frozen=True, kw_only=True):
@@ -125,7 +108,7 @@ class Saved(Struct, frozen=True):
 async def create_workflow(command: CreateWorkflow, context: Context, needs: Needs) -> Saved:
     """Raises Invalid, Conflict, KeyReused."""
     id = WorkflowId(needs.new_id())
-    version = await _version(command.graph, command.editor_graph, command.owner, needs)
+    version = await stored_version(command.graph, command.editor_graph, command.owner, needs)
 
     def decide(state: Workflow) -> list[WorkflowEvent]:
         events = workflow.create(
@@ -139,23 +122,14 @@ async def create_workflow(command: CreateWorkflow, context: Context, needs: Need
 
     accepted = await needs.streams.transact(context, Change(WORKFLOW, id, decide, new=True))
     if accepted.repeated:
-        id = WorkflowId(await _stream_at(accepted.first, needs))
+        id = WorkflowId(await stream_at(accepted.first, needs))
     return Saved(id, 1, accepted.position)
-
-
-async def import_workflow(command: ImportWorkflow, context: Context, needs: Needs) -> Saved:
-    """Raises Invalid, Conflict, KeyReused."""
-    found = await asyncio.to_thread(imported, command.body, needs.limits.graph_bytes)
-    wish = CreateWorkflow(
-        owner=command.owner, name=command.name, graph=found.graph, editor_graph=found.editor_graph
-    )
-    return await create_workflow(wish, context, needs)
 
 
 async def save_version(command: SaveVersion, context: Context, needs: Needs) -> Saved:
     """Raises NotFound, Invalid, Conflict, Outdated, KeyReused."""
     await _owned(command.workflow, command.by, needs)  # before a large graph of a stranger is stored
-    version = await _version(command.graph, command.editor_graph, command.by, needs)
+    version = await stored_version(command.graph, command.editor_graph, command.by, needs)
     accepted = await needs.streams.transact(
         context,
         Change(
@@ -196,7 +170,7 @@ async def fork_workflow(command: ForkWorkflow, context: Context, needs: Needs) -
     change = Change(WORKFLOW, id, decide, given=(Source(WORKFLOW, command.source),), new=True)
     accepted = await needs.streams.transact(context, change)
     if accepted.repeated:
-        id = WorkflowId(await _stream_at(accepted.first, needs))
+        id = WorkflowId(await stream_at(accepted.first, needs))
     return Saved(id, 1, accepted.position)
 
 
@@ -278,43 +252,12 @@ async def _saved(id: WorkflowId, accepted: Accepted, needs: Needs) -> Saved:
     return Saved(id, len(state.versions), accepted.position)
 
 
-async def _version(graph: Any, editor_graph: Any, owner: AccountId, needs: Needs) -> dict[str, Any]:
-    """Check and store the documents of a version; returns the arguments of `workflow.save_version`."""
-    if is_editor_graph(graph):
-        if editor_graph is not None and editor_graph != graph:
-            raise Invalid(TWO_EDITOR_GRAPHS, FieldError("graph", TWO_EDITOR_GRAPHS))
-        graph, editor_graph = None, graph
-    if graph is None and is_editor_graph(editor_graph):
-        graph = await convert(editor_graph, owner, needs)
-    read = read_graph(graph)
-    _fits("graph", read.body, needs)
-    stored_editor_graph = None
-    if editor_graph is not None:
-        if not isinstance(editor_graph, dict):
-            raise Invalid("The editor graph is not an object.", FieldError("editor_graph", "Not an object."))
-        if (fault := unusable(editor_graph)) is not None:
-            raise Invalid("The editor graph cannot be kept.", FieldError("editor_graph", fault))
-        body = msgspec.json.encode(editor_graph)
-        _fits("editor_graph", body, needs)
-        stored_editor_graph = Content(await needs.contents.put(body), len(body))
-    return {
-        "graph": Content(await needs.contents.put(read.body), len(read.body)),
-        "editor_graph": stored_editor_graph,
-        "requirements": read.requirements,
-    }
-
-
-def _fits(field: str, body: bytes, needs: Needs) -> None:
-    if len(body) > needs.limits.graph_bytes:
-        raise ObjectTooLarge(f"The {field} has more than {needs.limits.graph_bytes} bytes.")
-
-
 async def _event_at(position: Position, needs: Needs) -> Event | None:
     recorded = await needs.streams.log.at(position)
     return recorded.event if recorded else None
 
 
-async def _stream_at(position: Position, needs: Needs) -> Any:
+async def stream_at(position: Position, needs: Needs) -> Any:
     recorded = await needs.streams.log.at(position)
     assert recorded is not None
     return recorded.stream

@@ -12,8 +12,9 @@ from adapters.http.callers import Caller
 from adapters.http.forms import WithFile, only_file
 from adapters.http.parts import Parts
 from adapters.http.versions import SavedAnswer, saved_answer
+from commands.importing import ImportWorkflow
 from commands.streams import Context
-from commands.workflows import ImportWorkflow, Saved
+from commands.workflows import Saved
 
 MAX_BYTES = 32 * 1024 * 1024
 SLACK_BYTES = 64 * 1024  # of the form around it
@@ -33,15 +34,19 @@ async def upload(
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
     context: NamedDependency[Context],
-    name: Annotated[str, QueryParameter(description="In place of the file's.")] = "",
+    name: Annotated[str, QueryParameter(description="In place of the file's, or of the one in a zip.")] = "",
 ) -> Response[SavedAnswer]:
     """Keep the workflow in a file, sent as the form's field `file`, 32 MiB at most: JSON in ComfyUI's API format or as
-    the editor saves it, or a PNG that ComfyUI made, which carries both.
+    the editor saves it, a PNG that ComfyUI made, which carries both, or the zip that an export gave.
 
-    The editor's graph alone is converted, as in POST /workflows.
+    The editor's graph alone is converted, as in POST /workflows. Out of a zip come name, description, tags and all
+    versions; it is private, and its history begins with where it is from. 422 names what is wrong with the file.
     """
     wish = ImportWorkflow(
-        owner=caller.account, name=name or _stem(file.filename) or UNNAMED, body=await file.read()
+        owner=caller.account,
+        name=name,
+        otherwise=_stem(file.filename) or UNNAMED,
+        body=await file.read(),
     )
     saved: Saved = await parts.commands.run(wish, context)
     return saved_answer(saved, f"{parts.public_url}/api/v1/workflows/{saved.id}")

@@ -3,10 +3,11 @@
 import io
 import json
 import zipfile
+from uuid import UUID
 
 from tests.http.person import GRAPH, Person
 from tests.http.problems import refused
-from tests.http.test_importing import DRAWN
+from tests.http.test_importing import DRAWN, form
 from tests.http.test_workflows import OTHER
 
 
@@ -63,3 +64,62 @@ async def test_others_take_along_what_is_published_without_its_history(ann: Pers
     assert sorted(files) == ["versions/1.json", "workflow.json"]
     await ann.ask("DELETE", f"/workflows/{workflow}")
     refused(await ann.ask("GET", f"/workflows/{workflow}/export"), 404)
+
+
+async def test_an_archive_comes_back_as_a_workflow_with_all_its_versions(ann: Person, bob: Person) -> None:
+    workflow = await ann.workflow("Blue ✓", editor_graph=DRAWN, tags=["blue"], description="Two\nlines")
+    await ann.post(f"/workflows/{workflow}/versions", {"graph": OTHER, "note": "more"})
+    await ann.post(f"/workflows/{workflow}/versions/1/restore", {"note": "back"})
+    await ann.ask("PATCH", f"/workflows/{workflow}", json={"public": True})
+    body = (await ann.ask("GET", f"/workflows/{workflow}/export")).content
+    answer = await bob.ask("POST", "/workflows/import", **form(body, "a.zip"))
+    assert answer.status_code == 201, answer.text
+    saved = answer.json()
+    assert saved["version"] == 3
+    path = f"/workflows/{saved['id']}"
+    shown = await bob.get(path)
+    about = [shown[name] for name in ("name", "tags", "description", "public", "graph", "editor_graph")]
+    assert about == ["Blue ✓", ["blue"], "Two\nlines", False, GRAPH, DRAWN]
+    versions = (await bob.get(f"{path}/versions"))["items"]
+    assert [(each["number"], each["note"], each["restored_from"]) for each in versions] == [
+        (3, "back", 1),
+        (2, "more", None),
+        (1, "", None),
+    ]
+    assert (await bob.get(f"{path}/versions/2"))["graph"] == OTHER
+    history = (await bob.get(f"{path}/history"))["items"]
+    imported = history[1]
+    assert (imported["topic"], imported["data"]["source"]) == ("workflow.imported.v1", workflow)
+    assert len(imported["data"]["saved_at"]) == 3
+    named = await bob.ask("POST", "/workflows/import?name=Mine", **form(body, "a.zip"))
+    assert (await bob.get(f"/workflows/{named.json()['id']}"))["name"] == "Mine"
+    again = await bob.ask("GET", f"{path}/export")  # what was imported can be taken along again
+    assert (await bob.ask("POST", "/workflows/import", **form(again.content))).json()["version"] == 3
+
+
+async def test_an_archive_that_was_tampered_with_brings_nothing(ann: Person) -> None:
+    about = {
+        "id": str(UUID(int=1)),
+        "name": "x",
+        "versions": [{"number": n, "graph": f"versions/{n}.json"} for n in (1, 2)],
+    }
+
+    def zipped(*graphs: object, **more: object) -> bytes:
+        sink = io.BytesIO()
+        with zipfile.ZipFile(sink, "w", zipfile.ZIP_DEFLATED) as made:
+            files = {f"versions/{n}.json": graph for n, graph in enumerate(graphs, 1)}
+            for name, content in ({"workflow.json": about} | files | more).items():
+                made.writestr(name, json.dumps(content))
+        return sink.getvalue()
+
+    for body, field in (
+        (zipped(GRAPH, GRAPH), "file"),  # no version is the same as the one before
+        (zipped(GRAPH), "file"),
+        (zipped(GRAPH, OTHER, **{"../up.json": 1}), "file"),
+        (zipped(GRAPH, {"1": {"inputs": {}}}), "versions/2.json: graph.1.class_type"),
+        (zipped(GRAPH, [1]), "versions/2.json"),
+        (zipped(GRAPH, OTHER)[:-5], "file"),
+    ):
+        problem = refused(await ann.ask("POST", "/workflows/import", **form(body)), 422)
+        assert problem["errors"][0]["field"] == field
+    assert (await ann.get("/workflows"))["items"] == []

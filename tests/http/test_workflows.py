@@ -1,5 +1,6 @@
 """Keeping workflows over HTTP."""
 
+import asyncio
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from adapters.http import answers
 from tests.http.person import GRAPH, Person
 from tests.http.problems import refused
+from tests.http.whole import Whole, another_api
 
 OTHER: dict[str, Any] = GRAPH | {"3": GRAPH["1"]}
 EDITOR = {"nodes": [], "links": [], "version": 0.4}
@@ -208,6 +210,35 @@ async def test_the_etag_is_the_revision_and_guards_changes(ann: Person) -> None:
     assert (await ann.get(path))["name"] == "Second"
     assert (await ann.ask("PATCH", path, json={"name": "T"}, headers={"If-Match": "*"})).status_code == 200
     assert (await ann.ask("DELETE", path, headers={"If-Match": await etag()})).status_code == 200
+
+
+async def test_of_those_who_save_at_once_one_wins_and_the_others_are_told(served: Whole, ann: Person) -> None:
+    """Through two processes, each with a memory of its own."""
+    workflow = await ann.workflow()
+    path = f"/workflows/{workflow}"
+    seen = (await ann.ask("GET", path)).headers["etag"]
+    with another_api(served) as second:
+
+        async def save(number: int, **headers: str) -> httpx.Response:
+            url = (served, second)[number % 2].url
+            body = {"graph": GRAPH | {"3": {"class_type": f"By{number}", "inputs": {}}}}
+            return await ann.http.post(f"{url}/api/v1{path}/versions", json=body, headers=headers)
+
+        asked = await asyncio.gather(*(save(number, **{"If-Match": seen}) for number in range(6)))
+        assert sorted(answer.status_code for answer in asked) == [201, *[412] * 5]
+        (won,) = [answer for answer in asked if answer.is_success]
+        assert won.json()["version"] == 2
+        for answer in asked:
+            if answer is not won:
+                refused(answer, 412)
+        unasked = await asyncio.gather(*(save(number) for number in range(10, 14)))
+        assert sorted(answer.json()["version"] for answer in unasked) == [3, 4, 5, 6]
+        ann.seen = max(answer.json()["position"] for answer in unasked)
+    versions = (await ann.get(f"{path}/versions"))["items"]
+    assert [each["number"] for each in versions] == [6, 5, 4, 3, 2, 1]
+    newest = await ann.get(f"{path}/versions/2")
+    winner = asked.index(won)
+    assert newest["graph"]["3"]["class_type"] == f"By{winner}"
 
 
 async def test_a_stranger_learns_nothing_from_if_match(ann: Person, bob: Person) -> None:

@@ -1,0 +1,71 @@
+"""A workflow that comes out of an archive, with all its versions at once."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from msgspec import Struct
+from msgspec.structs import replace
+
+from domain.ids import AccountId, WorkflowId
+from domain.refusals import FieldError, Invalid
+from domain.workflow import (
+    WORKFLOW,
+    SavedVersion,
+    Workflow,
+    WorkflowEvent,
+    WorkflowImported,
+    WorkflowVersionSaved,
+    create,
+    save_version,
+)
+
+
+class Brought(Struct, frozen=True):
+    """A version as it stands in the archive."""
+
+    saved: SavedVersion
+    note: str = ""
+    restored_from: int | None = None
+
+
+def bring_in(
+    workflow: Workflow,
+    *,
+    owner: AccountId,
+    name: str,
+    description: str,
+    tags: tuple[str, ...],
+    source: WorkflowId,
+    saved_at: tuple[datetime, ...],
+    versions: Sequence[Brought],
+) -> list[WorkflowEvent]:
+    """Begin a workflow of one's own, private, with the versions of another, and say where it is from."""
+    events = create(workflow, owner=owner, name=name, description=description, tags=tags)
+    events.append(WorkflowImported(source=source, saved_at=saved_at))
+    state = WORKFLOW.fold(workflow, events)
+    for number, brought in enumerate(versions, start=1):
+        added = _added(state, brought, number, owner)
+        state = WORKFLOW.fold(state, added)
+        events += added
+    return events
+
+
+def _added(state: Workflow, brought: Brought, number: int, by: AccountId) -> list[WorkflowEvent]:
+    saved = brought.saved
+    added = save_version(
+        state,
+        by=by,
+        graph=saved.graph,
+        editor_graph=saved.editor_graph,
+        note=brought.note,
+        requirements=saved.requirements,
+    )
+    if not added:
+        same = f"Version {number} is the same as the one before it."
+        raise Invalid("The archive cannot be imported.", FieldError("file", same))
+    origin = brought.restored_from
+    if origin is None or not 1 <= origin < number or state.versions[origin - 1] != saved:
+        return added  # what it says of its origin is not so
+    return [
+        replace(event, restored_from=origin) for event in added if isinstance(event, WorkflowVersionSaved)
+    ]
