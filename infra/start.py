@@ -4,6 +4,9 @@ import gc
 import importlib
 import os
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
 from infra.settings import Settings, SettingsError
 
@@ -15,8 +18,7 @@ def start(name: str) -> None:
     try:
         settings = Settings.from_environment(os.environ)
         gc.disable()  # nothing of what is loaded is ever let go
-        _load_nats()
-        module = importlib.import_module(f"infra.processes.{name}")
+        module, loaded = load(name, settings)
         import uvloop
 
         from infra.embedded.lock import pass_gate
@@ -27,18 +29,28 @@ def start(name: str) -> None:
         gc.freeze()
         gc.set_threshold(GARBAGE)
         gc.enable()
-        uvloop.run(module.run(settings))
+        uvloop.run(module.run(settings, *loaded))
     except SettingsError as error:
         print(error, file=sys.stderr)
         raise SystemExit(2) from None
 
 
-def _load_nats() -> None:
-    """Without aiohttp, which nats-py loads where it is there: it speaks WebSocket by it, which we never do."""
-    if "aiohttp" in sys.modules:
-        return
-    sys.modules["aiohttp"] = None  # type: ignore[assignment]  # importing it fails
-    try:
+def load(name: str, settings: Settings) -> tuple[Any, tuple[Any, ...]]:
+    """A process, and what it makes before it runs: everything that can be done while there are no servers yet."""
+    with _without("aiohttp"):  # by which nats-py would speak WebSocket, as we never do
         importlib.import_module("nats.aio.transport")
+    with _without("pydantic", "httpx._main"):  # models and a command line that we do not have
+        module: Any = importlib.import_module(f"infra.processes.{name}")
+        return module, (module.load(settings),) if hasattr(module, "load") else ()
+
+
+@contextmanager
+def _without(*names: str) -> Iterator[None]:
+    """What is loaded meanwhile does not find these modules, which it would take where they are there."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # importing None fails
+    try:
+        yield
     finally:
-        del sys.modules["aiohttp"]
+        for name in hidden:
+            del sys.modules[name]

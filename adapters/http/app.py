@@ -3,7 +3,6 @@
 from typing import Any
 
 from litestar import Litestar, Router
-from litestar.datastructures import State
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import JsonRenderPlugin, YamlRenderPlugin
 from litestar.openapi.spec import Components, SecurityScheme
@@ -154,21 +153,27 @@ ROUTES = [API, health.ROUTER, contracts.ROUTER]
 
 def create_app(parts: Parts) -> Door:
     """What the server is given."""
-    return Door(routes(parts), parts.patience_s)
+    return with_parts(routes(parts.max_body_bytes), parts)
 
 
-def routes(parts: Parts) -> Litestar:
-    guests = Guests(parts.ended)
+def routes(max_body_bytes: int) -> Litestar:
+    """Takes longest of all to be made; needs nothing that would have to be running."""
     return Litestar(
         route_handlers=ROUTES,
         dependencies=DEPENDENCIES,
         exception_handlers=HANDLERS,
         openapi_config=OPENAPI,
         plugins=[Foreseeing()],
-        request_max_body_size=parts.max_body_bytes,
-        state=State({"parts": parts, "guests": guests, "sockets": Sockets(guests)}),
+        request_max_body_size=max_body_bytes,
         logging_config=None,
     )
+
+
+def with_parts(made: Litestar, parts: Parts) -> Door:
+    """The routes with what is behind them."""
+    guests = Guests(parts.ended)
+    made.state.update({"parts": parts, "guests": guests, "sockets": Sockets(guests)})
+    return Door(made, parts.patience_s)
 
 
 def described() -> dict[str, Any]:

@@ -10,8 +10,9 @@ from typing import Any, TypeAlias
 import jwt  # noqa: F401  # what checks access tokens is loaded before the first comes
 import psycopg
 import uvicorn
+from litestar import Litestar
 
-from adapters.http.app import create_app
+from adapters.http.app import routes, with_parts
 from adapters.http.parts import Parts, Unwell
 from adapters.http.protocol import PatientProtocol
 from adapters.http.reads import Reads
@@ -50,9 +51,14 @@ Check: TypeAlias = Callable[[], Awaitable[str]]
 _READ_MODELS = "SELECT name, position, parked_reason FROM work.projections WHERE state = 'live' ORDER BY name"
 
 
-async def run(settings: Settings) -> None:
+def load(settings: Settings) -> Litestar:
+    """The routes: made while the servers are not there yet."""
+    return routes(_body_bytes(settings))
+
+
+async def run(settings: Settings, made: Litestar) -> None:
     async with opened(settings) as parts:
-        await server(create_app(parts), settings).serve()
+        await server(with_parts(made, parts), settings).serve()
 
 
 @asynccontextmanager
@@ -107,7 +113,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             new_id=new_id,
             checks=_checks(connection, tail, query_url, audit, stored.objects),
             public_url=public_url,
-            max_body_bytes=settings.max_graph_bytes + BODY_SLACK_BYTES,
+            max_body_bytes=_body_bytes(settings),
             max_object_bytes=settings.max_object_bytes,
         )
 
@@ -129,6 +135,10 @@ def server(app: Any, settings: Settings) -> uvicorn.Server:
             timeout_graceful_shutdown=GRACE_S,
         )
     )
+
+
+def _body_bytes(settings: Settings) -> int:
+    return settings.max_graph_bytes + BODY_SLACK_BYTES
 
 
 @asynccontextmanager
