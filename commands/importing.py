@@ -6,7 +6,7 @@ from commands.needs import Command, Needs
 from commands.streams import Change, Context
 from commands.versions import stored_version
 from commands.workflows import CreateWorkflow, Saved, create_workflow, stream_at
-from domain.bringing import Brought, bring_in
+from domain.copying import Brought, bring_in
 from domain.ids import AccountId, WorkflowId
 from domain.refusals import FieldError, Invalid
 from domain.workflow import WORKFLOW, SavedVersion, Workflow, WorkflowEvent

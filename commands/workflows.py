@@ -7,7 +7,7 @@ from msgspec import Struct
 from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context, Source
 from commands.versions import stored_version
-from domain import environments, trash, workflow
+from domain import copying, environments, trash, workflow
 from domain.event import Event
 from domain.ids import AccountId, Position, WorkflowId
 from domain.workflow import WORKFLOW, Workflow, WorkflowEvent, WorkflowVersionSaved
@@ -147,7 +147,7 @@ async def restore_version(command: RestoreVersion, context: Context, needs: Need
     change = Change(
         WORKFLOW,
         command.workflow,
-        lambda state: workflow.restore(state, by=command.by, number=command.number, note=command.note),
+        lambda state: copying.restore(state, by=command.by, number=command.number, note=command.note),
         expected=command.expected,
     )
     return await _saved(command.workflow, await needs.streams.transact(context, change), needs)
@@ -158,7 +158,7 @@ async def fork_workflow(command: ForkWorkflow, context: Context, needs: Needs) -
     id = WorkflowId(needs.new_id())
 
     def decide(state: Workflow, source: Workflow) -> list[WorkflowEvent]:
-        return workflow.fork(
+        return copying.fork(
             state,
             by=command.by,
             source=source,

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 from domain.event import Decider, Event
 from domain.ids import AccountId, Digest, WorkflowId
 from domain.outcome import Image
-from domain.refusals import Conflict, FieldError, Invalid, NotFound
+from domain.refusals import Conflict, NotFound
+from domain.workflow_texts import checked_description, checked_name, checked_note, checked_tags
 
 
 class Requirements(Struct, frozen=True):
@@ -135,12 +136,6 @@ WorkflowEvent: TypeAlias = (
     | WorkflowThumbnailRemoved
 )
 
-MAX_NAME = 200
-MAX_DESCRIPTION = 10_000
-MAX_NOTE = 2_000
-MAX_TAGS = 30
-MAX_TAG = 50
-
 
 class SavedVersion(Struct, frozen=True):
     graph: Content
@@ -213,37 +208,12 @@ def create(
         raise Conflict("This workflow exists already.")
     return [
         WorkflowCreated(
-            owner=owner, name=_name(name), description=_description(description), tags=_tags(tags)
+            owner=owner,
+            name=checked_name(name),
+            description=checked_description(description),
+            tags=checked_tags(tags),
         )
     ]
-
-
-def fork(
-    workflow: Workflow,
-    *,
-    by: AccountId,
-    source: Workflow,
-    id: WorkflowId,
-    number: int | None,
-    name: str | None,
-) -> list[WorkflowEvent]:
-    """Begin a workflow of one's own with a version of another that one may run, and say where it is from."""
-    wanted, version = runnable(source, by=by, number=number)
-    events = create(
-        workflow,
-        owner=by,
-        name=source.name if name is None else name,
-        description=source.description,
-        tags=source.tags,
-    )
-    events.append(WorkflowForked(source=id, number=wanted))
-    return events + save_version(
-        WORKFLOW.fold(workflow, events),
-        by=by,
-        graph=version.graph,
-        editor_graph=version.editor_graph,
-        requirements=version.requirements,
-    )
 
 
 def save_version(
@@ -257,11 +227,7 @@ def save_version(
 ) -> list[WorkflowEvent]:
     """Add a version. Saving the newest version's very content again adds nothing."""
     owned(workflow, by=by)
-    if len(note) > MAX_NOTE:
-        raise Invalid(
-            "The note is too long.", FieldError("note", f"It may have {MAX_NOTE} characters at most.")
-        )
-    _printable("note", note)
+    checked_note(note)
     if workflow.versions and workflow.versions[-1] == SavedVersion(graph, editor_graph, requirements):
         return []
     return [
@@ -275,41 +241,24 @@ def save_version(
     ]
 
 
-def restore(workflow: Workflow, *, by: AccountId, number: int, note: str = "") -> list[WorkflowEvent]:
-    """Save an earlier version once more, as the newest. Where it already is the newest's content, nothing changes."""
-    owned(workflow, by=by)
-    _, version = runnable(workflow, by=by, number=number)
-    saved = save_version(
-        workflow,
-        by=by,
-        graph=version.graph,
-        editor_graph=version.editor_graph,
-        note=note,
-        requirements=version.requirements,
-    )
-    return [
-        replace(event, restored_from=number) for event in saved if isinstance(event, WorkflowVersionSaved)
-    ]
-
-
 def rename(workflow: Workflow, *, by: AccountId, name: str) -> list[WorkflowEvent]:
     """Give it another name."""
     owned(workflow, by=by)
-    new = _name(name)
+    new = checked_name(name)
     return [] if new == workflow.name else [WorkflowRenamed(name=new)]
 
 
 def describe(workflow: Workflow, *, by: AccountId, description: str) -> list[WorkflowEvent]:
     """Say what it is for."""
     owned(workflow, by=by)
-    new = _description(description)
+    new = checked_description(description)
     return [] if new == workflow.description else [WorkflowDescribed(description=new)]
 
 
 def tag(workflow: Workflow, *, by: AccountId, tags: tuple[str, ...]) -> list[WorkflowEvent]:
     """Replace its tags."""
     owned(workflow, by=by)
-    new = _tags(tags)
+    new = checked_tags(tags)
     return [] if new == workflow.tags else [WorkflowTagged(tags=new)]
 
 
@@ -352,39 +301,3 @@ def owned(workflow: Workflow, *, by: AccountId) -> None:
     """Whether it is theirs to change. To a stranger, in the trash and after its deletion, it does not exist."""
     if workflow.owner != by or workflow.deleted or workflow.trashed:
         raise NotFound("There is no such workflow.")
-
-
-def _printable(field: str, text: str) -> str:
-    """Control characters but tabs and ends of lines show nothing, and grow sixfold where they are stored."""
-    if any(ord(letter) < 32 and letter not in "\t\r\n" for letter in text):
-        raise Invalid(f"The {field} holds control characters.", FieldError(field, "Control characters."))
-    return text
-
-
-def _name(name: str) -> str:
-    stripped = _printable("name", name).strip()
-    if not 1 <= len(stripped) <= MAX_NAME:
-        raise Invalid(
-            "The name is missing or too long.",
-            FieldError("name", f"It must have 1 to {MAX_NAME} characters."),
-        )
-    return stripped
-
-
-def _description(description: str) -> str:
-    if len(description) > MAX_DESCRIPTION:
-        raise Invalid(
-            "The description is too long.",
-            FieldError("description", f"It may have {MAX_DESCRIPTION} characters at most."),
-        )
-    return _printable("description", description)
-
-
-def _tags(tags: tuple[str, ...]) -> tuple[str, ...]:
-    canonical = tuple(dict.fromkeys(" ".join(_printable("tags", tag).lower().split()) for tag in tags))
-    if len(canonical) > MAX_TAGS or any(not 1 <= len(tag) <= MAX_TAG for tag in canonical):
-        raise Invalid(
-            "The tags are not usable.",
-            FieldError("tags", f"At most {MAX_TAGS} tags of 1 to {MAX_TAG} characters each."),
-        )
-    return canonical

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 import pytest
 
+from domain.copying import fork
 from domain.environments import MAX_ENVIRONMENTS, point, pointed_at, remove
 from domain.ids import WorkflowId
 from domain.refusals import Conflict, Invalid, NotFound
@@ -18,7 +19,6 @@ from domain.workflow import (
     WorkflowForked,
     WorkflowPublished,
     WorkflowVersionSaved,
-    fork,
 )
 from tests.domain.facts import ANN, BOB, created, first_version, second_version
 from tests.domain.scenario import Scenario

@@ -5,22 +5,20 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from domain.copying import Brought, bring_in, restore
 from domain.ids import Digest
 from domain.refusals import Conflict, Invalid, NotFound
 from domain.thumbnail import remove as remove_thumbnail
 from domain.thumbnail import show
 from domain.trash import delete, recover, throw_away
 from domain.workflow import (
-    MAX_DESCRIPTION,
-    MAX_NAME,
-    MAX_NOTE,
-    MAX_TAG,
-    MAX_TAGS,
     WORKFLOW,
     Requirements,
+    SavedVersion,
     WorkflowCreated,
     WorkflowDeleted,
     WorkflowDescribed,
+    WorkflowImported,
     WorkflowPublished,
     WorkflowRecovered,
     WorkflowRenamed,
@@ -34,13 +32,23 @@ from domain.workflow import (
     describe,
     publish,
     rename,
-    restore,
     runnable,
     save_version,
     tag,
     withdraw,
 )
-from tests.domain.facts import ANN, BOB, content, created, first_version, output, second_version
+from domain.workflow_texts import MAX_DESCRIPTION, MAX_NAME, MAX_NOTE, MAX_TAG, MAX_TAGS
+from tests.domain.facts import (
+    ANN,
+    BOB,
+    NOON,
+    WORKFLOW_ID,
+    content,
+    created,
+    first_version,
+    output,
+    second_version,
+)
 from tests.domain.scenario import Scenario
 
 workflow = Scenario(WORKFLOW)
@@ -93,6 +101,39 @@ def test_what_is_the_newest_already_is_not_restored() -> None:
 def test_only_what_was_saved_is_restored(number: int) -> None:
     restored = workflow.given(created, first_version, second_version).when(restore, by=ANN, number=number)
     restored.then_refused(NotFound, "no such version")
+
+
+def test_out_of_an_archive_it_comes_with_all_its_versions() -> None:
+    first, other = (
+        SavedVersion(content("a"), None, Requirements()),
+        SavedVersion(content("b"), content("e"), Requirements()),
+    )
+    wish = {
+        "owner": ANN,
+        "name": " Portrait ",
+        "description": "",
+        "tags": ("Face",),
+        "source": WORKFLOW_ID,
+        "saved_at": (NOON,),
+    }
+    again = (
+        Brought(first),
+        Brought(other, "more"),
+        Brought(first, restored_from=1),
+        Brought(other, restored_from=1),
+    )
+    workflow.given().when(bring_in, versions=again, **wish).then(
+        WorkflowCreated(owner=ANN, name="Portrait", tags=("face",)),
+        WorkflowImported(source=WORKFLOW_ID, saved_at=(NOON,)),
+        WorkflowVersionSaved(number=1, graph=content("a")),
+        WorkflowVersionSaved(number=2, graph=content("b"), editor_graph=content("e"), note="more"),
+        WorkflowVersionSaved(number=3, graph=content("a"), restored_from=1),
+        WorkflowVersionSaved(number=4, graph=content("b"), editor_graph=content("e")),  # it was another one
+    ).and_again_refused(Conflict)
+    twice = (Brought(first), Brought(first))
+    workflow.given().when(bring_in, versions=twice, **wish).then_invalid("file")
+    long = (Brought(first, "x" * (MAX_NOTE + 1)),)
+    workflow.given().when(bring_in, versions=long, **wish).then_invalid("note")
 
 
 def test_versions_are_numbered() -> None:

@@ -1,4 +1,4 @@
-"""A workflow that comes out of an archive, with all its versions at once."""
+"""Workflows and versions that begin as others: forks, what comes out of an archive, a version saved once more."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -13,11 +13,59 @@ from domain.workflow import (
     SavedVersion,
     Workflow,
     WorkflowEvent,
+    WorkflowForked,
     WorkflowImported,
     WorkflowVersionSaved,
     create,
+    owned,
+    runnable,
     save_version,
 )
+
+
+def fork(
+    workflow: Workflow,
+    *,
+    by: AccountId,
+    source: Workflow,
+    id: WorkflowId,
+    number: int | None,
+    name: str | None,
+) -> list[WorkflowEvent]:
+    """Begin a workflow of one's own with a version of another that one may run, and say where it is from."""
+    wanted, version = runnable(source, by=by, number=number)
+    events = create(
+        workflow,
+        owner=by,
+        name=source.name if name is None else name,
+        description=source.description,
+        tags=source.tags,
+    )
+    events.append(WorkflowForked(source=id, number=wanted))
+    return events + save_version(
+        WORKFLOW.fold(workflow, events),
+        by=by,
+        graph=version.graph,
+        editor_graph=version.editor_graph,
+        requirements=version.requirements,
+    )
+
+
+def restore(workflow: Workflow, *, by: AccountId, number: int, note: str = "") -> list[WorkflowEvent]:
+    """Save an earlier version once more, as the newest. Where it already is the newest's content, nothing changes."""
+    owned(workflow, by=by)
+    _, version = runnable(workflow, by=by, number=number)
+    saved = save_version(
+        workflow,
+        by=by,
+        graph=version.graph,
+        editor_graph=version.editor_graph,
+        note=note,
+        requirements=version.requirements,
+    )
+    return [
+        replace(event, restored_from=number) for event in saved if isinstance(event, WorkflowVersionSaved)
+    ]
 
 
 class Brought(Struct, frozen=True):
