@@ -28,7 +28,8 @@ account.json    the account: its names and sessions
 api_keys.json   its API keys, without their texts
 webhooks.json   where it is told of events
 workflows.json  its workflows; versions.json: all their versions
-workflows/      the documents of each version: <workflow>/<number>.json, and .editor.json as the editor has it
+workflows/      the documents of each version: <workflow>/<number>.json, and .editor.json as the editor has it;
+                the pictures it is shown by: <workflow>/<width>.webp
 templates.json  its templates; templates/: the newest form and graph of each
 presets.json    its presets; presets/: what each holds
 runs.json       its runs with their outputs
@@ -78,6 +79,7 @@ class Building:
         await archive.add("workflows.json", _array(things.workflows(account)))
         await archive.add("versions.json", _array(self._counted(self._versions())))
         await self._add_documents(archive)
+        await self._add_pictures(archive)
         things = self._material.things
         await self._add_with_documents(archive, "templates", things.templates)
         await self._add_with_documents(archive, "presets", things.presets)
@@ -127,6 +129,14 @@ class Building:
                 body = None if digest is None else await self._needs.contents.get(Digest(digest))
                 if body is not None:
                     await archive.add(f"{name}.json", _one(body))
+
+    async def _add_pictures(self, archive: Archive) -> None:
+        async for workflow in self._material.things.workflows(self._account):
+            for picture in workflow["thumbnails"]:
+                digest = Digest(picture["digest"])
+                if await self._material.objects.size(digest) is not None:
+                    name = f"workflows/{workflow['id']}/{picture['width']}.webp"
+                    await archive.add(name, self._material.objects.read(digest), packed=True)
 
     async def _add_with_documents(
         self, archive: Archive, name: str, rows: Callable[[AccountId], AsyncIterator[Row]]

@@ -53,6 +53,8 @@ async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whol
         other = GRAPH | {"3": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}}
         workflow = await ann.workflow("Mine", editor_graph={"nodes": []})
         await ann.post(f"/workflows/{workflow}/versions", {"graph": other, "note": "more"})
+        shown_by = {"image": ("a.png", png(30, 20), "image/png")}
+        assert (await ann.ask("POST", f"/workflows/{workflow}/thumbnail", files=shown_by)).is_success
         shown = await bob.workflow("Bob's", public=True)
         await ann.run(shown)
         run = await drawn(own, ann, b"one picture", b"another")
@@ -84,6 +86,7 @@ async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whol
         assert read[f"workflows/{workflow}/1.json"] == GRAPH
         assert read[f"workflows/{workflow}/1.editor.json"] == {"nodes": []}
         assert read[f"workflows/{workflow}/2.json"] == other
+        assert files[f"workflows/{workflow}/30.webp"][8:12] == b"WEBP"
         assert len(read["runs.json"]) == 2
         assert [each["id"] for each in read["templates.json"]] == [template]
         assert [(each["id"], each["name"]) for each in read["presets.json"]] == [(preset, "Red")]
