@@ -10,7 +10,7 @@ from msgspec import Struct
 from domain.api_key import Scope
 from domain.event import AnyRecorded
 from domain.ids import AccountId, ApiKeyId, SessionId
-from domain.personal import Personal
+from domain.personal import Personal, SealedText
 
 
 class Credentials(Struct, frozen=True):
@@ -154,6 +154,9 @@ class Vault(Protocol):
         """A key for an account, itself sealed: to be kept outside the log."""
 
     def seal(self, key: bytes, account: AccountId, field: str, text: str) -> Personal: ...
+
+    async def texts(self, sealed: Sequence[SealedText]) -> Sequence[str | None]:
+        """What they say; None where the account's key is gone."""
 
     async def open(self, events: Sequence[AnyRecorded]) -> Sequence[AnyRecorded]:
         """The same events, with the text of their personal fields where the account's key is still there."""

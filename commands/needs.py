@@ -8,6 +8,7 @@ from uuid import UUID
 import msgspec
 from msgspec import Struct
 
+from commands.avatars import Avatars
 from commands.backend_access import BackendAccess
 from commands.identity_ports import (
     Accounts,
@@ -50,6 +51,7 @@ class Needs(Struct, frozen=True, kw_only=True):
     streams: Streams
     contents: Contents
     accounts: Accounts
+    avatars: Avatars
     api_keys: ApiKeys
     passwords: Passwords
     attempts: Attempts

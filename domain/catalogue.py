@@ -20,6 +20,7 @@ from domain.lora import SHELF, LoraEvent
 from domain.model import MODELS, ModelEvent
 from domain.personal import PersonalTextError, personal_fields
 from domain.preset import PRESET, PresetEvent
+from domain.profile import PROFILE, ProfileEvent
 from domain.projection import PROJECTION, ProjectionEvent
 from domain.queue import QUEUE, QueueEvent
 from domain.reservation import RESERVATION, ReservationEvent
@@ -89,6 +90,7 @@ UNIONS: tuple[Any, ...] = (
     PresetEvent,
     CommentEvent,
     FollowEvent,
+    ProfileEvent,
 )
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
@@ -96,7 +98,7 @@ DECIDERS: dict[str, AnyDecider] = {
         *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT),
         *(BACKEND, API_KEY, WEBHOOK, PROJECTION, SHELF),
         *(QUEUE, LIMITS, GATE, MODELS, TEMPLATE, PRESET),
-        *(LIKE, COMMENT, FOLLOW),
+        *(LIKE, COMMENT, FOLLOW, PROFILE),
     )
 }
 

@@ -43,6 +43,8 @@ _MODELS = UUID("5a8e1f64-93d2-5b7c-8e05-c2f6b1d7409a")
 
 _LIKES = UUID("7d3b0c52-8a41-5e96-b7f2-1c9d64e0a835")
 
+_PROFILES = UUID("a91e6c3d-05b7-5f42-8d19-7c2f4e8b60d5")
+
 _FOLLOWS = UUID("3e8c5f17-d2a4-5b60-9c1e-6f0a7b48d9e2")
 
 
@@ -69,6 +71,11 @@ def like_id(account: AccountId, workflow: WorkflowId) -> StreamId:
 def follow_id(follower: AccountId, followed: AccountId) -> StreamId:
     """The stream of whether an account follows another one."""
     return uuid5(_FOLLOWS, f"{follower} {followed}")
+
+
+def profile_id(account: AccountId) -> StreamId:
+    """The stream of what an account shows of itself."""
+    return uuid5(_PROFILES, str(account))
 
 
 def models_id() -> UUID:

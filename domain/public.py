@@ -39,6 +39,7 @@ from domain.like import LikeEvent
 from domain.limits import LimitsSet
 from domain.model import ModelEvent
 from domain.preset import PresetEvent
+from domain.profile import ProfileEvent
 from domain.projection import ProjectionEvent
 from domain.queue import QueueEvent
 from domain.reservation import NameReleased, NameReserved
@@ -378,6 +379,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *get_args(LikeEvent),
         *get_args(CommentEvent),
         *get_args(FollowEvent),
+        *get_args(ProfileEvent),
     }
 )
 """Nobody outside is told of these. A new domain event stands in PUBLIC or here."""

@@ -26,6 +26,7 @@ from adapters.postgres.accounts import PostgresAccounts
 from adapters.postgres.admissions import PostgresAdmissions
 from adapters.postgres.api_keys import PostgresApiKeys
 from adapters.postgres.attempts import PostgresAttempts
+from adapters.postgres.avatars import PostgresAvatars
 from adapters.postgres.backend_access import PostgresBackendAccess
 from adapters.postgres.contents import PostgresContents
 from adapters.postgres.factors import PostgresFactors
@@ -104,6 +105,7 @@ async def needs(settings: Settings, server_secrets: ServerSecrets, url: str) -> 
             streams=streams,
             contents=contents,
             accounts=accounts,
+            avatars=PostgresAvatars(connections),
             api_keys=PostgresApiKeys(connections),
             passwords=Argon2Passwords(),
             attempts=PostgresAttempts(connections),

@@ -9,6 +9,7 @@ from projections.inputs import INPUT_SHELF
 from projections.lora_shelf import LORA_SHELF
 from projections.people import PEOPLE_HERE
 from projections.preset_shelf import PRESET_SHELF
+from projections.profiles import PROFILES
 from projections.projection import Projection
 from projections.run_status import RUN_STATUS
 from projections.template_shelf import TEMPLATE_SHELF
@@ -19,6 +20,6 @@ PROJECTIONS: dict[str, Projection] = {
     projection.name: projection
     for projection in (
         *(WORKFLOW_SHELF, GALLERY, RUN_STATUS, INPUT_SHELF, USAGE, AUDIT_TRAIL, LORA_SHELF),
-        *(PEOPLE_HERE, TEMPLATE_SHELF, PRESET_SHELF, COMMENTS_MADE, FOLLOWS, FEED),
+        *(PEOPLE_HERE, TEMPLATE_SHELF, PRESET_SHELF, COMMENTS_MADE, FOLLOWS, FEED, PROFILES),
     )
 }

@@ -11,10 +11,12 @@ from msgspec import Struct
 from commands.access import open_sessions
 from commands.known_accounts import known
 from commands.needs import Needs
+from commands.profiles import texts
 from domain.catalogue import CATALOGUE
 from domain.event import AnyRecorded, topic
-from domain.ids import AccountId, Digest, Position, shelf_id
+from domain.ids import AccountId, Digest, Position, profile_id, shelf_id
 from domain.lora import SHELF
+from domain.profile import PROFILE
 from domain.webhook import WEBHOOK
 from services.ports.exporting import Archive, Export, Exports, OwnLog, Row, StoredObjects, Things
 
@@ -25,6 +27,7 @@ TOLD_EVERY_S = 0.5
 README = b"""This is everything that is known here of one account.
 
 account.json    the account: its names and sessions
+profile.json    what it shows of itself; avatar.webp: its picture
 api_keys.json   its API keys, without their texts
 webhooks.json   where it is told of events
 workflows.json  its workflows; versions.json: all their versions
@@ -76,6 +79,7 @@ class Building:
             ("webhooks", await self._webhooks()),
         ):
             await archive.add(f"{name}.json", _one(_pretty(described)))
+        await self._add_profile(archive)
         await archive.add("workflows.json", _array(things.workflows(account)))
         await archive.add("versions.json", _array(self._counted(self._versions())))
         await self._add_documents(archive)
@@ -100,6 +104,16 @@ class Building:
             "role": found.state.role,
             "sessions": await open_sessions(self._account, self._needs),
         }
+
+    async def _add_profile(self, archive: Archive) -> None:
+        """With the picture, where there is one."""
+        state, _ = await self._needs.streams.load(PROFILE, profile_id(self._account))
+        said = await texts(self._account, state, self._needs)
+        told = {**said, "links": said["links"].split()}
+        await archive.add("profile.json", _one(_pretty(told)))
+        shown = None if state.avatar is None else await self._needs.avatars.find(state.avatar)
+        if shown is not None:
+            await archive.add("avatar.webp", _one(shown.body), packed=True)
 
     async def _webhooks(self) -> list[dict[str, Any]]:
         kept, found = self._needs.webhooks, []

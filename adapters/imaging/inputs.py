@@ -1,4 +1,4 @@
-"""Pictures that people upload, encoded anew: a plain PNG comes out, or thumbnails, whatever was in what came in.
+"""Pictures that people upload, encoded anew: a plain PNG comes out, or thumbnails, whatever was in it.
 
 Nothing of where and when it was taken stays, nor anything that hides behind the picture in the file.
 """
@@ -10,12 +10,14 @@ from typing import IO
 
 from PIL import Image, ImageOps, UnidentifiedImageError
 
-from adapters.imaging.thumbnails import BROKEN, FORMATS, in_sizes, plain
+from adapters.imaging.thumbnails import BROKEN, FORMATS, QUALITY, in_sizes, plain
+from adapters.imaging.thumbnails import EFFORT as SMALL_EFFORT
 from domain.refusals import FieldError, Invalid
 from services.ports.executing import Thumbnail
 from services.ports.picturing import Reencoded
 
 MAX_PIXELS = 50_000_000  # 200 MB decoded
+AVATAR_EDGE = 256  # pixels
 EFFORT = 4  # of PNG's nine: a higher one takes twice as long for a few percent
 KINDS = ", ".join(FORMATS)
 
@@ -37,6 +39,11 @@ class PillowPictures:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, _thumbnails, file, self._max_pixels)
 
+    async def avatar(self, file: IO[bytes]) -> Reencoded:
+        """Raises Invalid."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, _avatar, file, self._max_pixels)
+
     def close(self) -> None:
         self._threads.shutdown(wait=False, cancel_futures=True)
 
@@ -50,6 +57,14 @@ def _reencode(file: IO[bytes], max_pixels: int) -> Reencoded:
 
 def _thumbnails(file: IO[bytes], max_pixels: int) -> tuple[Thumbnail, ...]:
     return tuple(reversed(list(in_sizes(_bare(file, max_pixels)))))
+
+
+def _avatar(file: IO[bytes], max_pixels: int) -> Reencoded:
+    bare = _bare(file, max_pixels)
+    edge, encoded = min(AVATAR_EDGE, *bare.size), BytesIO()
+    small = ImageOps.fit(bare, (edge, edge))
+    small.save(encoded, "WEBP", quality=QUALITY, method=SMALL_EFFORT)
+    return Reencoded(encoded.getvalue(), "image/webp", edge, edge)
 
 
 def _bare(file: IO[bytes], max_pixels: int) -> Image.Image:

@@ -22,3 +22,6 @@ class Pictures(Protocol):
 
     async def thumbnails(self, file: IO[bytes]) -> tuple[Thumbnail, ...]:
         """The picture alone, upright, in one or two sizes, the smaller first. Raises Invalid as `reencode` does."""
+
+    async def avatar(self, file: IO[bytes]) -> Reencoded:
+        """A small square out of its middle. Raises Invalid as `reencode` does."""

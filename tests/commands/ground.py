@@ -15,6 +15,7 @@ from adapters.memory.accounts import MemoryAccounts
 from adapters.memory.admissions import MemoryAdmissions
 from adapters.memory.api_keys import MemoryApiKeys
 from adapters.memory.attempts import MemoryAttempts
+from adapters.memory.avatars import MemoryAvatars
 from adapters.memory.backend_access import MemoryBackendAccess
 from adapters.memory.contents import MemoryContents
 from adapters.memory.erasures import MemoryErasures
@@ -88,6 +89,7 @@ def make_ground(start: datetime = NOON) -> Ground:
         streams=streams,
         contents=contents,
         accounts=accounts,
+        avatars=MemoryAvatars(accounts),
         api_keys=MemoryApiKeys(accounts),
         passwords=Argon2Passwords(QUICK),
         attempts=MemoryAttempts(),

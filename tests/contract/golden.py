@@ -55,6 +55,7 @@ from domain.model import About, ModelChanged, ModelRegistered, ModelRemoved
 from domain.outcome import NodeTime
 from domain.personal import Personal
 from domain.preset import PresetCreated, PresetDeleted, PresetPublished, PresetSaved, PresetWithdrawn
+from domain.profile import AvatarChanged, ProfileChanged
 from domain.projection import ProjectionEventSkipped, ProjectionSkipWithdrawn
 from domain.queue import (
     CleaningFinished,
@@ -359,6 +360,13 @@ EXAMPLES: tuple[Event, ...] = (
     CommentDeleted(workflow=WORKFLOW_ID, by=ANN),
     FollowBegun(follower=BOB, followed=ANN),
     FollowEnded(follower=BOB, followed=ANN),
+    ProfileChanged(
+        account=ANN,
+        display_name=Personal(sealed="YSBub25jZSBhbmQgYSBuYW1l"),
+        bio=Personal(sealed="YSBub25jZSBhbmQgd29yZHM="),
+        links=Personal(sealed="YSBub25jZSBhbmQgbGlua3M="),
+    ),
+    AvatarChanged(account=ANN, avatar=UUID(int=0xA7)),
 )
 
 

@@ -68,6 +68,8 @@ async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whol
         lora = fresh()
         await ann.ask("POST", "/loras", **sent(lora, name="Mine.safetensors"))
         await bob.ask("POST", "/loras", **sent(fresh(), name="His.safetensors"))
+        await ann.ask("PATCH", "/accounts/me", json={"bio": "Foxes.", "links": ["https://example.org/ann"]})
+        await ann.ask("PUT", "/accounts/me/avatar", files={"image": ("me.png", png(), "image/png")})
         asked = await ann.post("/accounts/me/export")
         assert (asked["state"], asked["url"]) == ("waiting", None)
         assert (await ann.post("/accounts/me/export"))["id"] == asked["id"]
@@ -77,6 +79,9 @@ async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whol
         described = read["account.json"]
         assert (described["id"], described["username"], described["email"]) == (ann.id, ann.name, ann.email)
         assert len(described["sessions"]) == 1
+        profile = {"display_name": "", "bio": "Foxes.", "links": ["https://example.org/ann"]}
+        assert read["profile.json"] == profile
+        assert files["avatar.webp"][8:12] == b"WEBP"
         assert read["api_keys.json"] == read["webhooks.json"] == []
         assert {each["name"] for each in read["workflows.json"]} == {"Mine", "A blue square"}
         assert [each["note"] for each in read["versions.json"] if each["workflow"] == workflow] == [

@@ -60,6 +60,10 @@ BY_TOKEN = {
 }
 """Opened by a claim's token only: an account's is none."""
 OWN = {
+    ("GET", "/accounts/me"),
+    ("PATCH", "/accounts/me"),
+    ("PUT", "/accounts/me/avatar"),
+    ("DELETE", "/accounts/me/avatar"),
     ("DELETE", "/accounts/me"),
     ("DELETE", "/accounts/me/backend"),
     ("GET", "/accounts/me/backend"),
@@ -120,6 +124,8 @@ OWN = {
 }
 """These name no thing of anybody; what they list is one's own, or for all."""
 OPEN = {
+    ("GET", "/accounts/{name:str}"),
+    ("GET", "/avatars/{avatar:uuid}"),
     ("GET", "/exports/{export:uuid}"),
     ("GET", "/gallery"),
     ("GET", "/gallery/tags"),
@@ -183,6 +189,7 @@ class Things:
             "{number:int}": "1",
             "{other:int}": "1",
             "{position:int}": "1",
+            "{avatar:uuid}": str(uuid4()),
             "{rebuild:uuid}": str(uuid4()),
             "{model:uuid}": str(uuid4()),
             "{account:uuid}": other.get("account", self.ann.id),

@@ -43,6 +43,21 @@ async def test_place_and_time_are_gone_and_the_picture_stands_upright(pictures: 
         assert kept.getpixel((5, 5))[0] > 200  # type: ignore[index]  # an RGB picture's pixel
 
 
+async def test_an_avatar_is_a_small_square_and_nothing_else(pictures: PillowPictures) -> None:
+    exif = Image.Exif()
+    exif[0x010E] = SECRET.decode()
+    for image, kind, size in (
+        (Image.new("RGB", (300, 310), "red"), "JPEG", 256),
+        (Image.new("RGBA", (40, 3), (1, 2, 3, 0)), "PNG", 3),
+    ):
+        found = await pictures.avatar(encoded(image, kind, exif=exif))
+        assert (found.width, found.height, found.media_type) == (size, size, "image/webp")
+        assert SECRET not in found.body
+        with Image.open(io.BytesIO(found.body)) as kept:
+            assert (kept.format, kept.size) == ("WEBP", (size, size))
+            assert not kept.getexif()
+
+
 async def test_what_hides_in_or_behind_a_png_is_gone(pictures: PillowPictures) -> None:
     texts = PngImagePlugin.PngInfo()
     texts.add_text("prompt", SECRET.decode())
@@ -91,5 +106,6 @@ async def test_a_bomb_is_not_set_off(pictures: PillowPictures) -> None:
         header = encoded(Image.new("1", (1, 1)), "PNG").getvalue()
         bomb = header[:16] + width.to_bytes(4, "big") + height.to_bytes(4, "big") + header[24:]
         bomb = bomb[:29] + zlib.crc32(bomb[12:29]).to_bytes(4, "big") + bomb[33:]
-        with pytest.raises(Invalid, match="too large"):
-            await pictures.reencode(io.BytesIO(bomb))
+        for read in (pictures.reencode, pictures.avatar):
+            with pytest.raises(Invalid, match="too large"):
+                await read(io.BytesIO(bomb))

@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from psycopg import AsyncConnection
 from psycopg_pool import AsyncConnectionPool
 
-from domain.account import AccountRegistered
 from domain.catalogue import CATALOGUE
 from domain.event import AnyRecorded, Event, Recorded, topic
 from domain.ids import AccountId, Actor, Position
@@ -24,23 +23,25 @@ from projections.projection import Projection, opened_by
 from projections.reading import Reader
 from projections.runner import Runner
 from projections.writer import empty
+from tests.projections.stories import SEALED
 from tests.servers import Database
-
-SEALED = "sealed "
-"""What a personal text begins with until it is opened."""
 
 
 async def opened(events: Sequence[AnyRecorded]) -> list[AnyRecorded]:
     """Stands in for the vault: whose key is gone, theirs is sealed otherwise."""
     return [
-        replace(each, event=replace(each.event, username=_opened(each.event.username)))
-        if isinstance(each.event, AccountRegistered)
+        replace(
+            each, event=replace(each.event, **{name: _opened(getattr(each.event, name)) for name in names})
+        )
+        if (names := CATALOGUE.personal.get(type(each.event)))
         else each
         for each in events
     ]
 
 
-def _opened(personal: Personal) -> Personal:
+def _opened(personal: Personal | None) -> Personal | None:
+    if personal is None:
+        return None
     known = personal.sealed.startswith(SEALED)
     return replace(personal, text=personal.sealed.removeprefix(SEALED)) if known else personal
 

@@ -20,6 +20,7 @@ from domain.ids import (
     follow_id,
     input_id,
     like_id,
+    profile_id,
     shelf_id,
 )
 from domain.input import InputDeleted, InputStored
@@ -36,6 +37,7 @@ from domain.lora import (
 from domain.outcome import Failure, FailureKind, Image, Output
 from domain.personal import Personal
 from domain.preset import PresetCreated, PresetDeleted, PresetPublished, PresetSaved
+from domain.profile import AvatarChanged, ProfileChanged
 from domain.run import (
     InBatch,
     OutputStored,
@@ -72,11 +74,14 @@ from domain.workflow import (
 ANN, BOB = AccountId(UUID(int=0xA)), AccountId(UUID(int=0xB))
 GRAPH = Content(Digest("ab" * 32), 321)
 
+SEALED = "sealed "
+"""What a personal text begins with until it is opened."""
+
 Told = tuple[UUID, AccountId | None, Event]
 
 
 def joined(account: AccountId, username: str) -> Told:
-    return account, account, AccountRegistered(account=account, username=Personal(f"sealed {username}"))
+    return account, account, AccountRegistered(account=account, username=Personal(SEALED + username))
 
 
 def workflow(owner: AccountId, name: str, *, public: bool = False) -> list[Told]:
@@ -241,6 +246,27 @@ def follows() -> list[Told]:
     return [*told, (follow_id(BOB, ANN), BOB, FollowEnded(follower=BOB, followed=ANN))]
 
 
+def profiles() -> list[Told]:
+    """One who says something and shows a picture."""
+
+    def said(text: str) -> Personal:
+        return Personal(SEALED + text)
+
+    first = ProfileChanged(
+        account=ANN,
+        display_name=said("Ann"),
+        bio=said("Foxes.\n"),
+        links=said("https://a.example\nhttps://b.example"),
+    )
+    return [
+        (profile_id(ANN), ANN, first),
+        (profile_id(ANN), ANN, AvatarChanged(account=ANN, avatar=UUID(int=77))),
+        (profile_id(ANN), ANN, ProfileChanged(account=ANN, bio=said(""))),
+        (profile_id(BOB), BOB, AvatarChanged(account=BOB, avatar=UUID(int=78))),
+        (profile_id(BOB), BOB, AvatarChanged(account=BOB, avatar=None)),
+    ]
+
+
 def backend(name: str) -> Told:
     return backend_id(name), None, BackendSeen(name=name, executor="one")
 
@@ -268,4 +294,5 @@ def everything() -> list[Told]:
         *loras(BOB),
         *templates(ANN),
         *presets(ANN),
+        *profiles(),
     ]
