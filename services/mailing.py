@@ -7,13 +7,12 @@ import asyncio
 import logging
 
 from commands.ports import LogUnavailableError
-from services.ports.mailing import Mailer, MailerError, Outbox
+from services.ports.mailing import ATTEMPTS, Mailer, MailerError, Outbox
 
 logger = logging.getLogger(__name__)
 
 POLL_S = 1.0
 PAUSE_S = 2.0  # before something that failed is tried again
-ATTEMPTS = 11  # put off twice as long each time: more than a day
 
 
 class Mailing:
@@ -42,10 +41,11 @@ class Mailing:
             return False
         try:
             await self._mailer.send(due.mail)
-        except MailerError as error:
+        except Exception as error:  # whatever it is: it is tried so often only
             extra = {"mail": str(due.id), "attempts": due.attempts, "reason": str(error)}
             if due.attempts < ATTEMPTS:
-                logger.warning("a mail was not sent", extra=extra)
+                fault = None if isinstance(error, MailerError) else error
+                logger.warning("a mail was not sent", extra=extra, exc_info=fault)
                 return True
             logger.error("a mail is given up", extra=extra)
         await self._outbox.done(due.id)

@@ -12,7 +12,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from commands.identity_ports import Mail, MailToken
 from commands.ports import LogUnavailableError
-from services.ports.mailing import Due
+from services.ports.mailing import ATTEMPTS, Due
 
 PUT = "INSERT INTO work.mails (id, account, sealed, due_at) VALUES (%s, %s, %s, %s)"
 KEEP_TOKEN = """
@@ -25,9 +25,14 @@ RETURNING token_hash, account, purpose, email, epoch, expires_at
 """
 FORGET_EXPIRED = "DELETE FROM work.mail_tokens WHERE expires_at < now()"
 # Put off before it is tried: 2 minutes, then 4, 8 ...: whoever dies while sending does not send it for ever.
-NEXT = """
+# What is left of so many attempts, as whoever sends it dies or cannot read it, is not tried for ever.
+NEXT = f"""
+WITH given_up AS (DELETE FROM work.mails WHERE due_at <= now() AND attempts >= {ATTEMPTS})
 UPDATE work.mails SET attempts = attempts + 1, due_at = now() + interval '1 minute' * 2 ^ least(attempts + 1, 10)
-WHERE id = (SELECT id FROM work.mails WHERE due_at <= now() ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+WHERE id = (
+    SELECT id FROM work.mails WHERE due_at <= now() AND attempts < {ATTEMPTS}
+    ORDER BY due_at LIMIT 1 FOR UPDATE SKIP LOCKED
+)
 RETURNING id, sealed, attempts
 """
 DONE = "DELETE FROM work.mails WHERE id = %s"

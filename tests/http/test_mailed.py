@@ -3,16 +3,18 @@
 import asyncio
 import re
 from pathlib import Path
+from uuid import uuid4
 
 import psycopg
 import pytest
 
-from adapters.identity.mail_box import MailBox
+from adapters.identity.mail_box import MailBox, UnreadableError
 from adapters.mail.file import FileMailer
 from adapters.postgres.mails import PostgresMails
 from infra.settings import load_secret
 from infra.wiring import now, pool
 from services.mailing import Mailing
+from services.ports.mailing import ATTEMPTS
 from tests.http.person import PASSWORD, Person
 from tests.http.problems import refused
 from tests.http.whole import Whole
@@ -84,3 +86,24 @@ async def test_mails_wait_encrypted_and_tokens_as_hashes(served: Whole, ann: Per
     token = await mailed(served, tmp_path, ann)
     assert token.encode() not in bytes(sealed)
     assert bytes(token_hash) != token.encode()
+
+
+async def test_a_mail_that_cannot_be_read_is_tried_so_often_only(served: Whole, ann: Person) -> None:
+    """Sealed with another secret, say."""
+    box, id = MailBox(load_secret(served.settings)), uuid4()
+    with psycopg.connect(served.database.url, autocommit=True) as connection:
+        values = (id, ann.id, b"not sealed by us", ATTEMPTS - 1)
+        connection.execute(
+            "INSERT INTO work.mails (id, account, sealed, attempts, due_at) "
+            "VALUES (%s, %s, %s, %s, now() - interval '1 year')",
+            values,
+        )
+        async with pool(served.database.url_of("comfyplus_app"), size=1) as connections:
+            mails = PostgresMails(connections, box)
+            with pytest.raises(UnreadableError):  # it has waited longest
+                await mails.next()
+            kept = "SELECT attempts FROM work.mails WHERE id = %s"
+            assert connection.execute(kept, (id,)).fetchone() == (ATTEMPTS,)
+            connection.execute("UPDATE work.mails SET due_at = now() WHERE id = %s", (id,))
+            await mails.next()
+            assert connection.execute(kept, (id,)).fetchone() is None

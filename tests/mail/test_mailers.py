@@ -12,8 +12,8 @@ from adapters.mail.file import FileMailer
 from adapters.mail.smtp import SmtpMailer
 from commands.identity_ports import Mail
 from domain.ids import AccountId
-from services.mailing import ATTEMPTS, Mailing
-from services.ports.mailing import Due, MailerError
+from services.mailing import Mailing
+from services.ports.mailing import ATTEMPTS, Due, MailerError
 from tests.mail.smtp import smtp_server
 
 FROM = "Studio <studio@example.org>"
@@ -117,6 +117,20 @@ async def test_what_was_not_taken_is_kept_until_it_is_given_up(
     (tmp_path / "mails").write_text("a file")
     box = Box(attempts)
     assert await Mailing(box, FileMailer(tmp_path / "mails", FROM, now)).send_one()
+    assert (box.due is not None) == kept
+
+
+class Broken:
+    """A mailer with a fault that nobody thought of."""
+
+    async def send(self, mail: Mail) -> None:
+        raise ZeroDivisionError
+
+
+@pytest.mark.parametrize(("attempts", "kept"), [(1, True), (ATTEMPTS, False)])
+async def test_what_fails_in_an_unknown_way_is_given_up_as_well(attempts: int, kept: bool) -> None:
+    box = Box(attempts)
+    assert await Mailing(box, Broken()).send_one()
     assert (box.due is not None) == kept
 
 
