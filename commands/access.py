@@ -10,10 +10,12 @@ from uuid import UUID
 from msgspec import Struct
 
 from commands.accounts import LogOut, log_out
+from commands.attempts import attempt, right
 from commands.identity_ports import SessionRow
-from commands.known_accounts import Known, known, proven
+from commands.known_accounts import Known, holder, known, proven
 from commands.names import canonical_email, check_email, check_password
 from commands.needs import Command, Needs
+from commands.notices import Notice, tell, tell_wanted
 from commands.streams import NOTHING, Accepted, Change, Context
 from domain import account, reservation
 from domain.account import ACCOUNT, Account, AccountEvent
@@ -60,7 +62,7 @@ class Renewed(Struct, frozen=True):
 async def change_password(command: ChangePassword, context: Context, needs: Needs) -> Renewed:
     """Raises Invalid, NotAllowed, NotAuthenticated."""
     check_password(command.new_password, "new_password")
-    await proven(command.account, command.password, needs)
+    found = await proven(command.account, command.password, needs, command.session)
     id, replaced = needs.new_id(), list[UUID | None]()
     await needs.accounts.keep_password(command.account, id, await needs.passwords.hash(command.new_password))
 
@@ -75,6 +77,8 @@ async def change_password(command: ChangePassword, context: Context, needs: Need
         raise
     for old in [id] if accepted.repeated else replaced:
         await needs.accounts.forget_password(command.account, old)
+    if not accepted.repeated:
+        await tell(found, Notice.PASSWORD, needs)
     return await _renewed(command.account, command.session, accepted, needs)
 
 
@@ -82,18 +86,25 @@ async def change_email(command: ChangeEmail, context: Context, needs: Needs) -> 
     """The new address is taken and the old one free in one step. Raises Invalid, NotAllowed, Conflict."""
     email = command.email.strip()
     check_email(email)
-    found = await proven(command.account, command.password, needs)
+    found = await proven(command.account, command.password, needs, command.session)
     old, new = email_stream(found, needs), needs.secrets.name_id("email", canonical_email(email))
     if old == new:
         return await _renewed(command.account, command.session, NOTHING, needs)
+    trying = await attempt(
+        "address", str(command.account), "", needs
+    )  # who asks for taken ones learns which are
     await needs.accounts.keep_email(command.account, new, email)
     try:
         accepted = await _move(command, context, needs, found, old, new)
     except DomainError:
         if (await known(command.account, needs)).state.email != new:
             await needs.accounts.forget_email(command.account, new)
+        if (other := await holder("email", canonical_email(email), needs)) not in (None, command.account):
+            await tell_wanted(other, needs)
         raise
+    await right(trying, needs)
     if not accepted.repeated:
+        await tell(found, Notice.EMAIL, needs)  # to the address of before
         await needs.accounts.forget_email(command.account, found.state.email)
     return await _renewed(command.account, command.session, accepted, needs)
 

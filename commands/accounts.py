@@ -1,15 +1,17 @@
 """Joining, logging in, staying logged in."""
 
+from collections.abc import Callable
 from datetime import datetime
 from uuid import UUID
 
 from msgspec import Struct
 
-from commands.attempts import attempt, right
+from commands.attempts import attempt, network, right
 from commands.identity_ports import Credentials, RefreshToken, SessionRow
 from commands.known_accounts import NOBODY, Known, holder, known
 from commands.names import canonical_email, canonical_username, check_registration
 from commands.needs import Command, Needs
+from commands.notices import tell_wanted
 from commands.second_factor import WRONG_CODE, proves
 from commands.streams import Accepted, Change, Context
 from domain import account, reservation
@@ -18,6 +20,7 @@ from domain.ids import AccountId, Position, SessionId, account_actor
 from domain.refusals import CodeNeeded, Conflict, NotAuthenticated, NotFound
 from domain.reservation import RESERVATION
 
+ADDRESS = "e-mail address"
 WRONG_LOGIN = "Wrong login or password."
 WRONG_REFRESH = "The refresh token is not valid (any more). Please log in again."
 
@@ -26,6 +29,8 @@ class RegisterAccount(Command, frozen=True, kw_only=True):
     username: str
     email: str
     password: str
+    address: str = ""
+    """Of the network it comes from; an empty one is not counted."""
 
 
 class Client(Struct, frozen=True):
@@ -101,12 +106,29 @@ async def log_in(command: LogIn, context: Context, needs: Needs) -> Tokens:
     if found.state.factor is not None and not command.code:
         raise CodeNeeded("Please log in with the code that your device shows as well.")
     session, epoch = SessionId(needs.new_id()), found.state.epoch
-    await _note(session, found.id, command.client, needs)
-    await needs.streams.transact(
+
+    def decide(state: Account) -> list[AccountEvent]:
+        return account.log_in(state, session=session, epoch=epoch)
+
+    _, tokens = await begin_session(found, session, decide, command.client, context, needs)
+    return tokens
+
+
+async def begin_session(
+    found: Known,
+    session: SessionId,
+    decide: Callable[[Account], list[AccountEvent]],
+    client: Client,
+    context: Context,
+    needs: Needs,
+) -> tuple[Accepted, Tokens]:
+    """For somebody of whom it is known who they are. Raises what the decision refuses."""
+    await _note(session, found.id, client, needs)
+    accepted = await needs.streams.transact(
         Context(actor=account_actor(found.id), correlation=context.correlation),
-        Change(ACCOUNT, found.id, lambda state: account.log_in(state, session=session, epoch=epoch)),
+        Change(ACCOUNT, found.id, decide),
     )
-    return await _tokens(found.id, session, epoch, needs)
+    return accepted, await _tokens(found.id, session, found.state.epoch, needs)
 
 
 async def refresh(command: Refresh, context: Context, needs: Needs) -> Tokens:
@@ -157,11 +179,16 @@ async def _register(command: RegisterAccount, context: Context, needs: Needs) ->
     id = AccountId(needs.new_id())
     names = [
         (needs.secrets.name_id("username", canonical_username(username)), "username"),
-        (needs.secrets.name_id("email", canonical_email(email)), "e-mail address"),
+        (needs.secrets.name_id("email", canonical_email(email)), ADDRESS),
     ]
+    if command.address:
+        most = needs.limits.registrations_of_address
+        await attempt("registration", network(command.address), "", needs, most=most)
     for stream, what in names:  # a taken name is refused before a password is hashed for it
-        holder, _ = await needs.streams.load(RESERVATION, stream)
-        reservation.reserve(holder, account=id, what=what)
+        state, _ = await needs.streams.load(RESERVATION, stream)
+        if what == ADDRESS and state.holder is not None:
+            await tell_wanted(state.holder, needs)
+        reservation.reserve(state, account=id, what=what)
     password_hash = await needs.passwords.hash(command.password)
     key = needs.vault.new_key(id)
     sealed = needs.vault.seal(key, id, "username", username)

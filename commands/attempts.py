@@ -29,7 +29,7 @@ async def attempt(kind: str, whose: str, address: str, needs: Needs, *, most: in
     limits, taken = needs.limits, list[tuple[UUID, Tries]]()
     counted = [(kind, whose, limits.wrong_attempts if most is None else most)]
     if address:
-        counted.append(("address", _network(address), limits.wrong_attempts_of_address))
+        counted.append(("address", network(address), limits.wrong_attempts_of_address))
     for what, which, most in counted:
         if most == 0:
             continue
@@ -49,8 +49,8 @@ async def right(attempt: Attempt, needs: Needs) -> None:
         await needs.attempts.give_back(key, tries, needs.now())
 
 
-def _network(address: str) -> str:
-    """Who has one address of IPv6 has a network of them."""
+def network(address: str) -> str:
+    """What counts as one address: who has one of IPv6 has a network of them."""
     try:
         found = ip_address(address)
     except ValueError:

@@ -15,7 +15,7 @@ from commands.streams import Accepted, Change, Context
 from commands.webhooks import DeleteWebhook, delete_webhook
 from domain import account, reservation
 from domain.account import ACCOUNT, AccountEvent
-from domain.ids import AccountId, Position
+from domain.ids import AccountId, Position, SessionId
 from domain.refusals import NotFound
 from domain.reservation import RESERVATION, NameReserved
 
@@ -25,6 +25,7 @@ class EraseAccount(Command, frozen=True, kw_only=True):
 
     account: AccountId
     password: str
+    session: SessionId | None = None
     with_published: bool = False
 
 
@@ -38,7 +39,7 @@ async def erase_account(command: EraseAccount, context: Context, needs: Needs) -
     """Raises Conflict for an administrator; NotAllowed, TooMany. Again, it changes nothing."""
     state, _ = await needs.streams.load(ACCOUNT, command.account)
     if not state.erased:
-        await proven(command.account, command.password, needs)
+        await proven(command.account, command.password, needs, command.session)
     accepted = await _record(command.account, context, needs, account.leave, command.with_published)
     await _forget(command.account, context, needs)
     return accepted
@@ -57,7 +58,10 @@ async def _record(
     """An account that has got another address meanwhile is looked at again: its names go with it."""
     while True:
         state, version = await needs.streams.load(ACCOUNT, id)
-        names = await _names(id, needs) + ([] if state.email is None else [state.email])
+        taken_since = [name for name in (state.email, state.identity) if name is not None]
+        names = dict.fromkeys(
+            [*await _names(id, needs), *taken_since]
+        )  # an address may have been taken again
         try:
             return await needs.streams.transact(
                 context,

@@ -1,5 +1,6 @@
 """Who somebody is: whose name it is says the log, and which password and address of theirs count."""
 
+from datetime import timedelta
 from uuid import UUID
 
 from msgspec import Struct
@@ -8,12 +9,16 @@ from commands.attempts import attempt, right
 from commands.identity_ports import Credentials
 from commands.needs import Needs
 from domain.account import ACCOUNT, Account
-from domain.ids import AccountId
+from domain.ids import AccountId, SessionId
 from domain.refusals import NotAllowed, NotAuthenticated
 from domain.reservation import RESERVATION
 
 NOBODY = AccountId(UUID(int=0))
 WRONG_PASSWORD = "The password is wrong."
+NO_PASSWORD = "-"
+"""In the place of the hash where somebody has come by the provider and never had one."""
+FRESH = timedelta(minutes=10)
+LOG_IN_AGAIN = "You have no password: log in again by the provider, and do this within ten minutes."
 
 
 class Known(Struct, frozen=True):
@@ -24,8 +29,14 @@ class Known(Struct, frozen=True):
     credentials: Credentials | None
 
     @property
+    def has_password(self) -> bool:
+        if self.credentials is None or self.state.password is not None:
+            return True
+        return self.credentials.password_hash != NO_PASSWORD
+
+    @property
     def password_hash(self) -> str | None:
-        if self.credentials is None:
+        if self.credentials is None or not self.has_password:
             return None
         if self.state.password is None:
             return self.credentials.password_hash
@@ -52,13 +63,25 @@ async def known(id: AccountId, needs: Needs) -> Known:
     return Known(id, state, await needs.accounts.by_id(id))
 
 
-async def proven(id: AccountId, password: str, needs: Needs) -> Known:
-    """The account, once it has said its password again. Raises NotAllowed, NotAuthenticated, TooMany."""
+async def proven(id: AccountId, password: str, needs: Needs, session: SessionId | None) -> Known:
+    """The account, once it has said its password again; who has none has begun the session just now.
+
+    Raises NotAllowed, NotAuthenticated, TooMany.
+    """
     trying = await attempt("password", str(id), "", needs)
     found = await known(id, needs)
-    if not await needs.passwords.verify(password, found.password_hash):
+    if not found.has_password:
+        await _begun_just_now(found, session, needs)
+    elif not await needs.passwords.verify(password, found.password_hash):
         raise NotAllowed(WRONG_PASSWORD)
     await right(trying, needs)
     if found.credentials is None:
         raise NotAuthenticated("This account does not exist (any more).")
     return found
+
+
+async def _begun_just_now(found: Known, session: SessionId | None, needs: Needs) -> None:
+    """Raises NotAllowed."""
+    rows = [] if session not in found.state.sessions else await needs.accounts.sessions(found.id)
+    if not any(row.session == session and needs.now() - row.began_at <= FRESH for row in rows):
+        raise NotAllowed(LOG_IN_AGAIN)

@@ -15,6 +15,7 @@ from commands.identity_ports import Mail, MailToken
 from commands.known_accounts import Known, holder, known
 from commands.names import canonical_email, check_password
 from commands.needs import Command, Needs
+from commands.notices import MAILS, Notice, tell
 from commands.streams import Accepted, Change, Context
 from domain import account
 from domain.account import ACCOUNT, LINK_OVER, Account, AccountEvent, PasswordChanged
@@ -22,7 +23,6 @@ from domain.ids import AccountId, account_actor
 from domain.refusals import DomainError, NotAuthenticated
 
 GOOD_FOR = timedelta(hours=1)
-MAILS = 3  # to one address, within the window of attempts
 
 
 class Purpose(StrEnum):
@@ -88,6 +88,7 @@ async def reset_password(command: ResetPassword, context: Context, needs: Needs)
         return await _reset_before(earlier, needs)
     check_password(command.new_password, "new_password")
     token = await _used(command.token, Purpose.RESET, needs)
+    found = await known(token.account, needs)
     id, replaced = needs.new_id(), list[UUID | None]()
     await needs.accounts.keep_password(token.account, id, await needs.passwords.hash(command.new_password))
 
@@ -105,6 +106,7 @@ async def reset_password(command: ResetPassword, context: Context, needs: Needs)
     for old in replaced:
         await needs.accounts.forget_password(token.account, old)
     await needs.accounts.end_other_sessions(token.account, None)
+    await tell(found, Notice.PASSWORD, needs)
     return Reset(token.account, token.epoch + 1, accepted)
 
 

@@ -32,7 +32,7 @@ def check_registration(username: str, email: str, password: str) -> None:
                 "It must have 3 to 40 letters, digits, dots, dashes or underscores, none at its ends.",
             )
         )
-    if not _is_email(email):
+    if not is_email(email):
         errors.append(FieldError("email", NO_EMAIL))
     if not _long_enough(password):
         errors.append(FieldError("password", PASSWORD_LENGTH))
@@ -42,7 +42,7 @@ def check_registration(username: str, email: str, password: str) -> None:
 
 def check_email(email: str) -> None:
     """Raises Invalid."""
-    if not _is_email(email):
+    if not is_email(email):
         raise Invalid("The e-mail address cannot be taken.", FieldError("email", NO_EMAIL))
 
 
@@ -52,7 +52,8 @@ def check_password(password: str, field: str = "password") -> None:
         raise Invalid("The password cannot be taken.", FieldError(field, PASSWORD_LENGTH))
 
 
-def _is_email(email: str) -> bool:
+def is_email(email: str) -> bool:
+    """Whether it looks like one."""
     return len(email) <= MAX_EMAIL and EMAIL.fullmatch(email) is not None
 
 

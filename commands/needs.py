@@ -23,6 +23,7 @@ from commands.identity_ports import (
 )
 from commands.known_backends import KnownBackends
 from commands.ports import Admissions, Clock, Contents
+from commands.providers import Provider, SignOns
 from commands.streams import Context, Streams
 from commands.webhook_state import WebhookState
 from domain.attempt import Retries
@@ -37,6 +38,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     wrong_attempts: int = 10
     """Passwords for one login, within the window; 0: any number, as for the next."""
     wrong_attempts_of_address: int = 100
+    registrations_of_address: int = 100
+    """New accounts from one network address, within the window."""
     attempts_window: timedelta = timedelta(minutes=15)
     retries: Retries = Retries()
     mail_link: str = "Your code for {purpose}: {token}"
@@ -57,6 +60,7 @@ class Needs(Struct, frozen=True, kw_only=True):
     attempts: Attempts
     factors: Factors
     mails: Mails
+    sign_ons: SignOns
     secrets: Secrets
     vault: Vault
     erasures: Erasures
@@ -69,6 +73,8 @@ class Needs(Struct, frozen=True, kw_only=True):
     new_seed: Callable[[], int]
     """For who wants any; small enough that no JSON reader rounds it."""
     limits: Limits = Limits()
+    provider: Provider | None = None
+    """Of identities; None: nobody logs in by one."""
     templates: Registry = msgspec.field(default_factory=Registry)
     """Those that come with the program."""
 

@@ -1,9 +1,11 @@
 """What administrators decide about accounts: who administers, who moderates, who has to stay away."""
 
+from commands.known_accounts import known
 from commands.needs import Command, Needs
+from commands.notices import Notice, tell
 from commands.streams import Accepted, Change, Context, Source
 from domain import account
-from domain.account import ACCOUNT, Account, AccountEvent, Role
+from domain.account import ACCOUNT, Account, AccountEvent, Role, SecondFactorOff
 from domain.ids import AccountId
 from domain.refusals import Conflict
 
@@ -29,7 +31,10 @@ async def change_account(command: ChangeAccount, context: Context, needs: Needs)
     if command.by == command.account:
         raise Conflict(NOT_YOURSELF)
 
+    dropped = False
+
     def decide(state: Account, *giver: Account) -> list[AccountEvent]:
+        nonlocal dropped
         account.check_giver(giver[0] if giver else None)
         events: list[AccountEvent] = []
         if command.role is not None:
@@ -40,7 +45,11 @@ async def change_account(command: ChangeAccount, context: Context, needs: Needs)
             events += account.reinstate(state, reason=command.reason)
         if command.drop_factor:
             events += account.drop_factor(state, reason=command.reason)
+        dropped = any(isinstance(event, SecondFactorOff) for event in events)
         return events
 
     given = () if command.by is None else (Source(ACCOUNT, command.by),)
-    return await needs.streams.transact(context, Change(ACCOUNT, command.account, decide, given=given))
+    accepted = await needs.streams.transact(context, Change(ACCOUNT, command.account, decide, given=given))
+    if dropped and not accepted.repeated:
+        await tell(await known(command.account, needs), Notice.FACTOR_OFF, needs)
+    return accepted

@@ -10,6 +10,7 @@ from msgspec import Struct
 from commands.attempts import attempt, right
 from commands.known_accounts import Known, proven
 from commands.needs import Command, Needs
+from commands.notices import Notice, tell
 from commands.streams import Accepted, Change, Context
 from domain import account
 from domain.account import ACCOUNT
@@ -25,6 +26,7 @@ WRONG_CODE = "The code is wrong, or was used before."
 
 class BeginFactor(Command, frozen=True, kw_only=True):
     account: AccountId
+    session: SessionId | None = None
     password: str
 
 
@@ -57,7 +59,7 @@ class TurnedOn(Struct, frozen=True):
 
 async def begin_factor(command: BeginFactor, context: Context, needs: Needs) -> Begun:
     """Nothing is asked for yet. Raises NotAllowed, Conflict, TooMany."""
-    found = await proven(command.account, command.password, needs)
+    found = await proven(command.account, command.password, needs, command.session)
     if found.state.factor is not None:
         raise Conflict("There is a second factor already. Turn it off first.")
     assert found.credentials is not None
@@ -91,7 +93,7 @@ async def turn_on_factor(command: TurnOnFactor, context: Context, needs: Needs) 
 
 async def turn_off_factor(command: TurnOffFactor, context: Context, needs: Needs) -> Accepted:
     """Raises NotAllowed for a wrong password or code, NotAuthenticated, TooMany."""
-    found = await proven(command.account, command.password, needs)
+    found = await proven(command.account, command.password, needs, command.session)
     if found.state.factor is not None:
         trying = await attempt("code", str(command.account), "", needs)
         if not await proves(found, command.code, needs):
@@ -102,6 +104,8 @@ async def turn_off_factor(command: TurnOffFactor, context: Context, needs: Needs
         Change(ACCOUNT, command.account, lambda state: account.turn_off(state, by=command.session)),
     )
     await needs.factors.forget(command.account, None)
+    if accepted.position and not accepted.repeated:
+        await tell(found, Notice.FACTOR_OFF, needs)
     return accepted
 
 

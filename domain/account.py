@@ -67,6 +67,16 @@ class EmailConfirmed(Event, frozen=True, kw_only=True, tag="account.email_confir
     email: StreamId
 
 
+class IdentityLinked(Event, frozen=True, kw_only=True, tag="account.identity_linked.v1"):
+    """Whom the provider says to be this one is let in. `identity`: the stream of its reservation."""
+
+    identity: StreamId
+
+
+class IdentityUnlinked(Event, frozen=True, kw_only=True, tag="account.identity_unlinked.v1"):
+    identity: StreamId
+
+
 class SecondFactorOn(Event, frozen=True, kw_only=True, tag="account.second_factor_on.v1"):
     """From now on a code is asked for beside the password. `factor` names the secret that it is made from."""
 
@@ -116,6 +126,8 @@ AccountEvent: TypeAlias = (
     | PasswordChanged
     | EmailChanged
     | EmailConfirmed
+    | IdentityLinked
+    | IdentityUnlinked
     | SecondFactorOn
     | SecondFactorOff
     | SessionsEnded
@@ -141,6 +153,7 @@ class Account(Struct, frozen=True):
     password: UUID | None = None
     email: StreamId | None = None
     confirmed: StreamId | None = None
+    identity: StreamId | None = None
     factor: UUID | None = None
     role: Role = Role.MEMBER
     suspended: str | None = None
@@ -165,6 +178,10 @@ def evolve(account: Account, event: AccountEvent) -> Account:
             return replace(_alone(account, kept, epoch), email=email)
         case EmailConfirmed(email=email):
             return replace(account, confirmed=email)
+        case IdentityLinked(identity=identity):
+            return replace(account, identity=identity)
+        case IdentityUnlinked():
+            return replace(account, identity=None)
         case SecondFactorOn(factor=factor):
             return replace(account, factor=factor)
         case SecondFactorOff():
@@ -182,7 +199,7 @@ def evolve(account: Account, event: AccountEvent) -> Account:
 
 
 ACCOUNT: Decider[Account, AccountEvent] = Decider(
-    "account", Account(), evolve, lambda account: account.id, shape=4
+    "account", Account(), evolve, lambda account: account.id, shape=5
 )
 
 
@@ -191,6 +208,14 @@ def register(account: Account, *, id: AccountId, username: Personal) -> list[Acc
     if account.id is not None:
         raise Conflict("This account exists already.")
     return [AccountRegistered(account=id, username=username)]
+
+
+def arrive(
+    account: Account, *, id: AccountId, username: Personal, identity: StreamId, email: StreamId | None
+) -> list[AccountEvent]:
+    """Join by what the provider says. `email`: the stream of an address that it has seen to be theirs."""
+    joined = [*register(account, id=id, username=username), IdentityLinked(identity=identity)]
+    return joined if email is None else [*joined, EmailConfirmed(email=email)]
 
 
 def check_giver(giver: Account | None) -> None:
@@ -233,6 +258,13 @@ def log_in(account: Account, *, session: SessionId, epoch: int) -> list[AccountE
     return [AccountLoggedIn(session=session)]
 
 
+def log_in_by(account: Account, *, identity: StreamId, session: SessionId, epoch: int) -> list[AccountEvent]:
+    """Begin a session by what the provider says. That it says so is known by the caller."""
+    if account.identity != identity:
+        raise NotAuthenticated("This identity is not linked to the account any more.")
+    return log_in(account, session=session, epoch=epoch)
+
+
 def log_out(account: Account, *, session: SessionId) -> list[AccountEvent]:
     """End a session. Ending it twice is not an error."""
     return [AccountLoggedOut(session=session)] if session in account.sessions else []
@@ -261,6 +293,24 @@ def confirm_email(account: Account, *, email: StreamId, registered: StreamId | N
     if account.id is None or account.erased or email != (account.email or registered):
         raise NotAuthenticated(LINK_OVER)
     return [] if account.confirmed == email else [EmailConfirmed(email=email)]
+
+
+def link(account: Account, *, identity: StreamId, by: SessionId) -> list[AccountEvent]:
+    """Let in whom the provider says to be this one."""
+    _at_home(account, by)
+    if account.identity not in (None, identity):
+        raise Conflict("Another identity of the provider is linked already. Unlink it first.")
+    return [] if account.identity == identity else [IdentityLinked(identity=identity)]
+
+
+def unlink(account: Account, *, has_password: bool, by: SessionId) -> list[AccountEvent]:
+    """Let nobody in by the provider any more. There has to be another way in."""
+    _at_home(account, by)
+    if account.identity is None:
+        return []
+    if not has_password:
+        raise Conflict("You could not log in any more. Take a password first.")
+    return [IdentityUnlinked(identity=account.identity)]
 
 
 def turn_on(account: Account, *, factor: UUID, by: SessionId) -> list[AccountEvent]:

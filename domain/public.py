@@ -19,6 +19,8 @@ from domain.account import (
     AccountSuspended,
     EmailChanged,
     EmailConfirmed,
+    IdentityLinked,
+    IdentityUnlinked,
     PasswordChanged,
     RoleGiven,
     SecondFactorOff,
@@ -358,7 +360,7 @@ PUBLIC: dict[type[Event], Translation] = {
 INTERNAL: frozenset[type[Event]] = frozenset(
     {
         *(AccountRegistered, AccountLoggedIn, AccountLoggedOut, SessionRevoked, RoleGiven),
-        *(SecondFactorOn, SecondFactorOff),
+        *(SecondFactorOn, SecondFactorOff, IdentityLinked, IdentityUnlinked),
         *(PasswordChanged, EmailChanged, EmailConfirmed, SessionsEnded, AccountSuspended, AccountReinstated),
         *(ApiKeyMade, ApiKeyRevoked),
         *(NameReserved, NameReleased),

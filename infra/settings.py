@@ -118,10 +118,27 @@ class Settings(Struct, frozen=True, kw_only=True):
     """How many wrong passwords may be sent for one login within the window; 0: any number, as for the next."""
     wrong_attempts_of_address: Limit = 100
     """How many may be sent from one network address."""
+    registrations_of_address: Limit = 100
+    """How many accounts may be registered from one network address within the window."""
     attempts_window_s: Seconds = 15 * 60
     """That window; all is forgiven when so much time has passed."""
     trusted_proxies: Annotated[str, Meta(min_length=1)] = "127.0.0.1"
     """The addresses of proxies in front of the API, with commas between: what they say of a client's address counts."""
+
+    oidc_issuer: HttpUrl | None = None
+    """The OpenID provider that people may log in by, as it calls itself; unset: none."""
+    oidc_client_id: Annotated[str, Meta(min_length=1)] | None = None
+    """How it knows us."""
+    oidc_client_secret: Annotated[str, Meta(min_length=1)] | None = None
+    """What it knows us by; unset: we are a public client, by PKCE alone."""
+    oidc_label: Annotated[str, Meta(min_length=1, max_length=80)] = "Single sign-on"
+    """What stands on the button that leads there."""
+    oidc_scopes: Annotated[str, Meta(pattern=r"^openid( [!-~]+)*$")] = "openid email profile"
+    """What it is asked to tell of people."""
+    oidc_redirect_url: HttpUrl | None = None
+    """Where it sends people back to: a page that asks our callback with the same query; unset: the callback itself."""
+    oidc_private_addresses: bool = False
+    """Whether it may be in a private network, or on this machine, and without TLS."""
 
     mail_url: Annotated[str, Meta(pattern=r"^smtps?://\S+$")] | None = None
     """The mail server, with name and password in it; unset: mails are written into <data>/mails."""
@@ -238,6 +255,10 @@ class Settings(Struct, frozen=True, kw_only=True):
             problems.append("COMFYPLUS_BEAT_S must be at most half of COMFYPLUS_LEASE_S.")
         if settings.objects == "s3" and settings.s3_bucket is None:
             problems.append("COMFYPLUS_S3_BUCKET must name the bucket where COMFYPLUS_OBJECTS is s3.")
+        if (settings.oidc_issuer is None) != (settings.oidc_client_id is None):
+            problems.append("COMFYPLUS_OIDC_ISSUER and COMFYPLUS_OIDC_CLIENT_ID belong together.")
+        if (settings.oidc_issuer or "").startswith("http:") and not settings.oidc_private_addresses:
+            problems.append("COMFYPLUS_OIDC_ISSUER must begin with https:// unless it may be private.")
         if (settings.runpod_endpoint is None) != (settings.runpod_api_key is None):
             problems.append("COMFYPLUS_RUNPOD_ENDPOINT and COMFYPLUS_RUNPOD_API_KEY belong together.")
         if (settings.s3_access_key is None) != (settings.s3_secret_key is None):

@@ -32,6 +32,7 @@ from adapters.postgres.contents import PostgresContents
 from adapters.postgres.factors import PostgresFactors
 from adapters.postgres.log import PostgresLog
 from adapters.postgres.mails import PostgresMails
+from adapters.postgres.sign_ons import PostgresSignOns
 from adapters.postgres.webhooks import PostgresWebhooks
 from adapters.storage.erasures import ErasureFile
 from commands.known_backends import KnownBackends
@@ -111,6 +112,7 @@ async def needs(settings: Settings, server_secrets: ServerSecrets, url: str) -> 
             attempts=PostgresAttempts(connections),
             factors=PostgresFactors(connections, FactorBox(load_secret(settings))),
             mails=PostgresMails(connections, MailBox(load_secret(settings))),
+            sign_ons=PostgresSignOns(connections),
             secrets=server_secrets,
             vault=SecretVault(load_secret(settings), accounts.keys),
             admissions=PostgresAdmissions(connections, allowance(settings)),
@@ -142,6 +144,7 @@ def limits(settings: Settings) -> Limits:
         refresh_token=timedelta(seconds=settings.refresh_token_s),
         wrong_attempts=settings.wrong_attempts,
         wrong_attempts_of_address=settings.wrong_attempts_of_address,
+        registrations_of_address=settings.registrations_of_address,
         attempts_window=timedelta(seconds=settings.attempts_window_s),
         mail_link=settings.mail_link or Limits().mail_link,
         retries=Retries(settings.retries, timedelta(seconds=settings.retry_pause_s)),

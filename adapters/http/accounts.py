@@ -51,7 +51,10 @@ async def erase(
     soon after. 202: the views still catch up with `position`. 403: the password is wrong.
     """
     wish = EraseAccount(
-        account=caller.account, password=data.password, with_published=data.published == "delete"
+        account=caller.account,
+        session=caller.session,
+        password=data.password,
+        with_published=data.published == "delete",
     )
     accepted = await parts.commands.run(wish, context)
     parts.ended.end(caller.account)

@@ -59,6 +59,8 @@ class Me(Struct, frozen=True):
     email: str
     email_confirmed: bool
     second_factor: bool
+    has_password: bool
+    provider_linked: Annotated[bool, Meta(description="An identity of the provider lets you in.")]
 
 
 class Moved(Struct, frozen=True):
@@ -75,10 +77,15 @@ class Moved(Struct, frozen=True):
     responses=answers(201, RegisteredAnswer, 409, 415, 422, 429),
 )
 async def register(
-    data: JSONBody[RegisterBody], parts: NamedDependency[Parts], joining_context: NamedDependency[Context]
+    request: Request[Any, Any, Any],
+    data: JSONBody[RegisterBody],
+    parts: NamedDependency[Parts],
+    joining_context: NamedDependency[Context],
 ) -> RegisteredAnswer:
     """Join. 409 when the username or the e-mail address is taken."""
-    wish = RegisterAccount(username=data.username, email=data.email, password=data.password)
+    wish = RegisterAccount(
+        username=data.username, email=data.email, password=data.password, address=client(request).address
+    )
     registered = await parts.commands.run(wish, joining_context)
     return RegisteredAnswer(registered.id, registered.username, registered.accepted.position)
 
@@ -146,7 +153,8 @@ async def me(parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> 
     needs = parts.commands.needs
     confirmed = found.state.confirmed == email_stream(found, needs)
     names = found.credentials.username, found.email
-    return Me(caller.account, *names, confirmed, found.state.factor is not None)
+    ways = found.has_password, found.state.identity is not None
+    return Me(caller.account, *names, confirmed, found.state.factor is not None, *ways)
 
 
 def client(request: Request[Any, Any, Any]) -> Client:

@@ -16,6 +16,7 @@ from commands.ports import (
     Outdated,
     WrongDigest,
 )
+from commands.providers import ProviderAway
 from domain.limits import LimitReached
 from domain.refusals import (
     CodeNeeded,
@@ -73,6 +74,7 @@ STATUS: dict[type[Exception], tuple[int, str]] = {
     ChecksumMismatch: (460, "Checksum mismatch"),  # tus's own
     NoRoom: (507, "No room"),
     NotYet: (503, "Not yet"),
+    ProviderAway: (503, "Temporarily unavailable"),
     LogUnavailableError: (503, "Temporarily unavailable"),
     ObjectsAwayError: (503, "Temporarily unavailable"),
     OutcomeUnknownError: (503, "Temporarily unavailable"),

@@ -64,7 +64,7 @@ async def begin(
     context: NamedDependency[Context],
 ) -> BegunAnswer:
     """Get a secret for your device. Nothing is asked for until `POST /auth/totp/on` has seen a code made of it."""
-    wish = BeginFactor(account=caller.account, password=data.password)
+    wish = BeginFactor(account=caller.account, session=caller.session, password=data.password)
     begun: Begun = await parts.commands.run(wish, context)
     return BegunAnswer(begun.factor, begun.secret, begun.uri)
 

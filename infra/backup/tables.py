@@ -18,6 +18,7 @@ NOT_KEPT = frozenset(
         "work.mails",  # whoever waits for one asks again; so do those who have one
         "work.mail_tokens",
         "work.attempts",  # all is forgiven
+        "work.sign_ons",  # whoever is under way begins again
         "work.admissions",  # of requests that were under way
         "work.backends",  # executors say who they are
         "work.needs",  # folded anew with the queue

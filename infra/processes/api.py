@@ -11,6 +11,7 @@ import jwt  # noqa: F401  # what checks access tokens is loaded before the first
 import psycopg
 import uvicorn
 from litestar import Litestar
+from msgspec.structs import replace
 
 from adapters.http.app import routes, with_parts
 from adapters.http.parts import Parts, Unwell
@@ -34,6 +35,7 @@ from infra.exporting import folder
 from infra.integrating import integration, keeping
 from infra.loras import uploading
 from infra.settings import Settings, load_secret
+from infra.sign_on import provider
 from infra.wiring import connect, nats, needed, needs, new_id, now, pool
 from projections.consistency import Positions
 from projections.reading import Reader
@@ -84,10 +86,11 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
         pool(app_url, size=4) as looking,
         _beside(keeping(settings, wants, secrets)),
         objects.stores(settings) as stored,
+        provider(settings) as identities,
     ):
         live = NatsLive(connection, secrets.holds)
         await live.open()
-        dispatcher = Dispatcher(wants)
+        dispatcher = Dispatcher(replace(wants, provider=identities))
         trials = NatsTrials(connection)
         await trials.open()
         yield Parts(

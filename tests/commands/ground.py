@@ -22,6 +22,7 @@ from adapters.memory.erasures import MemoryErasures
 from adapters.memory.factors import MemoryFactors
 from adapters.memory.log import MemoryLog
 from adapters.memory.mails import MemoryMails
+from adapters.memory.sign_ons import MemorySignOns
 from adapters.memory.webhooks import MemoryWebhooks
 from commands.dispatcher import Dispatcher
 from commands.known_backends import KnownBackends
@@ -95,6 +96,7 @@ def make_ground(start: datetime = NOON) -> Ground:
         attempts=MemoryAttempts(),
         factors=MemoryFactors(),
         mails=mails,
+        sign_ons=MemorySignOns(),
         secrets=ServerSecrets(SECRET),
         vault=vault,
         erasures=erasures,

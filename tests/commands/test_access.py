@@ -21,11 +21,10 @@ from commands.accounts import Client, LogIn, Refresh, Registered, Tokens
 from commands.dispatcher import Dispatcher
 from commands.erasure import EraseAccount
 from domain.account import EmailChanged, PasswordChanged
-from domain.ids import SessionId
 from domain.refusals import Conflict, Invalid, NotAllowed, NotAuthenticated, NotFound
 from domain.reservation import NameReleased, NameReserved
 from tests.commands.ground import Ground
-from tests.commands.test_accounts import PASSWORD, joining, logged_in
+from tests.commands.test_accounts import PASSWORD, joining, logged_in, session_of
 
 NEW = "another correct horse"
 
@@ -34,16 +33,6 @@ NEW = "another correct horse"
 async def ann(ground: Ground) -> Registered:
     registered: Registered = await ground.wish(joining())
     return registered
-
-
-def session_of(ground: Ground, tokens: Tokens) -> SessionId:
-    needs = ground.dispatcher.needs
-    (row,) = [
-        row
-        for row in ground.accounts.refresh_tokens.values()
-        if row.token_hash == needs.secrets.hash_token(tokens.refresh_token)
-    ]
-    return row.session
 
 
 async def new_password(

@@ -8,7 +8,9 @@ from uuid import uuid4
 import pytest
 from msgspec.structs import replace
 
+from commands.access import ChangeEmail
 from commands.accounts import GiveRole, LogIn, LogOut, Refresh, RegisterAccount, Registered, Tokens
+from commands.known_accounts import holder
 from commands.ports import KeyReused
 from domain.account import (
     AccountLoggedIn,
@@ -18,7 +20,7 @@ from domain.account import (
     RoleGiven,
     SessionRevoked,
 )
-from domain.ids import AccountId
+from domain.ids import AccountId, SessionId
 from domain.refusals import Conflict, Invalid, NotAuthenticated, NotFound
 from domain.reservation import NameReserved
 from tests.commands.ground import Ground
@@ -41,6 +43,11 @@ async def ann(ground: Ground) -> Registered:
 async def logged_in(ground: Ground, login: str = "ann", password: str = PASSWORD) -> Tokens:
     tokens: Tokens = await ground.wish(LogIn(login=login, password=password))
     return tokens
+
+
+def session_of(ground: Ground, tokens: Tokens) -> SessionId:
+    token_hash = ground.dispatcher.needs.secrets.hash_token(tokens.refresh_token)
+    return ground.accounts.refresh_tokens[token_hash].session
 
 
 async def test_somebody_joins(ground: Ground) -> None:
@@ -107,6 +114,21 @@ async def test_of_two_who_want_a_name_at_once_one_gets_it(ground: Ground) -> Non
     assert sum(isinstance(end, Conflict) for end in ends) == 4
     assert list(ground.accounts.credentials) == [winners[0].id]
     assert await ground.log.head() == 3
+
+
+async def test_of_many_who_want_an_address_at_once_one_gets_it(ground: Ground) -> None:
+    bob = await ground.wish(joining("bob", "bob@example.com"))
+    session = session_of(ground, await logged_in(ground, "bob"))
+    change = ChangeEmail(account=bob.id, session=session, password=PASSWORD, email="Ann@example.com")
+    wishes = [change, *(joining(f"ann{number}", "ann@example.com") for number in range(4))]
+    done = await asyncio.gather(*(ground.wish(wish) for wish in wishes), return_exceptions=True)
+    assert sum(isinstance(each, Conflict) for each in done) == len(wishes) - 1
+    (winner,) = [each for each in done if not isinstance(each, Conflict)]
+    name = "bob" if winner is done[0] else winner.username  # type: ignore[union-attr]  # or a registration
+    needs = ground.dispatcher.needs
+    held = await holder("email", "ann@example.com", needs)
+    assert held == await holder("username", name, needs)
+    assert len(ground.accounts.credentials) == (1 if winner is done[0] else 2)
 
 
 async def test_joining_twice_with_one_key_is_joining_once(ground: Ground) -> None:

@@ -7,6 +7,7 @@ from uuid import uuid4
 import pytest
 from msgspec.structs import replace
 
+from commands.access import ChangeEmail
 from commands.accounts import LogIn, Refresh, Registered, Tokens
 from commands.dispatcher import Dispatcher
 from commands.erasure import EraseAccount, FinishErasure
@@ -15,7 +16,7 @@ from domain.ids import AccountId, Position
 from domain.refusals import Conflict, NotAllowed, NotAuthenticated, NotFound
 from domain.reservation import NameReleased
 from tests.commands.ground import Ground
-from tests.commands.test_accounts import PASSWORD, joining, logged_in
+from tests.commands.test_accounts import PASSWORD, joining, logged_in, session_of
 
 
 @pytest.fixture
@@ -131,3 +132,11 @@ async def test_a_session_that_was_open_ends_with_it(ground: Ground, ann: Registe
     await ground.wish(FinishErasure(account=ann.id))
     with pytest.raises(NotAuthenticated):
         await ground.wish(Refresh(refresh_token=tokens.refresh_token))
+
+
+async def test_an_address_that_was_taken_again_is_given_back_once(ground: Ground, ann: Registered) -> None:
+    session = session_of(ground, await logged_in(ground))
+    for email in ("ann@example.org", "ann@example.com"):
+        await ground.wish(ChangeEmail(account=ann.id, session=session, password=PASSWORD, email=email))
+    await ground.wish(erasing(ann))
+    assert (await ground.wish(joining())).id != ann.id

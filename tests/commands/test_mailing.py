@@ -32,10 +32,10 @@ async def ann(ground: Ground) -> Registered:
 
 
 def mailed(ground: Ground) -> str:
-    """The token in the only mail that waits."""
-    (mail,) = ground.mails.waiting
+    """The only token in the mails that wait."""
+    text = "".join(mail.body for mail in ground.mails.waiting)
     ground.mails.waiting.clear()
-    (token,) = re.findall(r": ([A-Za-z0-9_-]{40,})", mail.body)
+    (token,) = re.findall(r": ([A-Za-z0-9_-]{40,})", text)
     return str(token)
 
 
@@ -128,8 +128,7 @@ async def test_another_address_is_confirmed_anew(ground: Ground, ann: Registered
     with pytest.raises(NotAuthenticated):
         await ground.wish(ConfirmEmail(token=old))
     await ground.wish(AskConfirmation(account=ann.id))
-    (mail,) = ground.mails.waiting
-    assert mail.to == "ann@example.org"
+    assert [mail.to for mail in ground.mails.waiting] == ["ann@example.com", "ann@example.org"]
     await ground.wish(ConfirmEmail(token=mailed(ground)))
     state, _ = await ground.dispatcher.needs.streams.load(ACCOUNT, ann.id)
     assert state.confirmed == state.email

@@ -14,11 +14,15 @@ from domain.account import (
     AccountReinstated,
     AccountSuspended,
     EmailChanged,
+    EmailConfirmed,
+    IdentityLinked,
+    IdentityUnlinked,
     PasswordChanged,
     Role,
     RoleGiven,
     SessionRevoked,
     SessionsEnded,
+    arrive,
     change_email,
     change_password,
     check_giver,
@@ -26,12 +30,15 @@ from domain.account import (
     erase,
     give_role,
     leave,
+    link,
     log_in,
+    log_in_by,
     log_out,
     register,
     reinstate,
     revoke,
     suspend,
+    unlink,
 )
 from domain.ids import SessionId
 from domain.personal import Personal
@@ -175,3 +182,39 @@ def test_who_was_erased_neither_logs_in_nor_rules_nor_comes_back() -> None:
     gone.when(suspend, reason="Because.").then_refused(NotFound)
     gone.when(register, id=ANN, username=NAME).then_refused(Conflict)
     gone.when(log_out, session=SESSION).then_nothing()
+
+
+IDENTITY, ADDRESS = UUID(int=0x1D), UUID(int=0xE)
+
+
+def test_an_identity_is_linked_once_and_only_one() -> None:
+    linked = online.given(IdentityLinked(identity=IDENTITY))
+    online.when(link, identity=IDENTITY, by=SESSION).then(
+        IdentityLinked(identity=IDENTITY)
+    ).and_again_nothing()
+    linked.when(link, identity=ADDRESS, by=SESSION).then_refused(Conflict, "Unlink it first")
+    online.when(link, identity=IDENTITY, by=OTHER_SESSION).then_refused(NotAuthenticated)
+    linked.when(unlink, has_password=False, by=SESSION).then_refused(Conflict, "password first")
+    linked.when(unlink, has_password=True, by=SESSION).then(
+        IdentityUnlinked(identity=IDENTITY)
+    ).and_again_nothing()
+
+
+def test_the_provider_lets_in_whom_it_is_linked_to() -> None:
+    linked = online.given(IdentityLinked(identity=IDENTITY))
+    wish = {"session": OTHER_SESSION, "epoch": 0}
+    linked.when(log_in_by, identity=IDENTITY, **wish).then(AccountLoggedIn(session=OTHER_SESSION))
+    for other in (online, linked.given(IdentityUnlinked(identity=IDENTITY)), linked.given(AccountErased())):
+        other.when(log_in_by, identity=IDENTITY, **wish).then_refused(NotAuthenticated)
+    linked.given(suspended).when(log_in_by, identity=IDENTITY, session=OTHER_SESSION, epoch=1).then_refused(
+        NotAllowed
+    )
+
+
+def test_whoever_comes_by_the_provider_arrives_with_it() -> None:
+    account.given().when(arrive, id=ANN, username=NAME, identity=IDENTITY, email=ADDRESS).then(
+        AccountRegistered(account=ANN, username=NAME),
+        IdentityLinked(identity=IDENTITY),
+        EmailConfirmed(email=ADDRESS),
+    )
+    ann.when(arrive, id=ANN, username=NAME, identity=IDENTITY, email=None).then_refused(Conflict)

@@ -33,6 +33,8 @@ async def test_whoever_joins_can_log_in_by_name_and_by_address(nobody: Person) -
             "email": nobody.email,
             "email_confirmed": False,
             "second_factor": False,
+            "has_password": True,
+            "provider_linked": False,
         }
 
 

@@ -91,6 +91,7 @@ def settings_for(database: Database, server: NatsServer, folder: Path, **changes
         secret=SECRET,
         max_object_bytes=1024 * 1024,
         wrong_attempts_of_address=0,  # all tests have the same
+        registrations_of_address=0,
     )
     return replace(settings, **changes)
 
