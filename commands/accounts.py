@@ -14,7 +14,7 @@ from commands.needs import Command, Needs
 from commands.notices import tell_wanted
 from commands.second_factor import WRONG_CODE, proves
 from commands.streams import Accepted, Change, Context
-from domain import account, reservation
+from domain import account, reservation, standing
 from domain.account import ACCOUNT, Account, AccountEvent, AccountRegistered, Role
 from domain.ids import AccountId, Position, SessionId, account_actor
 from domain.refusals import CodeNeeded, Conflict, NotAuthenticated, NotFound
@@ -160,7 +160,7 @@ async def give_role(command: GiveRole, context: Context, needs: Needs) -> Accept
     found = await named(command.username, needs)
 
     def decide(state: Account) -> list[AccountEvent]:
-        return account.give_role(state, role=command.role, reason=command.reason)
+        return standing.give_role(state, role=command.role, reason=command.reason)
 
     return await needs.streams.transact(context, Change(ACCOUNT, found, decide))
 

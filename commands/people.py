@@ -4,7 +4,7 @@ from commands.known_accounts import known
 from commands.needs import Command, Needs
 from commands.notices import Notice, tell
 from commands.streams import Accepted, Change, Context, Source
-from domain import account
+from domain import standing
 from domain.account import ACCOUNT, Account, AccountEvent, Role, SecondFactorOff
 from domain.ids import AccountId
 from domain.refusals import Conflict
@@ -35,16 +35,16 @@ async def change_account(command: ChangeAccount, context: Context, needs: Needs)
 
     def decide(state: Account, *giver: Account) -> list[AccountEvent]:
         nonlocal dropped
-        account.check_giver(giver[0] if giver else None)
+        standing.check_giver(giver[0] if giver else None)
         events: list[AccountEvent] = []
         if command.role is not None:
-            events += account.give_role(state, role=command.role, reason=command.reason)
+            events += standing.give_role(state, role=command.role, reason=command.reason)
         if command.suspended is True:
-            events += account.suspend(state, reason=command.reason)
+            events += standing.suspend(state, reason=command.reason)
         if command.suspended is False:
-            events += account.reinstate(state, reason=command.reason)
+            events += standing.reinstate(state, reason=command.reason)
         if command.drop_factor:
-            events += account.drop_factor(state, reason=command.reason)
+            events += standing.drop_factor(state, reason=command.reason)
         dropped = any(isinstance(event, SecondFactorOff) for event in events)
         return events
 

@@ -20,7 +20,8 @@ from commands.notices import Notice, tell
 from commands.providers import Identity, Provider, SignOn
 from commands.second_factor import WRONG_CODE, proves
 from commands.streams import NOTHING, Accepted, Change, Context
-from domain import account, reservation
+from domain import identity as identities
+from domain import reservation
 from domain.account import ACCOUNT, Account, AccountEvent
 from domain.ids import AccountId, SessionId, StreamId, account_actor
 from domain.refusals import CodeNeeded, Conflict, NotAuthenticated, NotFound
@@ -154,7 +155,7 @@ async def unlink(command: Unlink, context: Context, needs: Needs) -> Accepted:
         Change(
             ACCOUNT,
             command.account,
-            lambda state: account.unlink(state, has_password=found.has_password, by=command.session),
+            lambda state: identities.unlink(state, has_password=found.has_password, by=command.session),
         ),
     )
     if not accepted.repeated:
@@ -191,7 +192,7 @@ async def _link(
     accepted = await needs.streams.transact(
         Context(actor=account_actor(id), correlation=context.correlation),
         _reserved(identity, id, "identity"),
-        Change(ACCOUNT, id, lambda state: account.link(state, identity=identity, by=session)),
+        Change(ACCOUNT, id, lambda state: identities.link(state, identity=identity, by=session)),
     )
     await tell(await known(id, needs), Notice.LINKED, needs)
     return accepted
@@ -203,7 +204,7 @@ async def _logged_in(
     session, epoch = SessionId(needs.new_id()), found.state.epoch
 
     def decide(state: Account) -> list[AccountEvent]:
-        return account.log_in_by(state, identity=identity, session=session, epoch=epoch)
+        return identities.log_in_by(state, identity=identity, session=session, epoch=epoch)
 
     return SignedOn(*await begin_session(found, session, decide, client, context, needs))
 
@@ -234,7 +235,7 @@ async def _join(username: str, email: str, identity: StreamId, context: Context,
     await needs.accounts.add(Credentials(id, username, email, NO_PASSWORD), key)
 
     def decide(state: Account) -> list[AccountEvent]:
-        return account.arrive(state, id=id, username=sealed, identity=identity, email=address)
+        return identities.arrive(state, id=id, username=sealed, identity=identity, email=address)
 
     try:
         await needs.streams.transact(

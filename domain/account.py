@@ -13,7 +13,6 @@ from msgspec.structs import replace
 from domain.event import Decider, Event
 from domain.ids import AccountId, SessionId, StreamId
 from domain.personal import Personal
-from domain.reasons import stated
 from domain.refusals import Conflict, NotAllowed, NotAuthenticated, NotFound
 
 
@@ -138,8 +137,6 @@ AccountEvent: TypeAlias = (
 )
 
 MAX_SESSIONS = 50  # open at once; a client that never logs out must not make the state grow for ever
-
-
 LINK_OVER = "This is not valid (any more). Please ask for another mail."
 SESSION_OVER = "This session has ended. Please log in again."
 
@@ -210,43 +207,6 @@ def register(account: Account, *, id: AccountId, username: Personal) -> list[Acc
     return [AccountRegistered(account=id, username=username)]
 
 
-def arrive(
-    account: Account, *, id: AccountId, username: Personal, identity: StreamId, email: StreamId | None
-) -> list[AccountEvent]:
-    """Join by what the provider says. `email`: the stream of an address that it has seen to be theirs."""
-    joined = [*register(account, id=id, username=username), IdentityLinked(identity=identity)]
-    return joined if email is None else [*joined, EmailConfirmed(email=email)]
-
-
-def check_giver(giver: Account | None) -> None:
-    """Who decides about others administers the whole at that moment; None: the operator of the server.
-
-    Nobody decides about themselves, so that one administrator is always left.
-    """
-    if giver is not None and not giver.administers:
-        raise NotAllowed("Only an administrator may do this.")
-
-
-def give_role(account: Account, *, role: Role, reason: str) -> list[AccountEvent]:
-    """Whether the giver may do so is known by the caller."""
-    because = _about(account, reason)
-    return [] if account.role == role else [RoleGiven(role=role, reason=because)]
-
-
-def suspend(account: Account, *, reason: str) -> list[AccountEvent]:
-    """Keep somebody out, for a reason that they are told when they log in."""
-    because = _about(account, reason)
-    if account.suspended is not None:
-        return []
-    return [AccountSuspended(reason=because, epoch=account.epoch + 1)]
-
-
-def reinstate(account: Account, *, reason: str) -> list[AccountEvent]:
-    """Let somebody in again; what waits of theirs goes on."""
-    because = _about(account, reason)
-    return [] if account.suspended is None else [AccountReinstated(reason=because)]
-
-
 def log_in(account: Account, *, session: SessionId, epoch: int) -> list[AccountEvent]:
     """Begin a session. That the password was right in that epoch is known by the caller."""
     if account.id is None or account.erased or account.epoch != epoch:
@@ -256,13 +216,6 @@ def log_in(account: Account, *, session: SessionId, epoch: int) -> list[AccountE
     if session in account.sessions:
         return []
     return [AccountLoggedIn(session=session)]
-
-
-def log_in_by(account: Account, *, identity: StreamId, session: SessionId, epoch: int) -> list[AccountEvent]:
-    """Begin a session by what the provider says. That it says so is known by the caller."""
-    if account.identity != identity:
-        raise NotAuthenticated("This identity is not linked to the account any more.")
-    return log_in(account, session=session, epoch=epoch)
 
 
 def log_out(account: Account, *, session: SessionId) -> list[AccountEvent]:
@@ -277,7 +230,7 @@ def revoke(account: Account, *, session: SessionId) -> list[AccountEvent]:
 
 def change_password(account: Account, *, password: UUID, by: SessionId) -> list[AccountEvent]:
     """Whoever else is logged in may know the old one: they are logged out."""
-    _at_home(account, by)
+    at_home(account, by)
     return [PasswordChanged(password=password, kept=by, epoch=account.epoch + 1)]
 
 
@@ -295,48 +248,24 @@ def confirm_email(account: Account, *, email: StreamId, registered: StreamId | N
     return [] if account.confirmed == email else [EmailConfirmed(email=email)]
 
 
-def link(account: Account, *, identity: StreamId, by: SessionId) -> list[AccountEvent]:
-    """Let in whom the provider says to be this one."""
-    _at_home(account, by)
-    if account.identity not in (None, identity):
-        raise Conflict("Another identity of the provider is linked already. Unlink it first.")
-    return [] if account.identity == identity else [IdentityLinked(identity=identity)]
-
-
-def unlink(account: Account, *, has_password: bool, by: SessionId) -> list[AccountEvent]:
-    """Let nobody in by the provider any more. There has to be another way in."""
-    _at_home(account, by)
-    if account.identity is None:
-        return []
-    if not has_password:
-        raise Conflict("You could not log in any more. Take a password first.")
-    return [IdentityUnlinked(identity=account.identity)]
-
-
 def turn_on(account: Account, *, factor: UUID, by: SessionId) -> list[AccountEvent]:
     """Ask for a code at each log-in. That the device makes the right ones is known by the caller."""
-    _at_home(account, by)
+    at_home(account, by)
     if account.factor not in (None, factor):
         raise Conflict("There is a second factor already. Turn it off first.")
     return [] if account.factor == factor else [SecondFactorOn(factor=factor)]
 
 
 def turn_off(account: Account, *, by: SessionId) -> list[AccountEvent]:
-    _at_home(account, by)
+    at_home(account, by)
     return [] if account.factor is None else [SecondFactorOff()]
-
-
-def drop_factor(account: Account, *, reason: str) -> list[AccountEvent]:
-    """For somebody who has lost both device and recovery codes. Whether they are who they say, the giver knows."""
-    because = _about(account, reason)
-    return [] if account.factor is None else [SecondFactorOff(reason=because)]
 
 
 def change_email(
     account: Account, *, email: StreamId, seen: StreamId | None, by: SessionId
 ) -> list[AccountEvent]:
     """Go by another address than the one that was `seen`. It logs out everybody else."""
-    _at_home(account, by)
+    at_home(account, by)
     if account.email != seen:
         raise Conflict("The e-mail address has been changed by somebody else just now.")
     return [EmailChanged(email=email, kept=by, epoch=account.epoch + 1)]
@@ -344,7 +273,7 @@ def change_email(
 
 def end_others(account: Account, *, by: SessionId) -> list[AccountEvent]:
     """Log out everywhere else."""
-    _at_home(account, by)
+    at_home(account, by)
     return [] if account.sessions == (by,) else [SessionsEnded(kept=by, epoch=account.epoch + 1)]
 
 
@@ -362,17 +291,12 @@ def erase(account: Account, *, with_published: bool) -> list[AccountEvent]:
     return [] if account.erased else [AccountErased(with_published=with_published)]
 
 
-def _alone(account: Account, kept: SessionId | None, epoch: int) -> Account:
-    sessions = tuple(session for session in account.sessions if session == kept)
-    return replace(account, sessions=sessions, epoch=epoch)
-
-
-def _at_home(account: Account, session: SessionId) -> None:
+def at_home(account: Account, session: SessionId) -> None:
+    """Raises NotAuthenticated unless the session goes on."""
     if account.id is None or account.erased or session not in account.sessions:
         raise NotAuthenticated(SESSION_OVER)
 
 
-def _about(account: Account, reason: str) -> str:
-    if account.id is None or account.erased:
-        raise NotFound("There is no such account.")
-    return stated(reason)
+def _alone(account: Account, kept: SessionId | None, epoch: int) -> Account:
+    sessions = tuple(session for session in account.sessions if session == kept)
+    return replace(account, sessions=sessions, epoch=epoch)

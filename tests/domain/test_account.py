@@ -22,27 +22,21 @@ from domain.account import (
     RoleGiven,
     SessionRevoked,
     SessionsEnded,
-    arrive,
     change_email,
     change_password,
-    check_giver,
     end_others,
     erase,
-    give_role,
     leave,
-    link,
     log_in,
-    log_in_by,
     log_out,
     register,
-    reinstate,
     revoke,
-    suspend,
-    unlink,
 )
+from domain.identity import arrive, link, log_in_by, unlink
 from domain.ids import SessionId
 from domain.personal import Personal
 from domain.refusals import Conflict, Invalid, NotAllowed, NotAuthenticated, NotFound
+from domain.standing import check_giver, give_role, reinstate, suspend
 from tests.domain.facts import ANN, OTHER_SESSION, SESSION
 from tests.domain.scenario import Scenario
 

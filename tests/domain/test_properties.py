@@ -5,7 +5,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as some
 
-from domain import account
+from domain import account, standing
 from domain.attempt import claim, lose_attempt, start, store_output, succeed
 from domain.outcome import RETRIED, Failure, FailureKind
 from domain.personal import Personal
@@ -159,11 +159,11 @@ account_wishes = some.one_of(
         some.fixed_dictionaries({"password": some.sampled_from([ANN, BOB]), "by": session_ids}),
     ),
     some.tuples(
-        some.just(account.give_role),
+        some.just(standing.give_role),
         some.fixed_dictionaries({"role": some.sampled_from(account.Role), "reason": some.just("Because.")}),
     ),
     some.tuples(
-        some.sampled_from([account.suspend, account.reinstate, account.drop_factor]),
+        some.sampled_from([standing.suspend, standing.reinstate, standing.drop_factor]),
         some.just({"reason": "Because."}),
     ),
     some.tuples(some.sampled_from([account.leave, account.erase]), some.just({"with_published": False})),
