@@ -70,7 +70,7 @@ class NatsLive:
 
     async def open(self) -> None:
         """Listen to the facts, and make the stream that keeps the last progress."""
-        await self._client.subscribe(FACTS, cb=never_raising(FACTS, self._happened))
+        await self._client.subscribe_straight(FACTS, self._happened)
         await self._keep()
         await self._connection.settle()
 
@@ -133,12 +133,11 @@ class NatsLive:
         except (*Unreachable, JetStreamError) as error:  # progress itself does not need it
             logger.warning("the last progress is not kept", extra={"reason": repr(error)})
 
-    async def _happened(self, message: Msg) -> None:
-        _, _, run, _ = message.subject.split(".", 3)
-        watching = self._watched.get(run, _NOBODY)
+    def _happened(self, subject: bytes, _: bytes, body: bytes, __: bytes | None) -> None:
+        watching = self._watched.get(subject.split(b".", 3)[2].decode(), _NOBODY)
         if not watching and not self._gathered:
             return
-        seen = FactSeen(cloud_event.decode(message.data, None))
+        seen = FactSeen(cloud_event.decode(body, None))
         for watcher in (*watching, *self._gathered.get(str(seen.recorded.owner), _NOBODY)):
             watcher.put(seen)
 

@@ -12,9 +12,8 @@ from collections.abc import Sequence
 
 import msgspec
 from msgspec import Struct
-from nats.aio.msg import Msg
 
-from adapters.nats.connection import Connection, Unreachable
+from adapters.nats.connection import Connection, Unreachable, parsed
 
 ACK_TIMEOUT_S = 5.0
 
@@ -67,7 +66,7 @@ class Publisher:
 
     async def open(self) -> None:
         self._inbox = self._client.new_inbox()
-        await self._client.subscribe(f"{self._inbox}.*", cb=self._answered)
+        await self._client.subscribe_straight(f"{self._inbox}.*", self._answered)
         self._connection.on_lost(self._lost)
 
     async def send(self, messages: Sequence[Message]) -> int:
@@ -94,16 +93,16 @@ class Publisher:
         self._awaited[number] = answer
         return number, answer
 
-    async def _answered(self, message: Msg) -> None:
-        answer = self._awaited.get(int(message.subject.rpartition(".")[2]))
+    def _answered(self, subject: bytes, _: bytes, body: bytes, headers: bytes | None) -> None:
+        answer = self._awaited.get(int(subject.rpartition(b".")[2]))
         if answer is None or answer.done():
             return
-        if not message.data:
-            status = (message.headers or {}).get("Status", "0")
+        if not body:
+            status = parsed(headers).get("Status", "0")
             answer.set_exception(PublishError(int(status), 0, "no stream takes this subject"))
             return
         try:
-            ack = _decode_ack(message.data)
+            ack = _decode_ack(body)
         except msgspec.DecodeError as error:
             answer.set_exception(UnacknowledgedError(repr(error)))
             return

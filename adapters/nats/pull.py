@@ -9,11 +9,10 @@ import logging
 from collections import deque
 
 import msgspec
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
 
-from adapters.nats.connection import Connection, Unreachable, never_raising
+from adapters.nats.connection import Connection, Unreachable, parsed
 from domain.ids import Position
 
 logger = logging.getLogger(__name__)
@@ -39,8 +38,10 @@ class Pull:
         self._stream = stream
         self._consumer = ""
         self._inbox = connection.client.new_inbox()
+        self._address = self._inbox.encode()
         self._subscription: Subscription | None = None
         self._asked = 0
+        self._asking: asyncio.Task[None] | None = None
         self._heard = 0.0
         self._arrived = asyncio.Event()
         self.waiting: deque[tuple[Position, bytes]] = deque()
@@ -59,8 +60,7 @@ class Pull:
         )
         made = await jetstream.add_consumer(self._stream, config)
         self._consumer = made.name
-        callback = never_raising(self._stream, self._message)
-        self._subscription = await self._client.subscribe(self._inbox, cb=callback)
+        self._subscription = await self._client.subscribe_straight(self._inbox, self._message)
         await self._ask()
 
     async def close(self) -> None:
@@ -94,7 +94,7 @@ class Pull:
 
     async def _ask(self) -> None:
         """Ask for more while there is room for it."""
-        if self.broken or self._asked + len(self.waiting) > HELD - ASKED or self._asked > ASKED // 2:
+        if not self._has_room():
             return
         self._asked += ASKED
         self._heard = asyncio.get_running_loop().time()
@@ -104,16 +104,22 @@ class Pull:
         except Unreachable:
             self.drop()
 
-    async def _message(self, message: Msg) -> None:
+    def _has_room(self) -> bool:
+        return (
+            not self.broken and self._asked + len(self.waiting) <= HELD - ASKED and self._asked <= ASKED // 2
+        )
+
+    def _message(self, subject: bytes, reply: bytes, body: bytes, headers: bytes | None) -> None:
         self._heard = asyncio.get_running_loop().time()
-        if message.subject == self._inbox:
-            self._status(message.headers or {})
+        if subject == self._address:
+            self._status(parsed(headers))
         else:
             self._asked -= 1
-            self.last = _sequence(message.reply)
-            self.waiting.append((self.last, message.data))
+            self.last = _sequence(reply)
+            self.waiting.append((self.last, body))
             self._arrived.set()
-        await self._ask()
+        if self._has_room() and (self._asking is None or self._asking.done()):
+            self._asking = asyncio.create_task(self._ask())
 
     def _status(self, headers: dict[str, str]) -> None:
         match headers.get("Status"):
@@ -127,7 +133,7 @@ class Pull:
                 self.drop()
 
 
-def _sequence(reply: str) -> Position:
+def _sequence(reply: bytes) -> Position:
     """The stream's sequence in `$JS.ACK.<stream>.<consumer>.<deliveries>.<sequence>...`, in both of its forms."""
-    tokens = reply.split(".")
+    tokens = reply.split(b".")
     return Position(int(tokens[5] if len(tokens) == 9 else tokens[7]))

@@ -6,7 +6,7 @@ import pytest
 from nats.errors import ConnectionReconnectingError
 from nats.js.errors import APIError
 
-from adapters.nats.connection import Connection, Unreachable, connect
+from adapters.nats.connection import Connection, Unreachable, connect, parsed
 from adapters.nats.server_config import APP_USER, server_config
 from tests.nats.conftest import PASSWORD, Eventually, Server
 
@@ -105,3 +105,34 @@ def test_an_executors_name_is_one_token(name: str) -> None:
         server_config(
             host="127.0.0.1", port=1, store_dir=Path("store"), app_password="x", executors={name: "y"}
         )
+
+
+async def test_messages_are_handed_over_straight_and_a_failure_ends_with_its_own(
+    connection: Connection,
+) -> None:
+    taken: list[tuple[bytes, bytes, dict[str, str]]] = []
+    arrived = asyncio.Event()
+
+    def take(subject: bytes, reply: bytes, body: bytes, headers: bytes | None) -> None:
+        if body == b"bad":
+            raise ValueError
+        taken.append((subject, body, parsed(headers)))
+        if body == b"last":
+            arrived.set()
+
+    client = connection.client
+    subscription = await client.subscribe_straight("straight.*", take)
+    await client.publish("straight.a", b"one")
+    await client.publish("straight.b", b"bad")
+    await client.publish("straight.c", b"last", headers={"Name": "of it"})
+    async with asyncio.timeout(10):
+        await arrived.wait()
+    assert taken == [(b"straight.a", b"one", {}), (b"straight.c", b"last", {"Name": "of it"})]
+    await subscription.unsubscribe()
+    assert not client._straight
+
+
+def test_what_the_server_says_itself_is_read_from_its_first_line() -> None:
+    said = b"NATS/1.0 408 Request Timeout\r\nNats-Pending-Messages: 5\r\n\r\n"
+    assert parsed(said) == {"Status": "408", "Description": "Request Timeout", "Nats-Pending-Messages": "5"}
+    assert parsed(b"NATS/1.0 503\r\n\r\n") == {"Status": "503", "Description": ""}
