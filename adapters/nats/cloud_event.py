@@ -4,6 +4,7 @@
 """
 
 from datetime import datetime
+from functools import lru_cache
 from uuid import UUID
 
 import msgspec
@@ -47,6 +48,7 @@ _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(CloudEvent).decode
 
 
+@lru_cache(maxsize=4)
 def source(log: UUID) -> str:
     """The log as a CloudEvents source: with the id it names an event for ever."""
     return f"urn:uuid:{log}"

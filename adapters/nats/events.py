@@ -88,10 +88,10 @@ class NatsEventStream:
         self._jetstream: JetStreamContext = connection.client.jetstream(timeout=API_TIMEOUT_S)
         self._publisher = Publisher(connection)
         self._opened = False
-        self._log = UUID(int=0)
+        self._log, self._log_name = UUID(int=0), ""
 
     async def ensure(self, log: UUID, head: Position) -> Position:
-        self._log = log
+        self._log, self._log_name = log, str(log)
         try:
             await self._open()
             info = await self._info()
@@ -140,7 +140,7 @@ class NatsEventStream:
     def _message(self, row: StoredRow) -> Message:
         to, body, more = self._publication.message(row, self._log)
         fence = f"Nats-Expected-Last-Sequence: {row.position - 1}\r\n"
-        return Message(to, body, f"{more}Nats-Msg-Id: {self._log}:{row.position}\r\n{fence}".encode())
+        return Message(to, body, f"{more}Nats-Msg-Id: {self._log_name}:{row.position}\r\n{fence}".encode())
 
     async def _open(self) -> None:
         if not self._opened:
