@@ -9,6 +9,7 @@ import psycopg
 from tests.servers import Database
 
 HEAD = "SELECT coalesce(max(notification_id), 0) FROM log.events"
+WAIT = "-c statement_timeout=5s"  # a test may have locked the log
 
 
 class Head:
@@ -37,7 +38,7 @@ class Head:
 
     def _look(self) -> int:
         if self._connection is None:
-            self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=2)
+            self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=2, options=WAIT)
         row = self._connection.execute(HEAD).fetchone()
         assert row is not None
         return int(row[0])
