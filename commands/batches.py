@@ -63,6 +63,8 @@ class SubmittedBatch(Struct, frozen=True):
 
 async def generate_batch(command: GenerateBatch, context: Context, needs: Needs) -> SubmittedBatch:
     """Raises NotFound, Invalid, KeyReused."""
+    if (answered := await needs.streams.answered(context)) is not None:
+        return await _submitted(answered, needs)
     if not 1 <= len(command.runs) <= MAX_RUNS:
         raise Invalid(
             "The batch has too many runs, or none.", FieldError("runs", f"It must have 1 to {MAX_RUNS}.")
@@ -87,6 +89,8 @@ async def generate_grid(command: GenerateGrid, context: Context, needs: Needs) -
 
     Raises NotFound, Invalid, KeyReused.
     """
+    if (answered := await needs.streams.answered(context)) is not None:
+        return await _submitted(answered, needs)
     at = "values." if isinstance(command.asked, FromTemplate) else ""
     base = seeded(await Asking(command.by, needs).wanted(command.asked, at), needs.new_seed)
     variations = combinations(base, command.vary)
@@ -127,8 +131,6 @@ async def _submit(
     at: Callable[[int], str],
 ) -> SubmittedBatch:
     """One append: there is never a part of a batch."""
-    if (answered := await needs.streams.answered(context)) is not None:
-        return await _submitted(answered, needs)
     id, by = BatchId(needs.new_id()), command.by
     pool = await chosen(command.pool, by, needs)
     prepared = await of_values([each.wanted for each in variations], by, needs, at)

@@ -6,14 +6,14 @@ from typing import Any
 import msgspec
 from msgspec.structs import replace
 
-from commands.admitting import Admitted, admitted
+from commands.admitting import admitted
 from commands.filling import Asked, Asking, FromTemplate, as_recorded, find
 from commands.gate import admit
 from commands.inputs import owned_still
 from commands.lora_references import with_loras
 from commands.needs import Command, Needs
 from commands.pools import chosen
-from commands.runs import Submitted, submitted_run
+from commands.runs import Submitted, answered_run, submitted_run
 from commands.sources import Prepared, of_graph, of_values, told_as
 from commands.streams import Change, Context
 from domain import run
@@ -67,7 +67,7 @@ class Rerun(Command, frozen=True, kw_only=True):
 
 async def generate(command: Generate, context: Context, needs: Needs) -> Submitted:
     """Raises NotFound, Invalid, KeyReused."""
-    if (known := await _known(context, needs)) is not None:
+    if (known := await answered_run(context, needs)) is not None:
         return known  # before another seed is drawn
     at = VALUES if isinstance(command.asked, FromTemplate) else ""
     found = await Asking(command.by, needs).wanted(command.asked, at)
@@ -79,15 +79,15 @@ async def generate(command: Generate, context: Context, needs: Needs) -> Submitt
 
 async def run_graph(command: RunGraph, context: Context, needs: Needs) -> Submitted:
     """Raises Invalid, ObjectTooLarge, KeyReused."""
-    if command.pool and (known := await _known(context, needs)) is not None:
-        return known  # the pool may be gone since
+    if (known := await answered_run(context, needs)) is not None:
+        return known
     prepared = await of_graph(command.graph, command.by, needs)
     return await _submit(prepared, command, command.priority, context, needs)
 
 
 async def rerun(command: Rerun, context: Context, needs: Needs) -> Submitted:
     """Execute once more what a run of one's own has executed. Raises NotFound, Invalid, KeyReused."""
-    if (known := await _known(context, needs)) is not None:
+    if (known := await answered_run(context, needs)) is not None:
         return known
     before = await submission(command.run, command.by, needs)
     priority = before.priority if command.priority is None else command.priority
@@ -198,8 +198,3 @@ async def _reseeded(again: RunSubmitted, seed: int, needs: Needs) -> RunSubmitte
     read = read_graph(graph)
     stored = Content(await needs.contents.put(read.body), len(read.body))
     return replace(again, graph=stored, seed=drawn)
-
-
-async def _known(context: Context, needs: Needs) -> Submitted | None:
-    answered = await needs.streams.answered(context)
-    return None if answered is None else await submitted_run(RunId(needs.new_id()), Admitted(answered), needs)

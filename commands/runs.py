@@ -67,11 +67,8 @@ class Submitted(Struct, frozen=True):
 
 async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Submitted:
     """Queue a run of one's own or a published workflow. Raises NotFound, Invalid, LimitReached, KeyReused."""
-
-    if command.pool and (known := await needs.streams.answered(context)) is not None:
-        return await submitted_run(
-            RunId(needs.new_id()), Admitted(known), needs
-        )  # the pool may be gone since
+    if (known := await answered_run(context, needs)) is not None:
+        return known
     pool = await chosen(command.pool, command.by, needs)
     ready: dict[Digest, Files] = {}
     passed: set[Digest] = set()
@@ -122,6 +119,12 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
 
     granted = await admitted([id], command.by, pool, context, needs, append)
     return await submitted_run(id, granted, needs)
+
+
+async def answered_run(context: Context, needs: Needs) -> Submitted | None:
+    """What the same request was answered before, whatever the gate, models and pools are now. Raises KeyReused."""
+    answered = await needs.streams.answered(context)
+    return None if answered is None else await submitted_run(RunId(needs.new_id()), Admitted(answered), needs)
 
 
 async def submitted_run(id: RunId, granted: Admitted, needs: Needs) -> Submitted:

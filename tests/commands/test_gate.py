@@ -1,5 +1,6 @@
 """What is submitted goes through the gate: refused with every node at fault, or let through."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
@@ -7,21 +8,26 @@ import msgspec
 import pytest
 
 from commands.backends import LoseBackend, RegisterBackend, SeeBackend, TakeStock
+from commands.batches import GenerateBatch, GenerateGrid
 from commands.gate import SetGate, admit, refuses
-from commands.generating import RunGraph
+from commands.generating import Generate, Rerun, RunGraph
+from commands.needs import Command
+from commands.ports import KeyReused
 from commands.runs import SubmitRun
 from commands.workflows import CreateWorkflow
 from domain.backend import BackendInventoried, BackendSeen
 from domain.gate import GateRules
-from domain.ids import AccountId
+from domain.ids import AccountId, RunId, WorkflowId
 from domain.refusals import Invalid
 from domain.run import SHARED
 from domain.workflow import Content, Requirements
 from tests.commands.ground import Ground
 from workflows.inventory import Inventory, written
+from workflows.parameters import Parameters
 
 ANN = AccountId(uuid4())
 MODEL = "sd15.safetensors"
+FOX = Parameters(checkpoint=MODEL, prompt="a fox")
 
 
 def graph(node_class: str = "CheckpointLoaderSimple", **inputs: Any) -> dict[str, Any]:
@@ -131,3 +137,33 @@ async def test_uploaded_loras_are_waited_for_where_a_backend_that_is_away_takes_
     await ground.wish(SeeBackend(sight=BackendSeen(name="gpu-3", executor="east")))
     needs.backends.look_again()
     assert (await reasons())[2] == "It has not told that it takes uploaded LoRAs."
+
+
+RUNS: dict[str, Callable[[WorkflowId, RunId], Command]] = {
+    "a graph": lambda workflow, run: RunGraph(by=ANN, graph=graph()),
+    "a workflow": lambda workflow, run: SubmitRun(by=ANN, workflow=workflow),
+    "a rerun": lambda workflow, run: Rerun(by=ANN, run=run),
+    "parameters": lambda workflow, run: Generate(by=ANN, asked=FOX),
+    "a batch": lambda workflow, run: GenerateBatch(by=ANN, runs=(FOX, FOX)),
+    "a grid": lambda workflow, run: GenerateGrid(by=ANN, asked=FOX, vary={"cfg": [5, 7]}),
+}
+
+
+@pytest.mark.parametrize("kind", list(RUNS))
+async def test_a_repeat_is_answered_as_before_whatever_the_gate_says_by_then(
+    ground: Ground, kind: str
+) -> None:
+    saved = await ground.wish(CreateWorkflow(owner=ANN, name="a", graph=graph()))
+    earlier = await ground.wish(RunGraph(by=ANN, graph=graph()))
+    wish = RUNS[kind](saved.id, earlier.id)
+    first = await ground.wish(wish, key="k")
+    await ground.wish(SetGate(rules=GateRules(denied=("CheckpointLoaderSimple",)), reason="Not any more."))
+    await has(ground, "gpu-1", OtherNode="nodes")
+    head = await ground.log.head()
+    again = await ground.wish(wish, key="k")
+    assert (again.id, again.position) == (first.id, first.position)
+    with pytest.raises(Invalid):
+        await ground.wish(wish)
+    with pytest.raises(KeyReused):
+        await ground.wish(RunGraph(by=ANN, graph=graph(), priority=9), key="k")
+    assert await ground.log.head() == head
