@@ -17,6 +17,7 @@ from domain.ids import AccountId, BatchId, RunId, WorkflowId
 from domain.outcome import Failure, Image, NodeTime
 from domain.refusals import FieldError, Invalid
 from domain.run import (
+    SHARED,
     OutputStored,
     RunAttemptLost,
     RunCancelled,
@@ -57,7 +58,10 @@ class SourceRow(Struct, frozen=True):
 
 
 class RunRow(Struct, gc=False):
-    """`position`: the last event that changed it. `failure`: of the last lost attempt, until one succeeds."""
+    """`position`: the last event that changed it. `failure`: of the last lost attempt, until one succeeds.
+
+    `run_seconds`: for how long it kept machines busy, with attempts that came to nothing.
+    """
 
     id: UUID
     owner: AccountId
@@ -80,6 +84,8 @@ class RunRow(Struct, gc=False):
     place: int | None = None
     rerun_of: UUID | None = None
     nodes: tuple[NodeTime, ...] | None = None
+    pool: str = SHARED
+    run_seconds: float = 0.0
 
 
 class BatchRow(Struct, gc=False):
@@ -141,7 +147,7 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             position, status = recorded.position, Status.QUEUED
             number, priority = event.workflow_version, event.priority
             run = RunRow(recorded.stream, event.owner, event.workflow, number, status, priority, position, at)
-            run.source, run.rerun_of = _source(event), event.rerun_of
+            run.source, run.rerun_of, run.pool = _source(event), event.rerun_of, event.pool
             if event.batch is not None:
                 run.batch, run.place = event.batch.id, event.batch.place
             buffer["runs"].put(run)
@@ -207,12 +213,14 @@ def _output_stored(run: RunRow, event: OutputStored, at: datetime, outputs: Outp
 def _succeeded(run: RunRow, event: RunSucceeded, at: datetime, outputs: Outputs) -> None:
     run.status, run.ended_at, run.failure = Status.SUCCEEDED, at, None
     run.execution_s, run.nodes = event.execution_s, event.nodes or None
+    run.run_seconds += event.execution_s
 
 
 def _attempt_lost(run: RunRow, event: RunAttemptLost, at: datetime, outputs: Outputs) -> None:
     """What the attempt had stored so far does not count: the next one stores it again."""
     run.status, run.started_at, run.failure = Status.QUEUED, None, event.failure
     run.attempts_lost += 1
+    run.run_seconds += event.execution_s
     outputs.remove_of(run.id)
 
 
@@ -226,6 +234,8 @@ def _failed(run: RunRow, event: RunFailed, at: datetime, outputs: Outputs) -> No
 
 
 def _cancelled(run: RunRow, event: RunCancelled, at: datetime, outputs: Outputs) -> None:
+    if run.started_at is not None:
+        run.run_seconds += (at - run.started_at).total_seconds()  # nobody else says for how long it ran
     run.status, run.ended_at = Status.CANCELLED, at
 
 
@@ -250,7 +260,7 @@ CHANGES: dict[type[Event], Callable[[RunRow, Any, datetime, Outputs], None]] = {
 
 RUN_STATUS = Projection(
     name="run_status",
-    version=5,
+    version=6,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(RUNS, OUTPUTS, BATCHES, BACKENDS),
     fold=fold,
@@ -263,7 +273,7 @@ _RUN = """'id', run.id, 'owner', run.owner, 'workflow', run.workflow, 'workflow_
     'attempts_lost', run.attempts_lost, 'failure', run.failure, 'submitted_at', run.submitted_at,
     'started_at', run.started_at, 'ended_at', run.ended_at, 'not_before', run.not_before,
     'execution_s', run.execution_s, 'position', run.position, 'batch', run.batch, 'place', run.place,
-    'rerun_of', run.rerun_of,
+    'rerun_of', run.rerun_of, 'pool', run.pool, 'run_seconds', round(run.run_seconds::numeric, 3),
     'source', json_build_object(
         'kind', coalesce(run.source ->> 'kind', 'workflow'), 'seed', run.source -> 'seed',
         'template', run.source -> 'template', 'version', run.source -> 'version')"""

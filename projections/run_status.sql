@@ -19,7 +19,9 @@ CREATE TABLE runs (
     batch uuid,
     place bigint,
     rerun_of uuid,
-    nodes jsonb
+    nodes jsonb,
+    pool text NOT NULL,
+    run_seconds double precision NOT NULL
 ) WITH (fillfactor = 80);
 
 CREATE TABLE outputs (

@@ -224,6 +224,7 @@ class RunSummary(Struct):
     batch: UUID | None
     place: Annotated[int | None, Meta(description="In its batch: 0, 1, 2 ...")]
     status: Literal["queued", "running", "succeeded", "failed", "cancelled"]
+    pool: Annotated[str, Meta(description="Where it waits, or has waited.", examples=["shared"])]
     priority: int
     backend: str | None
     epoch: Annotated[int, Meta(description="The number of the attempt.")]
@@ -233,7 +234,10 @@ class RunSummary(Struct):
     started_at: datetime | None
     ended_at: datetime | None
     not_before: datetime | None
-    execution_s: float | None
+    execution_s: Annotated[float | None, Meta(description="Of the last attempt.")]
+    run_seconds: Annotated[
+        float, Meta(description="How long machines were busy with it, in vain as well: what it cost.")
+    ]
     position: int
 
 

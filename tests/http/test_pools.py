@@ -64,5 +64,6 @@ async def test_a_pool_is_for_whom_it_is_meant_for_by_every_route(
         async with by_hand(served) as hand:
             await hand.beat()
             told = await bob.get(f"/runs/{his['id']}")
+            assert told["pool"] == pool
             assert told["waiting_for"] == f"No backend serves the pool {pool} at the moment."
         await bob.post(f"/runs/{his['id']}/cancel")

@@ -4,6 +4,7 @@ from itertools import pairwise
 from typing import Any, get_args
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 
 from domain.account import (
@@ -248,6 +249,21 @@ def test_a_run_that_waits_for_another_attempt_says_until_when() -> None:
 def test_a_cancelled_run_has_ended() -> None:
     row = run_row(submitted(ANN), RunCancelled(by=ANN))
     assert (row.status, row.ended_at) == (Status.CANCELLED, NOON.replace(second=2))
+
+
+def test_a_run_tells_where_it_waits() -> None:
+    assert run_row(submitted(ANN)).pool == "shared"
+    assert run_row(msgspec.structs.replace(submitted(ANN), pool="fast")).pool == "fast"
+
+
+def test_a_run_tells_how_long_it_kept_machines_busy() -> None:
+    lost_after = RunAttemptLost(epoch=1, failure=lost, execution_s=2.0)
+    begun = (submitted(ANN), claimed, started, lost_after, RunRequeued(not_before=NOON))
+    again = (*begun, RunStarted(epoch=2, backend="gpu-2"))
+    assert run_row(*again, RunSucceeded(epoch=2, execution_s=1.5, outputs=0)).run_seconds == 3.5
+    assert run_row(*again, RunCancelled(by=ANN)).run_seconds == 3.0  # each event is a second after the last
+    assert run_row(*begun, RunCancelled(by=ANN)).run_seconds == 2.0
+    assert run_row(*begun[:4], RunFailed(failure=lost, execution_s=2.0)).run_seconds == 2.0
 
 
 def test_a_run_that_was_put_back_waits_again() -> None:
