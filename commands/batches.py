@@ -134,9 +134,10 @@ async def _submit(
     id, by = BatchId(needs.new_id()), command.by
     pool = await chosen(command.pool, by, needs)
     prepared = await of_values([each.wanted for each in variations], by, needs, at)
+    needed = []
     for each in prepared:
         with told_as(each.fields):
-            await admit(each.graph, each.requirements, by, pool, needs)
+            needed.append(await admit(each.graph, by, pool, needs))
     plan = msgspec.json.encode([each.values for each in variations])
     stored = Content(await needs.contents.put(plan), len(plan))
     runs = tuple(RunId(needs.new_id()) for _ in prepared)
@@ -146,7 +147,7 @@ async def _submit(
     ]
     for place, (run_id, each) in enumerate(zip(runs, prepared, strict=True)):
         asked = each.submitted(needs, by=by, priority=command.priority, batch=InBatch(id, place))
-        submitted = replace(asked, pool=pool)
+        submitted = replace(asked, pool=pool, requirements=needed[place])
         changes.append(Change(RUN, run_id, partial(run.submit, submitted=submitted), new=True))
     granted = await admitted(
         runs, by, pool, context, needs, lambda: needs.streams.transact(context, *changes)

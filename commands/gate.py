@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-from commands.known_backends import Known, Surroundings
+from commands.known_backends import Known, Surroundings, loaders
 from commands.known_models import Looked, look
 from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context
@@ -17,8 +17,9 @@ from domain.ids import AccountId
 from domain.refusals import FieldError, Invalid
 from domain.workflow import Content, Requirements
 from workflows.gate import Refusal, let_through, vet
-from workflows.graph import Graph, Node
+from workflows.graph import Graph, Node, requirements
 from workflows.inventory import Inventory, Missing, missing, uploaded
+from workflows.model_inputs import Loaders
 from workflows.models import NamedModel, named_models
 
 REFUSED = "The graph is not let through."
@@ -86,37 +87,32 @@ class Fit(Struct, frozen=True):
 class Judged(Struct, frozen=True):
     """`refusal`: why a run of the graph is not taken, with `errors`; empty: it is, though it may have to wait.
 
-    `restricted`: it names models that are not for everybody.
+    `needed`: by the graph, with `loaders`: what backends tell of nodes that nobody here knows. `restricted`: it names
+    models that are not for everybody.
     """
 
     refusal: str
     errors: tuple[FieldError, ...]
     fits: tuple[Fit, ...]
+    needed: Requirements
+    loaders: Loaders
     restricted: bool
 
 
-async def admit(
-    graph: Content, requirements: Requirements, owner: AccountId, pool: str, needs: Needs
-) -> None:
-    """Raises Invalid: the graph is not let through, or no live backend of the pool could ever run it."""
+async def admit(graph: Content, owner: AccountId, pool: str, needs: Needs) -> Requirements:
+    """What it needs. Raises Invalid: the graph is not let through, or no live backend of the pool could ever run it."""
     view = await needs.backends.now()
-    if needs.backends.passed(graph.digest, owner, pool, view):
-        return
-    judged = await judge(graph, requirements, owner, pool, view, needs)
+    if (before := needs.backends.passed(graph.digest, owner, pool, view)) is not None:
+        return before
+    judged = await judge(graph, owner, pool, view, needs)
     if judged.refusal:
         raise Invalid(judged.refusal, *judged.errors)
     if not judged.restricted:  # whose role changes must not go on with what was let through before
-        needs.backends.remember(graph.digest, owner, pool, view)
+        needs.backends.remember(graph.digest, owner, pool, view, judged.needed)
+    return judged.needed
 
 
-async def judge(
-    graph: Content,
-    requirements: Requirements,
-    owner: AccountId,
-    pool: str,
-    view: Surroundings,
-    needs: Needs,
-) -> Judged:
+async def judge(graph: Content, owner: AccountId, pool: str, view: Surroundings, needs: Needs) -> Judged:
     """With no backend alive it waits; so it does for one that takes uploaded LoRAs, where that is away.
 
     A model that this account may not use is told from one that no backend has by nothing; in its own pool everything
@@ -129,18 +125,21 @@ async def judge(
         raise Invalid("The graph is not there any more.")
     nodes = {id: Node(node["class_type"], node["inputs"]) for id, node in _decode(body).items()}
     own = pool == own_name(owner) and all(each.state.owner == owner for each in backends)
+    told = loaders(backends) if own else view.loaders
+    needed = requirements(nodes, told)
     looked = Looked() if own else await look(nodes, owner, view, needs)
-    fits = tuple(_fit(each, requirements, view.rules, looked.withheld) for each in backends)
+    fits = tuple(_fit(each, needed, view.rules, looked.withheld) for each in backends)
     if refusals := vet(nodes, owner=owner, rules=view.rules, modules=_modules(known)):
-        return Judged(REFUSED, tuple(map(_field_error, refusals)), fits, looked.restricted)
+        return Judged(REFUSED, tuple(map(_field_error, refusals)), fits, needed, told, looked.restricted)
     live = [each.lacks for each in fits if each.backend.state.live]
     lacking = [each for each in live if each is not None]
     nowhere = len(lacking) == len(live) and bool(lacking) and all(lacking)
     least = min(lacking, key=lambda each: len(each.node_classes) + len(each.models), default=Missing())
-    waits = _only_loras(least) and _brought_by_others(backends, requirements, view.rules)
+    waits = _only_loras(least) and _brought_by_others(backends, needed, view.rules)
     if looked.withheld or (nowhere and not waits):
-        return Judged(NOBODY, tuple(_named(least, looked.withheld, nodes)), fits, looked.restricted)
-    return Judged("", (), fits, looked.restricted)
+        errors = tuple(_named(least, looked.withheld, nodes, told))
+        return Judged(NOBODY, errors, fits, needed, told, looked.restricted)
+    return Judged("", (), fits, needed, told, looked.restricted)
 
 
 def refuses(known: Known, requirements: Requirements, rules: GateRules) -> str:
@@ -218,14 +217,16 @@ def _without(lacking: Missing, withheld: Iterable[NamedModel]) -> Missing:
     return Missing(lacking.node_classes, tuple(sorted({*lacking.models, *names}))) if names else lacking
 
 
-def _named(lacking: Missing, withheld: Collection[NamedModel], nodes: Graph) -> list[FieldError]:
+def _named(
+    lacking: Missing, withheld: Collection[NamedModel], nodes: Graph, loaders: Loaders
+) -> list[FieldError]:
     """At the nodes that need it."""
     errors = [
         FieldError(f"graph.{id}", f"The node {node.class_type} is on no backend.")
         for id, node in nodes.items()
         if node.class_type in lacking.node_classes
     ]
-    for each in named_models(nodes):
+    for each in named_models(nodes, loaders):
         if each in withheld or each.requirement in lacking.models:
             reason = (
                 NO_LORAS if uploaded(each.requirement) else f"The model {each.name[:200]} is on no backend."

@@ -123,7 +123,8 @@ async def submit(
 ) -> Submitted:
     """None for `pool`: the one its account has. Raises Invalid, KeyReused."""
     submitted = replace(submitted, pool=await chosen(pool, submitted.owner, needs))
-    await admit(submitted.graph, submitted.requirements, submitted.owner, submitted.pool, needs)
+    needed = await admit(submitted.graph, submitted.owner, submitted.pool, needs)
+    submitted = replace(submitted, requirements=needed)
     id = RunId(needs.new_id())
     change = Change(RUN, id, lambda state: run.submit(state, submitted=submitted), new=True)
     granted = await admitted(

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -16,10 +16,12 @@ from domain.gate import GATE, GATE_ID, GateRules
 from domain.ids import AccountId, Digest, backend_id, models_id, queue_id
 from domain.model import MODELS, Models
 from domain.queue import QUEUE, Queue
+from domain.workflow import Requirements
 from workflows import definitions
 from workflows.definitions import NodeDefinition
 from workflows.inventory import Inventory, read
-from workflows.models import Restricted, restricted
+from workflows.model_inputs import Loaders, agreed
+from workflows.models import Restricted, based, restricted
 
 FRESH = timedelta(seconds=1)
 REMEMBERED = 4_000  # graphs that were let through
@@ -42,7 +44,8 @@ class Known(Struct, frozen=True):
 class Surroundings(Struct, frozen=True):
     """The backends, those that were seen or are registered, the rules of the gate, what is said of models, and pools.
 
-    `number`: of this view.
+    `based`: what administrators say that models were made from, by `type/name`, the name as `plain` has it. `loaders`:
+    what shared backends tell of their nodes. `number`: of this view.
     """
 
     backends: tuple[Known, ...]
@@ -50,7 +53,13 @@ class Surroundings(Struct, frozen=True):
     models: Models
     restricted: Restricted
     queue: Queue
+    based: Mapping[str, str]
+    loaders: Loaders
     number: int
+
+
+def loaders(backends: Iterable[Known]) -> Loaders:
+    return agreed(each.inventory.loaders for each in backends if each.inventory is not None)
 
 
 class KnownBackends:
@@ -59,12 +68,12 @@ class KnownBackends:
         self._contents = contents
         self._access = access
         self._now = now
-        self._view = Surroundings((), GateRules(), Models(), {}, Queue(), 0)
+        self._view = Surroundings((), GateRules(), Models(), {}, Queue(), {}, {}, 0)
         self._looked_at: datetime | None = None
         self._inventories: OrderedDict[Digest, Inventory] = OrderedDict()
         self._definitions: OrderedDict[Digest, dict[str, NodeDefinition]] = OrderedDict()
         self._looking: asyncio.Lock | None = None
-        self._passed: OrderedDict[tuple[Digest, AccountId, str], int] = OrderedDict()
+        self._passed: OrderedDict[tuple[Digest, AccountId, str], tuple[int, Requirements]] = OrderedDict()
 
     async def now(self) -> Surroundings:
         """Raises LogUnavailableError."""
@@ -80,7 +89,9 @@ class KnownBackends:
                 models, _ = await self._streams.load(MODELS, models_id())
                 queue, _ = await self._streams.load(QUEUE, queue_id())
                 among = restricted(models.known.values())
-                seen = Surroundings(backends, gate.rules, models, among, queue, self._view.number)
+                shared = [each for each in backends if each.state.owner is None]
+                told = (based(models.known.values()), loaders(shared))
+                seen = Surroundings(backends, gate.rules, models, among, queue, *told, self._view.number)
                 if seen != self._view:
                     self._view = replace(seen, number=seen.number + 1)
                 self._looked_at = began
@@ -104,12 +115,15 @@ class KnownBackends:
         """Something was changed here: it counts at once."""
         self._looked_at = None
 
-    def passed(self, graph: Digest, owner: AccountId, pool: str, view: Surroundings) -> bool:
-        """Whether a graph was let through as things stand."""
-        return self._passed.get((graph, owner, pool)) == view.number
+    def passed(self, graph: Digest, owner: AccountId, pool: str, view: Surroundings) -> Requirements | None:
+        """What a graph needs that was let through as things stand."""
+        number, needed = self._passed.get((graph, owner, pool), (None, None))
+        return needed if number == view.number else None
 
-    def remember(self, graph: Digest, owner: AccountId, pool: str, view: Surroundings) -> None:
-        self._passed[graph, owner, pool] = view.number
+    def remember(
+        self, graph: Digest, owner: AccountId, pool: str, view: Surroundings, needed: Requirements
+    ) -> None:
+        self._passed[graph, owner, pool] = (view.number, needed)
         self._passed.move_to_end((graph, owner, pool))
         while len(self._passed) > REMEMBERED:
             self._passed.popitem(last=False)

@@ -14,12 +14,16 @@ from workflows.models import NamedModel, meant, named_models, plain
 
 
 class Offered(Struct, frozen=True):
-    """`backends`: the live ones that have it. `about`: what administrators say of it; None: nothing."""
+    """`backends`: the live ones that have it. `about`: what administrators say of it; None: nothing.
+
+    `base_model`: what it was made from, as they say, else as the file tells.
+    """
 
     type: str
     name: str
     about: About | None
     backends: tuple[str, ...]
+    base_model: str = ""
 
 
 class Looked(Struct, frozen=True):
@@ -33,7 +37,7 @@ async def look(nodes: Graph, by: AccountId, view: Surroundings, needs: Needs) ->
     if not view.restricted:
         return Looked()
     asker, withheld, restricted = Asker(by, needs), [], False
-    for named in named_models(nodes):
+    for named in named_models(nodes, view.loaders):
         if models := meant(named, view.restricted):
             restricted = True
             if not await _may_use(models, asker):
@@ -50,6 +54,7 @@ async def offered(
 ) -> AsyncIterator[Offered]:
     """In the order of `type/name`. What one's own backend has is one's own: nobody else decides about that."""
     view, asker = await needs.backends.now(), Asker(by, needs)
+    told = _told(view, by)
     shared, own = _found(view, by), _found(view, by, own=True)
     said = {f"{each.type}/{plain(each.name)}": each.about for each in view.models.known.values()}
     registered = {f"{each.type}/{each.name}" for each in view.models.known.values()}
@@ -59,9 +64,21 @@ async def offered(
             continue
         if await _may_use(meant(NamedModel("", "", folder, name), view.restricted), asker):
             about = said.get(f"{folder}/{plain(name)}")
-            yield Offered(folder, name, about, tuple(sorted({*shared.get(key, ()), *own.get(key, ())})))
+            backends = tuple(sorted({*shared.get(key, ()), *own.get(key, ())}))
+            base_model = (about.base_model if about else "") or told.get(key, "")
+            yield Offered(folder, name, about, backends, base_model)
         elif key in own:
-            yield Offered(folder, name, None, tuple(own[key]))
+            yield Offered(folder, name, None, tuple(own[key]), told.get(key, ""))
+
+
+def _told(view: Surroundings, by: AccountId) -> dict[str, str]:
+    """What files tell that they were made from."""
+    return {
+        name: family
+        for each in view.backends
+        if each.inventory is not None and each.state.live and each.serves(by)
+        for name, family in each.inventory.base_models.items()
+    }
 
 
 def _found(view: Surroundings, by: AccountId, *, own: bool = False) -> dict[str, list[str]]:

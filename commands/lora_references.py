@@ -10,14 +10,16 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from commands.base_models import of_checkpoint, told_of
 from commands.gate import NO_LORAS
+from commands.known_backends import Surroundings
 from commands.known_models import usable
 from commands.needs import Needs
 from domain.ids import AccountId, LoraId, shelf_id
 from domain.lora import SHELF, Lora, Shelf, graph_path, may_use, read_path
 from domain.refusals import FieldError, Invalid
 from domain.workflow import Content
-from workflows.families import TITLES, of_model_name
+from workflows.families import TITLES
 from workflows.graph import read_graph
 from workflows.inventory import Inventory
 from workflows.loras import OTHERS, Reference, checkpoint_of, references, resolved, strangers
@@ -68,12 +70,15 @@ async def resolve(graph: Mapping[str, Any], by: AccountId, needs: Needs) -> dict
     """The graph with LoRAs by their paths. None: it names none of anybody's. Raises Invalid, naming node and input."""
     errors = [FieldError(f"graph.{node}.inputs.{input}", NOT_A_LOADER) for node, input in strangers(graph)]
     named = references(graph)
+    if not named and not errors:
+        return None
     if len({each.name for each in named}) > MAX_LORAS:
         raise Invalid(NOT_POSSIBLE, FieldError("graph", f"A run may have {MAX_LORAS} LoRAs at most."))
     shelves, names = Shelves(by, needs), dict[str, str]()
+    fitting = Fitting(by, await needs.backends.now(), needs)
     for each in named:
         found = await shelves.find(each.name)
-        reason = found.reason or unfit(found, checkpoint_of(graph, each.node))
+        reason = found.reason or await fitting.unfit(found, checkpoint_of(graph, each.node))
         if reason:
             errors.append(FieldError(_path(each), reason))
         elif found.lora is not None and found.owner is not None:
@@ -83,16 +88,16 @@ async def resolve(graph: Mapping[str, Any], by: AccountId, needs: Needs) -> dict
     return resolved(graph, names) if names else None
 
 
-async def with_loras(graph: Content, by: AccountId, needs: Needs) -> tuple[Content, tuple[str, ...] | None]:
-    """A stored graph as it is to be executed, and which models it needs if that has changed. Raises Invalid."""
+async def with_loras(graph: Content, by: AccountId, needs: Needs) -> Content:
+    """A stored graph as it is to be executed. Raises Invalid."""
     body = await needs.contents.get(graph.digest)
     if body is None:
         raise LookupError(f"The graph {graph.digest} is not among the contents.")
     found = await resolve(msgspec.json.decode(body), by, needs)
     if found is None:
-        return graph, None
+        return graph
     read = read_graph(found)
-    return Content(await needs.contents.put(read.body), len(read.body)), read.requirements.models
+    return Content(await needs.contents.put(read.body), len(read.body))
 
 
 class Verified(Struct, frozen=True, kw_only=True):
@@ -115,6 +120,7 @@ async def verify(
     """Each a name, the checkpoint it is meant for if that is known, and where a graph says it. Nothing changes."""
     shelves = Shelves(by, needs)
     view = await needs.backends.now()
+    fitting = Fitting(by, view, needs)
     live = [
         each.inventory
         for each in view.backends
@@ -123,24 +129,42 @@ async def verify(
     verified = []
     for name, checkpoint, at in names:
         found = await shelves.find(name)
-        reasons = [found.reason, unfit(found, checkpoint), _nowhere(found, live)]
+        reasons = [found.reason, await fitting.unfit(found, checkpoint), _nowhere(found, live)]
         if found.lora is None and not found.reason and any(_installed(name, each) for each in live):
-            reasons = [] if await usable(LORA_FOLDER, name, by, view, needs) else reasons
+            reasons = reasons[:2] if await usable(LORA_FOLDER, name, by, view, needs) else reasons
         told = tuple(reason for reason in reasons if reason)
-        verified.append(_verified(found, told, at))
+        verified.append(_verified(found, told, at, await fitting.made_for(found)))
     return verified
 
 
-def unfit(found: Found, checkpoint: str | None) -> str:
-    """Why a LoRA would change nothing, where both tell what they are; else empty."""
-    made_for = found.lora.summary.base_model if found.lora is not None else ""
-    family = of_model_name(checkpoint or "")
-    if not made_for or not family or made_for == family:
-        return ""
-    return (
-        f"The LoRA is made for {TITLES.get(made_for, made_for)}, but {(checkpoint or '')[:100]!r} "
-        f"is {TITLES[family]}: it would change nothing."
-    )
+class Fitting:
+    """Which LoRA belongs to which checkpoint, where both tell what they are."""
+
+    def __init__(self, by: AccountId, view: Surroundings, needs: Needs) -> None:
+        self._by = by
+        self._view = view
+        self._needs = needs
+
+    async def unfit(self, found: Found, checkpoint: str | None) -> str:
+        """Why a LoRA would change nothing; else empty."""
+        if checkpoint is None or found.reason:
+            return ""
+        family = await of_checkpoint(checkpoint, self._by, self._view, self._needs)
+        made_for = await self.made_for(found) if family else ""
+        if not made_for or made_for == family:
+            return ""
+        return (
+            f"The LoRA is made for {TITLES.get(made_for, made_for)}, but {checkpoint[:100]!r} "
+            f"is {TITLES[family]}: it would change nothing."
+        )
+
+    async def made_for(self, found: Found) -> str:
+        """What lies on the backends is asked as its checkpoints are."""
+        if found.lora is not None:
+            return found.lora.summary.base_model
+        if found.reason:
+            return ""
+        return await told_of(found.name, (LORA_FOLDER,), self._by, self._view, self._needs) or ""
 
 
 def _nowhere(found: Found, live: Sequence[Inventory]) -> str:
@@ -156,7 +180,7 @@ def _installed(name: str, inventory: Inventory) -> bool:
     return any(name in each.get("loras", ()) for each in (inventory.models, inventory.choices))
 
 
-def _verified(found: Found, reasons: tuple[str, ...], at: Reference | None) -> Verified:
+def _verified(found: Found, reasons: tuple[str, ...], at: Reference | None, base_model: str) -> Verified:
     lora, owner = found.lora, found.owner
     return Verified(
         name=found.name,
@@ -165,7 +189,7 @@ def _verified(found: Found, reasons: tuple[str, ...], at: Reference | None) -> V
         lora=lora.id if lora else None,
         owner=owner,
         graph_name=graph_path(owner, lora.file) if lora and owner else None,
-        base_model=lora.summary.base_model if lora else "",
+        base_model=base_model,
         node=at.node if at else None,
         input=at.input if at else None,
     )

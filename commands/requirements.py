@@ -13,12 +13,17 @@ from domain.refusals import FieldError, Invalid, NotFound
 from domain.workflow import WORKFLOW, Requirements
 from workflows.graph import Graph, Node, names_loras
 from workflows.inputs import LOADERS
+from workflows.model_inputs import Loaders
 
 
 class Needed(Struct, frozen=True):
-    """`nodes`: of the version's graph. `refusal`: why a run would be refused, with `errors`; empty: it would not."""
+    """`nodes`: of the version's graph. `loaders`: what backends tell of their inputs.
+
+    `refusal`: why a run would be refused, with `errors`; empty: it would not.
+    """
 
     nodes: Graph
+    loaders: Loaders
     requirements: Requirements
     pool: str
     refusal: str
@@ -41,17 +46,18 @@ async def needed(id: WorkflowId, number: int, by: AccountId, pool: str | None, n
     body = await needs.contents.get(version.graph.digest)
     if body is None:
         raise NotFound("The graph of this version is not there.")
-    files, refusal, errors = Files(version.graph, version.requirements), "", tuple[FieldError, ...]()
+    files, refusal, errors = Files(version.graph), "", tuple[FieldError, ...]()
     if LOADERS.keys() & set(version.requirements.node_classes) or names_loras(version.requirements):
         try:
             files = await with_files(version.graph, version.requirements, by, needs)
         except Invalid as missing:
             refusal, errors = str(missing), missing.errors
     view = await needs.backends.now()
-    judged = await judge(files.graph, files.requirements, by, waits_in, view, needs)
+    judged = await judge(files.graph, by, waits_in, view, needs)
     return Needed(
         nodes=msgspec.json.decode(body, type=dict[str, Node]),
-        requirements=files.requirements,
+        loaders=judged.loaders,
+        requirements=judged.needed,
         pool=waits_in,
         refusal=refusal or judged.refusal,
         errors=errors or judged.errors,

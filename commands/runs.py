@@ -3,7 +3,6 @@
 from collections.abc import Callable, Sequence
 
 from msgspec import Struct
-from msgspec.structs import replace
 
 from commands.admitting import Admitted, admitted
 from commands.gate import admit
@@ -71,7 +70,7 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
         return known
     pool = await chosen(command.pool, command.by, needs)
     ready: dict[Digest, Files] = {}
-    passed: set[Digest] = set()
+    passed: dict[Digest, Requirements] = {}
 
     def decide(state: Run, source: Workflow) -> list[RunEvent]:
         wanted = command.version
@@ -79,20 +78,20 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
             workflow.visible(source, by=command.by)
             wanted = environments.pointed_at(source, name=command.environment)
         number, version = workflow.runnable(source, by=command.by, number=wanted)
-        files = Files(version.graph, version.requirements)
+        files = Files(version.graph)
         loads = LOADERS.keys() & set(version.requirements.node_classes)
         if loads or names_loras(version.requirements):
             if version.graph.digest not in ready:
                 raise _FilesNeeded(version.graph, version.requirements)
             files = ready[version.graph.digest]
         if files.graph.digest not in passed:
-            raise _NotAdmitted(files.graph, files.requirements)
+            raise _NotAdmitted(files.graph)
         submitted = RunSubmitted(
             owner=command.by,
             workflow=command.workflow,
             workflow_version=number,
             graph=files.graph,
-            requirements=files.requirements,
+            requirements=passed[files.graph.digest],
             priority=command.priority,
             timeout_s=needs.limits.run_timeout_s,
             inputs=files.inputs,
@@ -114,8 +113,7 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
                     needed.graph, needed.requirements, command.by, needs
                 )
             except _NotAdmitted as asked:
-                await admit(asked.graph, asked.requirements, command.by, pool, needs)
-                passed.add(asked.graph.digest)
+                passed[asked.graph.digest] = await admit(asked.graph, command.by, pool, needs)
 
     granted = await admitted([id], command.by, pool, context, needs, append)
     return await submitted_run(id, granted, needs)
@@ -140,7 +138,6 @@ class Files(Struct, frozen=True):
     """A graph with an account's own pictures and LoRAs in it."""
 
     graph: Content
-    requirements: Requirements
     inputs: tuple[Digest, ...] = ()
 
 
@@ -156,19 +153,17 @@ class _FilesNeeded(Exception):
 async def with_files(graph: Content, requirements: Requirements, by: AccountId, needs: Needs) -> Files:
     """Raises Invalid."""
     found, inputs = await with_inputs(graph, by, needs)
-    models: tuple[str, ...] | None = None
     if names_loras(requirements):
-        found, models = await with_loras(found, by, needs)
-    return Files(found, requirements if models is None else replace(requirements, models=models), inputs)
+        found = await with_loras(found, by, needs)
+    return Files(found, inputs)
 
 
 class _NotAdmitted(Exception):
     """The graph has to be looked at before it can be submitted."""
 
-    def __init__(self, graph: Content, requirements: Requirements) -> None:
+    def __init__(self, graph: Content) -> None:
         super().__init__(graph.digest)
         self.graph = graph
-        self.requirements = requirements
 
 
 async def cancel_run(command: CancelRun, context: Context, needs: Needs) -> Accepted:

@@ -64,7 +64,7 @@ def summary(header: Header) -> LoraSummary:
     """What a LoRA file tells of itself. Its texts are strangers': shortened, and without control characters."""
     dtypes = Counter(tensor.dtype for tensor in header.tensors.values())
     return LoraSummary(
-        base_model=_of_tensors(header.tensors) or _of_metadata(header.metadata),
+        base_model=_of_tensors(header.tensors) or of_metadata(header.metadata),
         trigger_words=_trigger_words(header.metadata),
         rank=max(
             (t.shape[0] for name, t in header.tensors.items() if _DOWN.search(name) and t.shape), default=0
@@ -78,6 +78,15 @@ def of_model_name(name: str) -> str:
     """The family that a checkpoint's name speaks of; empty where it does not, or speaks of more than one."""
     found = {family for pattern, family in _IN_NAMES if pattern.search(name.lower())}
     return found.pop() if len(found) == 1 else ""
+
+
+def of_words(told: str) -> str:
+    """The family that a person means, who writes SDXL, "sd 1.5" or what it is called here; empty where nobody knows."""
+    words = told.strip().lower()
+    for family, title in TITLES.items():
+        if words in (family, title.lower()):
+            return family
+    return next((family for pattern, family in _IN_METADATA if pattern.search(words)), "")
 
 
 def _of_tensors(tensors: Mapping[str, Tensor]) -> str:
@@ -102,7 +111,8 @@ def _of_names(names: Iterable[str]) -> str:
     return ""
 
 
-def _of_metadata(metadata: Mapping[str, str]) -> str:
+def of_metadata(metadata: Mapping[str, str]) -> str:
+    """The family that a file's metadata speaks of; empty where they do not."""
     for key in _ABOUT:
         told = metadata.get(key, "")[:500].lower()
         for pattern, family in _IN_METADATA:

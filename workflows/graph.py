@@ -14,6 +14,7 @@ from msgspec import Struct
 from domain.refusals import FieldError, Invalid
 from domain.workflow import Requirements
 from workflows import loras
+from workflows.model_inputs import Loaders, folder_of
 
 Graph: TypeAlias = dict[str, "Node"]
 
@@ -24,17 +25,6 @@ MAX_CLASS_NAME = 200
 REQUIREMENTS_BYTES = 20 * 1024  # of classes, and as many of models: keeps the event under 64 KiB
 MAX_MODEL_NAME = 200  # those of uploaded LoRAs have up to 170
 LORAS = "loras/"
-MODEL_INPUTS = {
-    "ckpt_name": "checkpoints",
-    "lora_name": "loras",
-    "vae_name": "vae",
-    "control_net_name": "controlnet",
-    "unet_name": "diffusion_models",
-    "clip_name": "text_encoders",
-    "style_model_name": "style_models",
-    "upscale_model_name": "upscale_models",
-}
-"""Input names by which ComfyUI's own loaders choose a file, and the models folder they choose from."""
 
 EDITOR_FORMAT = (
     "This is a workflow in the editor's format. Export it in API format: in ComfyUI choose "
@@ -85,14 +75,14 @@ def links(node: Node) -> Iterator[tuple[str, str, int]]:
             yield name, value[0], value[1]
 
 
-def requirements(nodes: Graph) -> Requirements:
+def requirements(nodes: Graph, loaders: Loaders | None = None) -> Requirements:
     """The node classes and model files that a backend must have, in alphabetical order."""
     classes = {node.class_type for node in nodes.values()}
     models = {
-        f"{MODEL_INPUTS[name]}/{value[:MAX_MODEL_NAME]}"
+        f"{folder}/{value[:MAX_MODEL_NAME]}"
         for node in nodes.values()
         for name, value in node.inputs.items()
-        if name in MODEL_INPUTS and isinstance(value, str) and value
+        if isinstance(value, str) and value and (folder := folder_of(node.class_type, name, loaders))
     }
     models |= {f"{LORAS}{each.name[:MAX_MODEL_NAME]}" for each in _loras(nodes)}
     return Requirements(_named(classes), _named(models))

@@ -22,7 +22,9 @@ UPLOADED = re.compile(r"user-[0-9a-fA-F-]{36}[/\\]")
 class Inventory(Struct, frozen=True, kw_only=True):
     """`node_classes`: each class's Python module. `models`: the files in each models folder, as nodes name them.
 
-    `choices`: what loaders offer beside those files, by the models folder that they choose from.
+    `choices`: what loaders offer beside those files, by the models folder that they choose from. `loaders`: the inputs
+    by which its nodes choose files, beyond those that are known without asking. `base_models`: what files tell that
+    they were made from, by `folder/name`.
     """
 
     version: str = ""
@@ -31,6 +33,8 @@ class Inventory(Struct, frozen=True, kw_only=True):
     node_classes: dict[str, str] = {}
     models: dict[str, tuple[str, ...]] = {}
     choices: dict[str, tuple[str, ...]] = {}
+    loaders: dict[str, dict[str, str]] = {}
+    base_models: dict[str, str] = {}
     takes_loras: bool = False
     """Whether its executor sees its models folder, and brings there what accounts have uploaded."""
     definitions: Digest | None = None

@@ -1,7 +1,7 @@
 """The model files that a graph names, and which of the models that administrators speak of are meant.
 
-ComfyUI's own loaders say in which folder they look. Any other text in a graph, but for what people write, may be a
-file's name as well: nodes that others have made take models by inputs that nobody here knows.
+Loaders say in which folder they look. Any other text in a graph, but for what people write, may be a file's name as
+well: nodes that others have made take models by inputs that nobody here knows.
 """
 
 import posixpath
@@ -12,14 +12,14 @@ from msgspec import Struct
 
 from domain.model import Model
 from workflows.gate import FREE_TEXT
-from workflows.graph import LORAS, MAX_MODEL_NAME, MODEL_INPUTS, Graph, is_link
+from workflows.graph import LORAS, MAX_MODEL_NAME, Graph, is_link
 from workflows.loras import references
+from workflows.model_inputs import FOLDERS, Loaders, folder_of
 from workflows.texts import texts
 
 Restricted: TypeAlias = Mapping[str, tuple[Model, ...]]
 """Those that not everybody may use, by their plain names."""
 
-FOLDERS = frozenset(MODEL_INPUTS.values())
 LORA_FOLDER = LORAS.rstrip("/")
 
 
@@ -37,16 +37,16 @@ class NamedModel(Struct, frozen=True):
         return f"{self.folder}/{self.name[:MAX_MODEL_NAME]}" if self.folder else ""
 
 
-def named_models(nodes: Graph) -> Iterator[NamedModel]:
-    """In the order of the graph."""
+def named_models(nodes: Graph, loaders: Loaders | None = None) -> Iterator[NamedModel]:
+    """In the order of the graph. `loaders`: what backends tell of nodes that nobody here knows."""
     graph = {id: {"inputs": node.inputs} for id, node in nodes.items()}
     loras = {(each.node, each.input): each.name for each in references(graph)}
     for id, node in nodes.items():
         for name, value in node.inputs.items():
             if (lora := loras.get((id, name))) is not None:
                 yield NamedModel(id, name, LORA_FOLDER, lora)
-            elif name in MODEL_INPUTS and isinstance(value, str):
-                yield NamedModel(id, name, MODEL_INPUTS[name], value)
+            elif isinstance(value, str) and (folder := folder_of(node.class_type, name, loaders)):
+                yield NamedModel(id, name, folder, value)
             elif name not in FREE_TEXT and not is_link(value):
                 for text in texts(value):
                     yield NamedModel(id, name, "", text)
@@ -66,8 +66,15 @@ def restricted(models: Iterable[Model]) -> Restricted:
     return found
 
 
+def based(models: Iterable[Model]) -> dict[str, str]:
+    """What is said that models were made from, by their types and plain names."""
+    return {
+        f"{each.type}/{plain(each.name)}": each.about.base_model for each in models if each.about.base_model
+    }
+
+
 def meant(named: NamedModel, among: Restricted) -> tuple[Model, ...]:
-    """The restricted ones that it may stand for; those in folders that MODEL_INPUTS does not know may be anywhere."""
+    """The restricted ones that it may stand for; those in folders that are not ComfyUI's may be anywhere."""
     return tuple(
         model
         for model in among.get(plain(named.name), ())

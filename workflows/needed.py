@@ -8,6 +8,7 @@ from workflows.gate import BATCHES, SIZES
 from workflows.graph import Graph
 from workflows.inputs import LOADERS
 from workflows.inventory import uploaded
+from workflows.model_inputs import Loaders
 from workflows.models import named_models
 
 
@@ -38,10 +39,10 @@ class NeededSize(Struct, frozen=True):
     batch_size: int | None
 
 
-def needed_models(nodes: Graph) -> tuple[NeededModel, ...]:
+def needed_models(nodes: Graph, loaders: Loaders | None = None) -> tuple[NeededModel, ...]:
     """In alphabetical order."""
     found: dict[tuple[str, str], list[str]] = {}
-    for each in named_models(nodes):
+    for each in named_models(nodes, loaders):
         if each.folder and each.name:
             found.setdefault((each.folder, each.name), []).append(each.node)
     return tuple(

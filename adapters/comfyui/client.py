@@ -6,7 +6,7 @@ Source: ComfyUI server.py.
 
 from collections.abc import Callable
 from hashlib import sha256
-from typing import TypeVar
+from typing import Any, TypeVar
 from urllib.parse import quote, urlencode
 
 import httpx
@@ -121,6 +121,23 @@ class Client:
             if folder in await self.model_folders():
                 return []  # a root that has vanished is a 500 of its own
             raise
+
+    async def metadata(self, folder: str, name: str) -> dict[str, str]:
+        """GET /view_metadata/{folder}: what a model file says of itself; empty where that is nothing."""
+        query = urlencode({"filename": name})
+        try:
+            answer = await self._ask("GET", f"/view_metadata/{quote(folder, safe='')}?{query}")
+        except httpx.TransportError as error:
+            raise _away(error) from error
+        except OutputMissingError:
+            return {}
+        if answer.status != 200:
+            return {}  # no safetensors file, no metadata, a broken file: each of them another status
+        try:
+            told = json.decode(answer.body, type=dict[str, Any])
+        except (DecodeError, RecursionError):
+            return {}
+        return {key: value for key, value in told.items() if isinstance(value, str)}
 
     async def delete(self, prompt_id: str) -> None:
         """POST /queue: take a waiting prompt out. Says nothing if it is not waiting."""

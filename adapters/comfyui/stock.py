@@ -5,18 +5,21 @@ from collections.abc import Mapping
 from adapters.comfyui.client import Client
 from services.ports.backend import StockTaken
 from workflows.definitions import defined, written
-from workflows.graph import MODEL_INPUTS
+from workflows.families import of_metadata
 from workflows.inventory import UPLOADED, Inventory, digest
+from workflows.model_inputs import Loaders, folder_of, offering
 from workflows.protocol.server import NodeClass, choices
 
 NOT_MODELS = {"configs", "custom_nodes"}
 MAX_CLASSES = 20_000
 MAX_NAMES = 50_000  # of models, over all folders
 MAX_NAME = 500
+MAX_ASKED = 2_000  # files, of what they were made from
+BASED = ("checkpoints", "diffusion_models", "loras")
 
 
-async def inventory(client: Client) -> StockTaken:
-    """Raises BackendUnavailableError."""
+async def inventory(client: Client, seen: dict[str, str]) -> StockTaken:
+    """`seen`: what files were made from, as they have told before. Raises BackendUnavailableError."""
     stats = await client.stats()
     classes = await client.node_classes()
     models: dict[str, tuple[str, ...]] = {}
@@ -27,30 +30,43 @@ async def inventory(client: Client) -> StockTaken:
             room -= len(names)
     known = dict([(name, node) for name, node in classes.items() if _named(name)][:MAX_CLASSES])
     definitions = written(defined(known))
+    loaders = offering(known, models)
     taken = Inventory(
         version=stats.system.comfyui_version,
         device=stats.devices[0].name if stats.devices else "",
         vram_bytes=sum(device.vram_total for device in stats.devices if device.type != "cpu"),
         node_classes={name: node.python_module for name, node in known.items()},
         models=models,
-        choices=_choices(classes, models, room),
+        choices=_choices(known, models, loaders, room),
+        loaders=loaders,
+        base_models=await _base_models(client, models, seen),
         definitions=digest(definitions),
     )
     return StockTaken(taken, definitions)
 
 
+async def _base_models(
+    client: Client, models: Mapping[str, tuple[str, ...]], seen: dict[str, str]
+) -> dict[str, str]:
+    """Each file is asked once, as long as this executor runs."""
+    names = [f"{folder}/{name}" for folder in BASED for name in models.get(folder, ())][:MAX_ASKED]
+    for name in names:
+        if name not in seen:
+            seen[name] = of_metadata(await client.metadata(*name.split("/", 1)))
+    return {name: seen[name] for name in names if seen[name]}
+
+
 def _choices(
-    classes: Mapping[str, NodeClass], models: Mapping[str, tuple[str, ...]], room: int
+    classes: Mapping[str, NodeClass], models: Mapping[str, tuple[str, ...]], loaders: Loaders, room: int
 ) -> dict[str, tuple[str, ...]]:
     """What loaders offer that is no file of their folder: built-in names, and files of folders of their own."""
     found: dict[str, dict[str, None]] = {}
-    for node in classes.values():
+    for node_class, node in classes.items():
         for group in ("required", "optional"):
             for name, declared in node.input.get(group, {}).items():
-                if (folder := MODEL_INPUTS.get(name)) is None:
-                    continue
                 offered = [each for each in choices(declared) or () if isinstance(each, str)]
-                found.setdefault(folder, {}).update(dict.fromkeys(offered))
+                for folder in {folder_of(node_class, name), folder_of(node_class, name, loaders)} - {""}:
+                    found.setdefault(folder, {}).update(dict.fromkeys(offered))
     beside = {
         folder: tuple(name for name in _usable(list(names), room) if name not in set(models.get(folder, ())))
         for folder, names in found.items()

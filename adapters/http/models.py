@@ -208,7 +208,7 @@ def _shown(each: Offered) -> ModelAnswer:
         type=each.type,
         name=each.name,
         description=about.description if about else "",
-        base_model=about.base_model if about else "",
+        base_model=each.base_model,
         trigger_words=about.trigger_words if about else (),
         backends=list(each.backends),
     )

@@ -86,7 +86,7 @@ async def show(
         workflow=workflow,
         version=number,
         node_classes=list(found.requirements.node_classes[:MAX_SHOWN]),
-        models=list(needed_models(found.nodes)[:MAX_SHOWN]),
+        models=list(needed_models(found.nodes, found.loaders)[:MAX_SHOWN]),
         inputs=list(needed_inputs(found.nodes)[:MAX_SHOWN]),
         sizes=list(needed_sizes(found.nodes)[:MAX_SHOWN]),
         pool=found.pool,

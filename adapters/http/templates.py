@@ -25,8 +25,9 @@ from projections import template_shelf
 from projections.paging import bounded
 from workflows.filling import bare
 from workflows.forms import Kind, Parameter, Template
-from workflows.graph import MODEL_INPUTS, Node, requirements
+from workflows.graph import Node, requirements
 from workflows.json_schema import schema
+from workflows.model_inputs import folder_of
 from workflows.registry import Entry
 from workflows.values import defaults
 
@@ -200,7 +201,7 @@ def _described(id: str, found: Found) -> TemplateAnswer:
         version=found.version,
         number=None if found.published is None else found.published.number,
         requirements=_requirements(found.template),
-        parameters=[_field(each) for each in form.parameters],
+        parameters=[_field(each, found.template) for each in form.parameters],
         schema=schema(form),
         defaults=defaults(form),
         example=form.example,
@@ -230,9 +231,11 @@ def _requirements(template: Template) -> Requirements:
     return requirements(nodes)
 
 
-def _field(each: Parameter) -> ParameterAnswer:
+def _field(each: Parameter, template: Template) -> ParameterAnswer:
     folders = {
-        MODEL_INPUTS.get(bind.input) for bind in each.binds if each.type in (Kind.CHECKPOINT, Kind.LORA)
+        folder_of(template.graph[bind.node]["class_type"], bind.input) or None
+        for bind in each.binds
+        if each.type in (Kind.CHECKPOINT, Kind.LORA)
     }
     return ParameterAnswer(
         name=each.name,

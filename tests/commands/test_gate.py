@@ -1,6 +1,7 @@
 """What is submitted goes through the gate: refused with every node at fault, or let through."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any
 from uuid import uuid4
 
@@ -15,12 +16,12 @@ from commands.needs import Command
 from commands.ports import KeyReused
 from commands.runs import SubmitRun
 from commands.workflows import CreateWorkflow
-from domain.backend import BackendInventoried, BackendSeen
+from domain.backend import BackendInventoried, BackendSeen, own_name
 from domain.gate import GateRules
 from domain.ids import AccountId, RunId, WorkflowId
-from domain.refusals import Invalid
-from domain.run import SHARED
-from domain.workflow import Content, Requirements
+from domain.refusals import Conflict, Invalid
+from domain.run import SHARED, RunSubmitted
+from domain.workflow import Content
 from tests.commands.ground import Ground
 from workflows.inventory import Inventory, written
 from workflows.parameters import Parameters
@@ -37,15 +38,21 @@ def graph(node_class: str = "CheckpointLoaderSimple", **inputs: Any) -> dict[str
     }
 
 
-async def has(ground: Ground, name: str, **classes: str) -> None:
+async def has(ground: Ground, name: str, *, told: dict[str, Any] | None = None, **classes: str) -> None:
     """A live backend with these node classes, and one checkpoint."""
     inventory = Inventory(
         node_classes={"SaveImage": "nodes"} | {k: v.replace("_slash_", ".") for k, v in classes.items()},
-        models={"checkpoints": (MODEL,)},
+        models={"checkpoints": (MODEL,)} | (told or {}).pop("models", {}),
+        **(told or {}),
     )
+    with suppress(Conflict):
+        await ground.wish(RegisterBackend(name=name, url="https://gpu.example.org"))
+    await seen(ground, name, inventory)
+
+
+async def seen(ground: Ground, name: str, inventory: Inventory) -> None:
     body = written(inventory)
     content = Content(await ground.contents.put(body), len(body))
-    await ground.wish(RegisterBackend(name=name, url="https://gpu.example.org"))
     await ground.wish(SeeBackend(sight=BackendSeen(name=name, executor="east")))
     await ground.wish(TakeStock(stock=BackendInventoried(name=name, inventory=content)))
     ground.dispatcher.needs.backends.look_again()
@@ -53,14 +60,10 @@ async def has(ground: Ground, name: str, **classes: str) -> None:
 
 async def takes(ground: Ground, name: str, takes_loras: bool) -> None:
     """A live backend with the nodes of a graph with a LoRA."""
-    classes = {"CheckpointLoaderSimple": "nodes", "SaveImage": "nodes"}
+    classes = dict.fromkeys(("CheckpointLoaderSimple", "LoraLoader", "SaveImage"), "nodes")
     inventory = Inventory(node_classes=classes, models={"checkpoints": (MODEL,)}, takes_loras=takes_loras)
-    body = written(inventory)
-    content = Content(await ground.contents.put(body), len(body))
     await ground.wish(RegisterBackend(name=name, url="https://gpu.example.org"))
-    await ground.wish(SeeBackend(sight=BackendSeen(name=name, executor="east")))
-    await ground.wish(TakeStock(stock=BackendInventoried(name=name, inventory=content)))
-    ground.dispatcher.needs.backends.look_again()
+    await seen(ground, name, inventory)
 
 
 async def refused(ground: Ground, wanted: dict[str, Any]) -> list[str]:
@@ -116,12 +119,11 @@ async def test_rules_that_make_no_sense_change_nothing(ground: Ground) -> None:
 
 async def test_uploaded_loras_are_waited_for_where_a_backend_that_is_away_takes_them(ground: Ground) -> None:
     needs = ground.dispatcher.needs
-    content = await ground.contents.put(msgspec.json.encode(graph()))
-    lora = f"loras/user-{ANN}/own.safetensors"
-    wanted = Requirements(("CheckpointLoaderSimple", "SaveImage"), (f"checkpoints/{MODEL}", lora))
+    lora = {"class_type": "LoraLoader", "inputs": {"lora_name": f"user-{ANN}/own.safetensors"}}
+    content = await ground.contents.put(msgspec.json.encode(graph() | {"5": lora}))
 
     async def reasons() -> list[str]:
-        await admit(Content(content, 1), wanted, ANN, SHARED, needs)
+        wanted = await admit(Content(content, 1), ANN, SHARED, needs)
         view = await needs.backends.now()
         return [refuses(each, wanted, view.rules) for each in view.backends]
 
@@ -167,3 +169,30 @@ async def test_a_repeat_is_answered_as_before_whatever_the_gate_says_by_then(
     with pytest.raises(KeyReused):
         await ground.wish(RunGraph(by=ANN, graph=graph(), priority=9), key="k")
     assert await ground.log.head() == head
+
+
+async def test_a_model_that_a_node_of_others_names_is_asked_for(ground: Ground) -> None:
+    detector = {"class_type": "Detector", "inputs": {"weights": "face.pt", "image": ["4", 0]}}
+    wanted = graph() | {"5": detector}
+    own = {"CheckpointLoaderSimple": "nodes", "Detector": "nodes"}
+    await has(ground, "gpu-1", **own)
+    await ground.wish(RunGraph(by=ANN, graph=wanted))  # nobody knows that it names a file
+    loaders = {"Detector": {"weights": "detectors"}}
+    await has(ground, "gpu-1", told={"models": {"detectors": ("hand.pt",)}, "loaders": loaders}, **own)
+    assert await refused(ground, wanted) == ["graph.5.inputs.weights"]
+    await has(ground, "gpu-2", told={"models": {"detectors": ("face.pt",)}, "loaders": loaders}, **own)
+    await ground.wish(RunGraph(by=ANN, graph=wanted))
+    submitted = (await ground.happened())[-1]
+    assert isinstance(submitted, RunSubmitted)
+    assert submitted.requirements.models == (f"checkpoints/{MODEL}", "detectors/face.pt")
+
+
+async def test_an_account_s_own_backend_says_nothing_of_the_nodes_of_others(ground: Ground) -> None:
+    loaders = {"SaveImage": {"filename_prefix": "checkpoints"}}
+    await has(ground, "gpu-1", CheckpointLoaderSimple="nodes")
+    wish = RegisterBackend(name=own_name(ANN), url="https://own.example.org", owner=ANN, pool=own_name(ANN))
+    await ground.wish(wish)
+    await seen(ground, own_name(ANN), Inventory(loaders=loaders))
+    wanted = graph()
+    wanted["9"]["inputs"]["filename_prefix"] = "mine"
+    await ground.wish(RunGraph(by=ANN, graph=wanted))

@@ -8,14 +8,16 @@ import pytest
 
 from commands.generating import Rerun, RunGraph
 from commands.loras import ChangeLora, DeleteLora, UploadLora
+from commands.models import ChangeModel, RegisterModel
 from commands.runs import SubmitRun
 from commands.workflows import CreateWorkflow
-from domain.ids import AccountId, Digest, LoraId
+from domain.ids import AccountId, Digest, LoraId, model_id
 from domain.lora import LoraSummary, LoraUploaded, Quota, file_name, graph_path
 from domain.refusals import Invalid
 from domain.run import RunSubmitted
 from domain.workflow import Content
 from tests.commands.ground import Ground
+from tests.commands.test_gate import has
 
 ANN, BOB = AccountId(UUID(int=0xA)), AccountId(UUID(int=0xB))
 ROOM = Quota(100, 2**40)
@@ -152,3 +154,47 @@ async def test_a_lora_for_another_model_is_named_before_the_run(ground: Ground) 
 async def test_a_run_has_so_many_loras(ground: Ground) -> None:
     with pytest.raises(Invalid):
         await ground.wish(RunGraph(by=ANN, graph=graph(*(f"l{n}" for n in range(65)))))
+
+
+ANYTHING = "studio.safetensors"
+
+
+async def refusals(ground: Ground, *names: str) -> list[str]:
+    try:
+        await ground.wish(RunGraph(by=ANN, graph=graph(*names, checkpoint=ANYTHING)))
+    except Invalid as refused:
+        return [error.reason for error in refused.errors]
+    return []
+
+
+async def test_what_an_administrator_says_of_a_checkpoint_counts_before_its_name(ground: Ground) -> None:
+    await put(ground, "Light", base_model="sdxl")
+    assert not await refusals(ground, "Light")
+    id = model_id("checkpoints", ANYTHING)
+    about = RegisterModel(type="checkpoints", name=ANYTHING, base_model="SD 1.5", reason="Ours.")
+    await ground.wish(about)
+    (reason,) = await refusals(ground, "Light")
+    assert "made for SDXL, but 'studio.safetensors' is Stable Diffusion 1.5" in reason
+    for words in ("sdxl", "Stable diffusion XL", "something new"):
+        await ground.wish(ChangeModel(model=id, base_model=words, reason="It was a mistake."))
+        assert not await refusals(ground, "Light"), words
+
+
+async def test_what_files_on_the_backends_tell_of_themselves_is_used(ground: Ground) -> None:
+    classes = {"CheckpointLoaderSimple": "nodes", "LoraLoader": "nodes"}
+    models = {"checkpoints": (ANYTHING,), "loras": ("there.safetensors",)}
+    told = {f"checkpoints/{ANYTHING}": "flux", "loras/there.safetensors": "sdxl"}
+    await put(ground, "Light", base_model="sdxl")
+    await put(ground, "Beam", base_model="flux")
+    loras = {"models": models, "base_models": told, "takes_loras": True}
+    await has(ground, "gpu-1", told=loras, **classes)
+    assert not await refusals(ground, "Beam")
+    assert ["is FLUX" in reason for reason in await refusals(ground, "Light", "there.safetensors")] == [
+        True
+    ] * 2
+    await ground.wish(
+        RegisterModel(type="checkpoints", name=ANYTHING, base_model="sd15", active=False, reason="Kept.")
+    )
+    ground.dispatcher.needs.backends.look_again()
+    (reason,) = await refusals(ground, "Light")
+    assert "no backend" in reason.lower()  # nobody learns what the model is that is kept from them

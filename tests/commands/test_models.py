@@ -157,7 +157,7 @@ async def test_what_is_listed_is_what_may_be_used(ground: Ground, ann: AccountId
     about = (await shown(ground, ann))[0].about
     assert about is not None
     assert about.description == "For portraits."
-    assert await shown(ground, bob) == [Offered("vae", "v", About(base_model="sdxl"), ())]
+    assert await shown(ground, bob) == [Offered("vae", "v", About(base_model="sdxl"), (), "sdxl")]
     await ground.wish(ChangeModel(model=ID, everybody=True, reason="Bought for all."))
     assert [each.name for each in await shown(ground, bob)] == [MODEL, "v"]
     await ground.wish(RemoveModel(model=ID, reason="It is as any other."))

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import httpx
+import msgspec
 import pytest
 
 from adapters.comfyui.backend import ComfyUIBackend
@@ -232,7 +233,9 @@ async def test_what_a_backend_has_is_told_once_until_it_is_something_else(
     async with executor(dispatch, store, tmp_path, [comfyui.url], inventory_s=0.1):
         await dispatch.until(lambda: "backend-0" in dispatch.stocks)
         first = dispatch.stocks.pop("backend-0")
-        (loras / "new.safetensors").write_bytes(b"x")
+        (loras / "new.safetensors").write_bytes(
+            saying("modelspec.architecture", "stable-diffusion-xl-v1-base/lora")
+        )
         await dispatch.until(lambda: "backend-0" in dispatch.stocks)
         second = dispatch.stocks["backend-0"]
     (loras / "new.safetensors").unlink()
@@ -240,6 +243,7 @@ async def test_what_a_backend_has_is_told_once_until_it_is_something_else(
     assert first.node_classes["SaveImage"] == "nodes"
     assert first.models["checkpoints"] == ("sandbox.safetensors",)
     assert second.models["loras"] == ("new.safetensors",)  # an account's own are nobody else's business
+    assert second.base_models == {"loras/new.safetensors": "sdxl"}
     assert first.definitions is not None
     assert second.definitions is not None
     assert first.version
@@ -282,3 +286,9 @@ async def test_an_accounts_address_is_looked_at_when_it_is_dialled(comfyui: Shar
         assert not listening.done()
         listening.cancel()
     guard.close()
+
+
+def saying(key: str, word: str) -> bytes:
+    """A model file without tensors that says something of itself."""
+    header = msgspec.json.encode({"__metadata__": {key: word}})
+    return len(header).to_bytes(8, "little") + header
