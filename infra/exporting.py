@@ -1,11 +1,8 @@
-"""The parts of exports: those of the errand that builds them, and those of the HTTP door."""
-
-from pathlib import Path
+"""The parts of the errand that builds exports."""
 
 from adapters.identity.secrets import ServerSecrets
 from adapters.postgres.exports import PostgresExports
 from adapters.postgres.tail import PostgresTail
-from adapters.storage.archives import DiskArchives
 from infra import objects
 from infra.settings import Settings, load_secret
 from infra.wiring import needed, needs, pool
@@ -24,12 +21,8 @@ async def exporting(settings: Settings) -> None:
         pool(url, size=2) as connections,
         pool(query_url, size=2) as queries,
         needs(settings, ServerSecrets(load_secret(settings)), url) as wants,
-        objects.opened(settings) as stored,
+        objects.stores(settings) as stored,
     ):
         things = OwnThings(Reader(queries))
-        exports, archives = PostgresExports(connections), DiskArchives(folder(settings))
-        await Exporting(tail, exports, archives, Material(things, tail, stored), wants).run()
-
-
-def folder(settings: Settings) -> Path:
-    return settings.data / "exports"
+        material = Material(things, tail, stored.objects)
+        await Exporting(tail, PostgresExports(connections), stored.archives, material, wants).run()

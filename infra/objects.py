@@ -7,6 +7,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from adapters.storage.archive_places import ArchivePlaces
+from adapters.storage.archives import DiskArchives
 from adapters.storage.disk import DiskObjects
 from adapters.storage.lora_files import DiskLoraFiles
 from adapters.storage.lora_places import LoraPlaces
@@ -15,14 +17,16 @@ from commands.ports import Objects
 from domain.ids import Digest
 from infra.settings import Settings
 from infra.wiring import now
+from services.ports.exporting import Archives
 from services.ports.uploading import LoraFiles
 
 
 class Kept(Struct, frozen=True):
-    """One store, with the LoRAs that are in it."""
+    """One store, with the LoRAs and the exports that are in it."""
 
     objects: Objects
     loras: LoraFiles
+    archives: Archives
 
 
 class Stores(Struct, frozen=True):
@@ -39,6 +43,10 @@ class Stores(Struct, frozen=True):
     def loras(self) -> LoraFiles:
         return self.new.loras if self.old is None else LoraPlaces(self.new.loras, self.old.loras)
 
+    @property
+    def archives(self) -> Archives:
+        return self.new.archives if self.old is None else ArchivePlaces(self.new.archives, self.old.archives)
+
 
 @asynccontextmanager
 async def opened(settings: Settings) -> AsyncIterator[Objects]:
@@ -49,24 +57,24 @@ async def opened(settings: Settings) -> AsyncIterator[Objects]:
 @asynccontextmanager
 async def stores(settings: Settings) -> AsyncIterator[Stores]:
     """The folder is looked into also where there is a bucket: what came before is there."""
-    folder = disk_folder(settings)
     async with AsyncExitStack() as stack:
         if settings.s3_bucket is None:
-            yield Stores(_on_disk(folder))
+            yield Stores(_on_disk(settings))
             return
         bucket = await stack.enter_async_context(_bucket(settings, settings.s3_bucket))
         if settings.objects == "disk":
-            yield Stores(_on_disk(folder), bucket)
+            yield Stores(_on_disk(settings), bucket)
         else:
-            yield Stores(bucket, _on_disk(folder))
+            yield Stores(bucket, _on_disk(settings))
 
 
 def disk_folder(settings: Settings) -> Path:
     return settings.data / "objects"
 
 
-def _on_disk(folder: Path) -> Kept:
-    return Kept(DiskObjects(folder), DiskLoraFiles(folder))
+def _on_disk(settings: Settings) -> Kept:
+    folder = disk_folder(settings)
+    return Kept(DiskObjects(folder), DiskLoraFiles(folder), DiskArchives(settings.data / "exports"))
 
 
 @asynccontextmanager
@@ -85,7 +93,7 @@ async def _bucket(settings: Settings, name: str) -> AsyncIterator[Kept]:
         link_s=settings.s3_link_s if settings.s3_downloads == "redirect" else None,
     )
     async with s3.opened(bucket, now) as objects:
-        yield Kept(objects, s3_lora_files.S3LoraFiles(objects, now))
+        yield Kept(objects, s3_lora_files.S3LoraFiles(objects, now), objects.archives)
 
 
 class Store:

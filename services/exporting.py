@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections import Counter
 from datetime import timedelta
+from uuid import UUID
 
 from commands.needs import Needs
 from commands.ports import LogUnavailableError, ObjectsAwayError
@@ -71,7 +72,7 @@ class Exporting:
         except Unwanted:
             logger.info("export is not wanted any more", extra=extra)
             await self._exports.forget(export.id)
-            await asyncio.to_thread(self._archives.remove, export.id)
+            await self._archives.remove(export.id)
         except OSError:
             logger.exception("export cannot be written", extra=extra)
             await self._exports.failed(export.id, NO_ROOM, self._needs.now())
@@ -86,10 +87,16 @@ class Exporting:
                 await asyncio.sleep(PAUSE_S)
 
     async def _tidy(self) -> None:
-        """Remove what nobody wants any more. Files are looked at first: a file is never older than its row."""
+        """Remove what nobody wants any more. Files are looked at before rows: a file is never older than its row.
+
+        An object store counts how often it is asked, so it is asked when the rows have changed, and after a start.
+        """
+        seen: set[UUID] | None = None
         while True:
             await self._exports.forget_ended(self._needs.now() - KEPT)
-            there = await asyncio.to_thread(self._archives.ids)
-            for id in there - set(await self._exports.ids()) if there else ():
-                await asyncio.to_thread(self._archives.remove, id)
+            if (rows := set(await self._exports.ids())) != seen:
+                there = await self._archives.ids()
+                for id in there - set(await self._exports.ids()) if there else ():
+                    await self._archives.remove(id)
+                seen = rows
             await asyncio.sleep(POLL_S)

@@ -1,24 +1,29 @@
 """Everything about oneself, to take along: asked for, built in the background, fetched by a URL of its own."""
 
 from datetime import datetime, timedelta
-from typing import Annotated
+from http import HTTPStatus
+from typing import Annotated, Any
 from uuid import UUID, uuid5
 
-from litestar import Router, get, post
+from litestar import Request, Response, Router, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
-from litestar.response import File
+from litestar.response import Stream
 from msgspec import Meta, Struct
 
 from adapters.http.answers import ANYBODY, Url, answers
 from adapters.http.callers import Caller
+from adapters.http.files import GUARDED, asked_for, closing, disposition
 from adapters.http.parts import Parts
+from commands.ports import Download
 from commands.streams import Context
 from domain.refusals import NotFound
 from services.ports.exporting import Export, ExportState
 
 GOOD_FOR_S = 3600
 KEPT = timedelta(days=1)
+ZIP = Download("application/zip", disposition("comfyui-plus-export.zip", shown=False))
+NOT_KEPT = {"Cache-Control": "private, no-store"}
 NONE = "You have not asked for an export, or it is more than a day old."
 NO_EXPORT = "There is no such export, or the link has expired: look up your export for a new one."
 
@@ -62,26 +67,40 @@ async def show(parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -
 @get(
     "/exports/{export:uuid}",
     security=ANYBODY,
-    responses=answers(200, bytes, 404, media_type="application/zip"),
+    responses=answers(200, bytes, 404, 416, media_type="application/zip"),
 )
 async def fetch(
     export: FromPath[UUID],
+    request: Request[Any, Any, Any],
     parts: NamedDependency[Parts],
     expires: FromQuery[int] = 0,
     signature: FromQuery[str] = "",
-) -> File:
-    """The zip. The signature in the URL is the key to it. 404 for every other URL, and once the account is gone."""
-    path = None
+) -> Response[Any]:
+    """The zip, or a part of it (`Range`). The signature in the URL is the key to it. 404 for every other URL, and once
+    the account is gone.
+
+    Where files are kept in S3 the answer may be 307: the zip itself is at the address in `Location`.
+    """
+    size = None
     if parts.signatures.check_export_signature(export, expires, signature, parts.now()):
         found = await parts.exports.find(export)
-        path = parts.archives.path(export) if found is not None and found.state is ExportState.READY else None
-    if path is None:
+        ready = found is not None and found.state is ExportState.READY
+        size = await parts.archives.size(export) if ready else None
+    if size is None:
         raise NotFound(NO_EXPORT)
-    return File(
-        path,
-        filename="comfyui-plus-export.zip",
-        media_type="application/zip",
-        headers={"Cache-Control": "private, no-store", "X-Content-Type-Options": "nosniff"},
+    if (url := await parts.archives.link(export, ZIP)) is not None:
+        headers = GUARDED | NOT_KEPT | {"Location": url}
+        return Response(None, status_code=HTTPStatus.TEMPORARY_REDIRECT, headers=headers)
+    headers = GUARDED | NOT_KEPT | {"Accept-Ranges": "bytes", "Content-Disposition": ZIP.disposition}
+    part = asked_for(request, size, f'"{export}"')
+    start, end = part or (0, size)
+    if part is not None:
+        headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"
+    return Stream(
+        closing(parts.archives.read(export, start, end)),
+        status_code=HTTPStatus.OK if part is None else HTTPStatus.PARTIAL_CONTENT,
+        headers=headers | {"Content-Length": str(end - start), "ETag": f'"{export}"'},
+        media_type=ZIP.media_type,
     )
 
 

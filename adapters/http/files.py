@@ -51,7 +51,7 @@ async def sent(
             return None
         return Response(whole, status_code=status, headers=headers, media_type=download.media_type)
     headers["Content-Length"] = str(end - start)
-    return Stream(_closing(body), status_code=status, headers=headers, media_type=download.media_type)
+    return Stream(closing(body), status_code=status, headers=headers, media_type=download.media_type)
 
 
 def disposition(name: str, *, shown: bool) -> str:
@@ -85,7 +85,7 @@ def _number(text: str) -> bool:
     return not text or (text.isascii() and text.isdigit() and len(text) <= 15)
 
 
-async def _closing(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def closing(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     """Whoever goes away in the middle leaves nothing open."""
     async with aclosing(body):  # type: ignore[type-var]  # all of ours are generators
         async for piece in body:

@@ -5,11 +5,13 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import IO
 from uuid import UUID
-from zipfile import ZIP_DEFLATED, ZIP_STORED, ZipFile, ZipInfo
+from zipfile import ZipFile
 
-LEVEL = 4  # of compression: JSON gets hardly smaller with more
+from adapters.storage.zipping import LEVEL, entry
+from commands.ports import Download, ObjectMissingError
+
+PIECE_BYTES = 256 * 1024
 
 
 class ZipArchive:
@@ -21,15 +23,9 @@ class ZipArchive:
         self._zip = ZipFile(partial, "w", compresslevel=LEVEL)
 
     async def add(self, name: str, chunks: AsyncIterator[bytes], *, packed: bool = False) -> None:
-        entry = ZipInfo(name)
-        entry.compress_type = ZIP_STORED if packed else ZIP_DEFLATED
-        entry.external_attr = 0o600 << 16
-        writing = self._zip.open(entry, "w", force_zip64=True)
-        try:
+        async with entry(self._zip, name, packed=packed) as write:
             async for chunk in chunks:
-                await asyncio.to_thread(_write, writing, chunk)
-        finally:
-            await asyncio.to_thread(writing.close)
+                await write(chunk)
 
     async def finish(self) -> int:
         return await asyncio.to_thread(self._finish)
@@ -56,23 +52,39 @@ class DiskArchives:
     @asynccontextmanager
     async def begin(self, id: UUID) -> AsyncIterator[ZipArchive]:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        archive = ZipArchive(self._folder / f"{id}.partial", self._folder / f"{id}.zip")
+        archive = ZipArchive(self._folder / f"{id}.partial", self._path(id))
         try:
             yield archive
         finally:
             await asyncio.to_thread(archive.close)
 
-    def path(self, id: UUID) -> Path | None:
-        path = self._folder / f"{id}.zip"
-        return path if path.is_file() else None
+    async def size(self, id: UUID) -> int | None:
+        path = self._path(id)
+        return path.stat().st_size if path.is_file() else None
 
-    def ids(self) -> set[UUID]:
-        return {UUID(path.stem) for path in self._folder.glob("*")}
+    async def read(self, id: UUID, start: int, end: int) -> AsyncIterator[bytes]:
+        try:
+            file = self._path(id).open("rb")
+        except FileNotFoundError as error:
+            raise ObjectMissingError("There is no such archive.") from error
+        with file:
+            file.seek(start)
+            while start < end and (
+                piece := await asyncio.to_thread(file.read, min(PIECE_BYTES, end - start))
+            ):
+                yield piece
+                start += len(piece)
 
-    def remove(self, id: UUID) -> None:
-        for kind in ("partial", "zip"):
-            (self._folder / f"{id}.{kind}").unlink(missing_ok=True)
+    async def link(self, id: UUID, download: Download) -> str | None:
+        return None
 
+    async def ids(self) -> set[UUID]:
+        found = await asyncio.to_thread(lambda: list(self._folder.glob("*")))
+        return {UUID(path.stem) for path in found}
 
-def _write(file: IO[bytes], chunk: bytes) -> None:
-    file.write(chunk)
+    async def remove(self, id: UUID) -> None:
+        for path in (self._path(id), self._folder / f"{id}.partial"):
+            await asyncio.to_thread(path.unlink, missing_ok=True)
+
+    def _path(self, id: UUID) -> Path:
+        return self._folder / f"{id}.zip"

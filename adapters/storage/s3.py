@@ -17,6 +17,7 @@ from botocore.handlers import add_expect_header
 from msgspec import Struct
 
 from adapters.storage.checked import checked
+from adapters.storage.s3_archives import S3Archives
 from adapters.storage.s3_arrivals import Arrivals
 from adapters.storage.s3_faults import told
 from adapters.storage.s3_names import Names
@@ -84,6 +85,7 @@ class S3Objects:
         self._now = now
         self._arrivals = Arrivals(client, signer, bucket.name, bucket.prefix, now)
         self.names = Names(client, bucket.name, bucket.prefix)
+        self.archives = S3Archives(client, signer, bucket.name, bucket.prefix, bucket.link_s)
 
     async def put(self, digest: Digest, chunks: AsyncIterator[bytes], limit_bytes: int) -> int:
         """Returns the size in bytes. Raises WrongDigest, ObjectTooLarge, ObjectsAwayError; then nothing is kept."""

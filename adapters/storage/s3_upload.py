@@ -16,8 +16,9 @@ ABORT_S = 10.0
 class Upload:
     """Holds one part in memory. What is not finished when it is left is taken back."""
 
-    def __init__(self, client: Any, bucket: str, key: str) -> None:  # botocore makes its clients at run time
-        self._client = client
+    def __init__(self, client: Any, bucket: str, key: str, part_bytes: int = PART_BYTES) -> None:
+        self._client = client  # botocore makes it at run time, hence Any
+        self._part_bytes = part_bytes
         self._where = {"Bucket": bucket, "Key": key}
         self._held = bytearray()
         self._id: str | None = None
@@ -34,9 +35,9 @@ class Upload:
 
     async def add(self, chunk: bytes) -> None:
         self._held += chunk
-        while len(self._held) >= PART_BYTES:
-            part = bytes(self._held[:PART_BYTES])
-            del self._held[:PART_BYTES]
+        while len(self._held) >= self._part_bytes:
+            part = bytes(self._held[: self._part_bytes])
+            del self._held[: self._part_bytes]
             await self._send(part)
 
     async def finish(self) -> None:

@@ -26,12 +26,10 @@ from adapters.postgres.exports import PostgresExports
 from adapters.postgres.public_log import PostgresPublicLog
 from adapters.postgres.queue_view import PostgresQueueView
 from adapters.postgres.tail import PostgresTail
-from adapters.storage.archives import DiskArchives
 from commands.dispatcher import Dispatcher
 from commands.ports import Objects
 from domain.ids import Digest
 from infra import auditing, objects
-from infra.exporting import folder
 from infra.integrating import integration, keeping
 from infra.loras import uploading
 from infra.settings import Settings, load_secret
@@ -101,7 +99,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             ended=ended,
             objects=stored.objects,
             exports=PostgresExports(exporting),
-            archives=DiskArchives(folder(settings)),
+            archives=stored.archives,
             pictures=pictures,
             uploading=uploading(settings, dispatcher, work, stored.loras),
             live=live,

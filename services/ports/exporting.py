@@ -4,12 +4,12 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager
 from datetime import datetime
 from enum import StrEnum
-from pathlib import Path
 from typing import Any, Protocol, TypeAlias
 from uuid import UUID
 
 from msgspec import Struct
 
+from commands.ports import Download
 from domain.event import AnyRecorded
 from domain.ids import AccountId, Digest, Position
 
@@ -75,17 +75,24 @@ class Archive(Protocol):
 
 
 class Archives(Protocol):
-    """Archives by the ids of their exports. Their methods raise OSError."""
+    """Archives by the ids of their exports. Every method raises OSError or ObjectsAwayError."""
 
     def begin(self, id: UUID) -> AbstractAsyncContextManager[Archive]:
         """What somebody who died has left of it is thrown away, as is what is not finished."""
 
-    def path(self, id: UUID) -> Path | None: ...
+    async def size(self, id: UUID) -> int | None:
+        """In bytes; None: there is none, or it is not finished."""
 
-    def ids(self) -> set[UUID]:
+    def read(self, id: UUID, start: int, end: int) -> AsyncIterator[bytes]:
+        """The bytes from `start` and before `end`. Raises ObjectMissingError before the first."""
+
+    async def link(self, id: UUID, download: Download) -> str | None:
+        """A URL that gives it to whoever has it, for some minutes. None: ask `read` and pass it on."""
+
+    async def ids(self) -> set[UUID]:
         """Of all there are, finished or not."""
 
-    def remove(self, id: UUID) -> None: ...
+    async def remove(self, id: UUID) -> None: ...
 
 
 class Things(Protocol):

@@ -1,9 +1,12 @@
 """Files of runs in S3: fetched from there by links or through the API, and stored when it is back."""
 
+import io
 from collections.abc import AsyncIterator, Iterator
 from urllib.parse import urlsplit
+from zipfile import ZipFile
 
 import httpx
+import msgspec
 import pytest
 from msgspec.structs import replace
 
@@ -11,15 +14,18 @@ from adapters.objects.claim_objects import HttpClaimObjects
 from adapters.outbound.transport import KeptTransport
 from adapters.storage.s3 import opened
 from domain.ids import Digest
+from infra.exporting import exporting
 from infra.settings import Settings
 from infra.wiring import now
 from services.ports.executing import ObjectsUnavailableError
 from tests.cuts import Cuts, cuts
+from tests.http.errands import errand
 from tests.http.executor import ByHand, by_hand
-from tests.http.person import Person, client
+from tests.http.person import Person, client, joined
 from tests.http.problems import refused
+from tests.http.test_exports import ready
 from tests.http.test_runs import until
-from tests.http.whole import Whole, another_api
+from tests.http.whole import Whole, another_api, beside
 from tests.s3 import ACCESS_KEY, BUCKET, SECRET_KEY, S3Server
 from tests.storage.objects import BODY, DIGEST, got
 
@@ -127,3 +133,26 @@ async def test_the_health_of_the_store_is_told(over_s3: Whole, way: Cuts) -> Non
         assert await told(anybody) == {"status": "ok", "detail": "answering"}
         way.closed = True
         assert (await told(anybody))["status"] == "failing"
+
+
+async def test_an_export_is_in_s3_and_fetched_from_there(
+    over_s3: Whole, s3_server: S3Server, served: Whole
+) -> None:
+    async with joined(over_s3.url) as person:
+        asked = await person.post("/accounts/me/export")
+        with beside(errand(lambda: exporting(over_s3.settings))):
+            url = (await ready(person))["url"]
+        assert not (served.settings.data / "exports").exists()
+        async with client() as http:
+            told = await http.get(url)
+            assert (told.status_code, told.headers["cache-control"]) == (307, "private, no-store")
+            assert told.headers["location"].startswith(s3_server.url)
+            answer = await http.get(told.headers["location"])
+        with ZipFile(io.BytesIO(answer.content)) as archive:
+            assert msgspec.json.decode(archive.read("account.json"))["username"] == person.name
+        settings = replace(over_s3.settings, s3_downloads="stream")
+        with another_api(replace(over_s3, settings=settings)) as other:
+            async with client() as http:
+                passed = await http.get(url.replace(over_s3.url, other.url), headers={"Range": "bytes=0-1"})
+        assert (passed.status_code, passed.content) == (206, b"PK")
+        assert str(asked["id"]) in url

@@ -1,5 +1,7 @@
 """Exports of any size, in a folder that outlives whoever builds them."""
 
+import io
+import os
 import tracemalloc
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
@@ -7,18 +9,25 @@ from pathlib import Path
 from uuid import UUID, uuid4
 from zipfile import ZipFile
 
+import httpx
 import msgspec
 import pytest
 
+from adapters.storage.archive_places import ArchivePlaces
 from adapters.storage.archives import DiskArchives
 from adapters.storage.disk import DiskObjects
+from adapters.storage.s3 import opened
+from adapters.storage.s3_archives import PART_BYTES
 from commands.accounts import Registered
+from commands.ports import Download, ObjectMissingError
 from domain.event import AnyRecorded
 from domain.ids import AccountId, Position
+from infra.wiring import now
 from services.export_archive import Building, Material, Unwanted
-from services.ports.exporting import Export, ExportState, Row
+from services.ports.exporting import Archives, Export, ExportState, Row
 from tests.commands.ground import Ground, make_ground
 from tests.commands.test_accounts import joining
+from tests.s3 import S3Server
 
 ID = UUID(int=0xE)
 MANY = 30_000
@@ -82,6 +91,14 @@ class NoLog:
         return ()
 
 
+async def whole(archives: Archives, id: UUID) -> bytes:
+    size = await archives.size(id)
+    assert size is not None
+    body = b"".join([piece async for piece in archives.read(id, 0, size)])
+    assert len(body) == size
+    return body
+
+
 async def building(
     ground: Ground, folder: Path, count: int, told: Told, *, with_outputs: bool = True
 ) -> Building:
@@ -115,9 +132,7 @@ async def test_a_big_account_fits_into_little_memory(tmp_path: Path) -> None:
             await archive.finish()
     finally:
         tracemalloc.stop()
-    path = archives.path(ID)
-    assert path is not None
-    with ZipFile(path) as opened:
+    with ZipFile(io.BytesIO(await whole(archives, ID))) as opened:
         assert len(msgspec.json.decode(opened.read("runs.json"))) == MANY
         assert opened.getinfo("runs.json").file_size > 500 * MANY
     assert peak_bytes < 6 * 2**20
@@ -129,9 +144,7 @@ async def test_no_name_leads_out_of_the_archive(tmp_path: Path) -> None:
     async with archives.begin(ID) as archive:
         await one.fill(archive)
         await archive.finish()
-    path = archives.path(ID)
-    assert path is not None
-    with ZipFile(path) as opened:
+    with ZipFile(io.BytesIO(await whole(archives, ID))) as opened:
         files = [name for name in opened.namelist() if name.startswith("outputs/")]
         assert files == [f"outputs/{UUID(int=number)}/9_0_passwd" for number in range(3)]
         assert opened.read(files[0]) == b"picture"
@@ -145,7 +158,7 @@ async def test_what_nobody_wants_is_not_kept(tmp_path: Path) -> None:
     with pytest.raises(Unwanted):
         async with archives.begin(ID) as archive:
             await one.fill(archive)
-    assert archives.ids() == set()
+    assert await archives.ids() == set()
 
 
 async def test_the_export_of_a_deleted_account_is_not_built(tmp_path: Path) -> None:
@@ -157,11 +170,70 @@ async def test_the_export_of_a_deleted_account_is_not_built(tmp_path: Path) -> N
             await one.fill(archive)
 
 
+async def test_in_s3_an_archive_is_sent_while_it_is_written(s3_server: S3Server) -> None:
+    async with opened(s3_server.bucket(), now) as objects:
+        archives = objects.archives
+        picture = os.urandom(1 << 20)  # of which nothing can be pressed out
+
+        async def film() -> AsyncIterator[bytes]:
+            for _ in range(PART_BYTES // len(picture) + 3):
+                yield picture
+
+        async with archives.begin(ID) as archive:
+            await archive.add("film.bin", film(), packed=True)
+            await archive.add("note.txt", one_piece(b"small" * 100))
+            assert await archives.size(ID) is None
+            written = await archive.finish()
+        assert await archives.size(ID) == written
+        link = await archives.link(ID, Download("application/zip", "attachment"))
+        assert link is not None
+        async with httpx.AsyncClient() as http:
+            assert (await http.get(link)).headers["content-length"] == str(written)
+        with ZipFile(io.BytesIO(await whole(archives, ID))) as found:
+            assert found.testzip() is None
+            assert found.read("note.txt") == b"small" * 100
+            assert found.getinfo("film.bin").file_size > PART_BYTES
+        assert await archives.ids() == {ID}
+        await archives.remove(ID)
+        assert await archives.ids() == set()
+
+
+async def test_in_s3_what_is_not_finished_is_nothing(s3_server: S3Server) -> None:
+    async with opened(s3_server.bucket(), now) as objects:
+        async with objects.archives.begin(ID) as archive:
+            await archive.add("note.txt", one_piece(os.urandom(PART_BYTES + 9)), packed=True)
+        assert await objects.archives.ids() == set()
+        with pytest.raises(ObjectMissingError):
+            await anext(objects.archives.read(ID, 0, 9))
+
+
+async def test_archives_of_before_are_found_beside_new_ones(s3_server: S3Server, tmp_path: Path) -> None:
+    disk, old, new = DiskArchives(tmp_path / "exports"), uuid4(), uuid4()
+    async with opened(s3_server.bucket(), now) as objects:
+        both = ArchivePlaces(objects.archives, disk)
+        for archives, id in ((disk, old), (both, new)):
+            async with archives.begin(id) as archive:
+                await archive.add("note.txt", one_piece(id.bytes))
+                await archive.finish()
+        assert await disk.ids() == {old}
+        assert await both.ids() == {old, new}
+        assert await both.link(old, Download("application/zip", "attachment")) is None
+        for id in (old, new):
+            with ZipFile(io.BytesIO(await whole(both, id))) as found:
+                assert found.read("note.txt") == id.bytes
+            await both.remove(id)
+        assert await both.ids() == set()
+
+
+async def one_piece(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
 async def test_half_an_archive_is_none(tmp_path: Path) -> None:
     archives, other = DiskArchives(tmp_path / "exports"), uuid4()
     (tmp_path / "exports").mkdir()
     (tmp_path / "exports" / f"{other}.partial").write_bytes(b"half")
-    assert archives.path(other) is None
-    assert archives.ids() == {other}
-    archives.remove(other)
-    assert archives.ids() == set()
+    assert await archives.size(other) is None
+    assert await archives.ids() == {other}
+    await archives.remove(other)
+    assert await archives.ids() == set()
