@@ -14,7 +14,7 @@ help:
 	@echo "make up      start everything and keep it running"
 	@echo "make check   format, lint, strict types, import contracts"
 	@echo "make bench   the figures of docs/benchmarks.md, into bench/latest.json"
-	@echo "make soak    the long fault rounds"
+	@echo "make soak    the long fault rounds; as root, for executors in network namespaces"
 	@echo "make golden  write the stored form of every event anew; a diff is a decision"
 	@echo "make lock    resolve the dependencies anew (needs uv)"
 

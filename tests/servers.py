@@ -146,13 +146,14 @@ def running(child: Child) -> Iterator[None]:
 
 
 @contextmanager
-def running_nats(folder: Path) -> Iterator[NatsServer]:
+def running_nats(folder: Path, host: str = "127.0.0.1") -> Iterator[NatsServer]:
     prepared = prepare_nats(
         folder,
         folder / "nats.log",
         app_password=PASSWORD,
         executors=dict.fromkeys(EXECUTORS, PASSWORD),
         integrators=users(SECRET.encode()),
+        host=host,
     )
     with running(prepared.child):
         yield NatsServer(prepared.url.replace("nats://", f"nats://app:{PASSWORD}@"), prepared.monitor_url)

@@ -63,9 +63,9 @@ class ObjectServer:
 
 
 @asynccontextmanager
-async def object_server() -> AsyncIterator[ObjectServer]:
+async def object_server(host: str = "127.0.0.1") -> AsyncIterator[ObjectServer]:
     store = ObjectServer()
-    server = await asyncio.start_server(store.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(store.serve, host, 0)
     store.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield store

@@ -98,8 +98,10 @@ class Hall:
 
 
 @asynccontextmanager
-async def hall(database: Database, nats_url: str, folder: Path) -> AsyncIterator[Hall]:
-    settings = Settings(data=folder, secret=SECRET, retry_pause_s=0.1)
+async def hall(
+    database: Database, nats_url: str, folder: Path, lease: timedelta = LEASE, retries: int = 3
+) -> AsyncIterator[Hall]:
+    settings = Settings(data=folder, secret=SECRET, retry_pause_s=0.1, retries=retries)
     secrets = ServerSecrets(load_secret(settings))
     async with (
         opened(database) as ground,
@@ -113,8 +115,8 @@ async def hall(database: Database, nats_url: str, folder: Path) -> AsyncIterator
         )
         folding = Folding(ground.tail, queue, server, wants.streams)
         roll = Roll(queue, PostgresBackendTable(ground.pool), dispatcher)
-        answering = Answering(queue, folding, roll, dispatcher, wants.contents, secrets, now, Leases(LEASE))
-        sweeping = Sweeping(queue, dispatcher, server, now, every_s=0.1, lease=LEASE)
+        answering = Answering(queue, folding, roll, dispatcher, wants.contents, secrets, now, Leases(lease))
+        sweeping = Sweeping(queue, dispatcher, server, now, every_s=0.1, lease=lease)
         async with beside(dispatch(server, folding, answering, sweeping)):
             yield Hall(ground, wants)
 

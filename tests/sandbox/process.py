@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -18,11 +18,15 @@ START_S = 20
 
 
 class SandboxProcess:
-    """A running sandbox. Its port and directory stay the same over `kill` and `start`."""
+    """A running sandbox. Its port and directory stay the same over `kill` and `start`.
 
-    def __init__(self, directory: Path, options: list[str]) -> None:
+    `within`: what its command begins with, where it runs in a place of its own.
+    """
+
+    def __init__(self, directory: Path, options: list[str], within: Sequence[str] = ()) -> None:
         self.directory = directory
         self._options = options
+        self._within = within
         self._port = 0
         self._process: subprocess.Popen[bytes] | None = None  # asyncio's would be bound to one event loop
 
@@ -49,7 +53,7 @@ class SandboxProcess:
         command = [sys.executable, "-m", "infra.sandbox", "--die-with-parent", "--port", str(self._port)]
         places = ["--directory", str(self.directory / "base"), "--port-file", str(port_file)]
         return subprocess.Popen(
-            [*command, *places, *self._options],
+            [*self._within, *command, *places, *self._options],
             cwd=ROOT,
             env=os.environ | {"PYTHONPATH": str(ROOT)},
             stdout=subprocess.DEVNULL,
@@ -77,10 +81,10 @@ class SandboxProcess:
 
 
 @asynccontextmanager
-async def sandbox(*options: str, **faults: Any) -> AsyncIterator[SandboxProcess]:
+async def sandbox(*options: str, within: Sequence[str] = (), **faults: Any) -> AsyncIterator[SandboxProcess]:
     """Start a sandbox on a free port; it and its files are gone afterwards. `options`: more for its command line."""
     with tempfile.TemporaryDirectory(prefix="sandbox-") as directory:
-        process = SandboxProcess(Path(directory), list(options))
+        process = SandboxProcess(Path(directory), list(options), within)
         await process.start()
         try:
             if faults:
