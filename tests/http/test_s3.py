@@ -138,7 +138,7 @@ async def test_the_health_of_the_store_is_told(over_s3: Whole, way: Cuts) -> Non
 async def test_an_export_is_in_s3_and_fetched_from_there(
     over_s3: Whole, s3_server: S3Server, served: Whole
 ) -> None:
-    async with joined(over_s3.url) as person:
+    async with joined(over_s3) as person:
         asked = await person.post("/accounts/me/export")
         with beside(errand(lambda: exporting(over_s3.settings))):
             url = (await ready(person))["url"]
