@@ -10,6 +10,17 @@ from workflows.parameters import Parameters
 
 Link: TypeAlias = list[Any]
 
+STANDS = {
+    ("CheckpointLoaderSimple", "ckpt_name"): "checkpoint",
+    ("LoraLoader", "lora_name"): "loras[{}].name",
+    ("LoraLoader", "strength_model"): "loras[{}].strength_model",
+    ("LoraLoader", "strength_clip"): "loras[{}].strength_clip",
+    ("LoadImage", "image"): "image",
+    ("LoadImageMask", "image"): "mask",
+    ("SaveImage", "filename_prefix"): "filename_prefix",
+}
+"""What parameter an input has its value from; those of the sampler and of the latent are called as it is."""
+SAME = ("width", "height", "batch_size", "seed", "steps", "cfg", "sampler_name", "scheduler", "denoise")
 SIDE = 512
 DENOISE_OF_IMAGE = 0.75  # enough to change it, little enough to know it again
 
@@ -60,6 +71,18 @@ def build(parameters: Parameters) -> dict[str, Any]:
     decoded = chain.add("VAEDecode", samples=[sampled, 0], vae=vae)
     chain.add("SaveImage", images=[decoded, 0], filename_prefix=parameters.filename_prefix)
     return chain.nodes
+
+
+def fields(graph: dict[str, Any]) -> dict[str, str]:
+    """The parameters' names by the paths in a built graph where their values stand."""
+    found, loras = {}, 0
+    for id, node in graph.items():
+        for input in node["inputs"]:
+            name = STANDS.get((node["class_type"], input)) or (input if input in SAME else None)
+            if name is not None:
+                found[f"graph.{id}.inputs.{input}"] = name.format(loras)
+        loras += node["class_type"] == "LoraLoader"
+    return found
 
 
 def _latent(chain: _Chain, parameters: Parameters, vae: Link) -> Link:

@@ -8,7 +8,7 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from workflows import filling, parameters
-from workflows.builder import build
+from workflows.builder import build, fields
 from workflows.chance import possible, texts, used
 from workflows.forms import Kind, Template
 from workflows.parameters import RANDOM, Parameters
@@ -53,7 +53,7 @@ Wanted: TypeAlias = Parameters | OfTemplate
 
 
 class Built(Struct, frozen=True):
-    """`fields`: the names of values by the paths in the graph where they stand, where a form knows them."""
+    """`fields`: the names of values by the paths in the graph where they stand."""
 
     graph: dict[str, Any]
     fields: dict[str, str] = {}
@@ -118,7 +118,8 @@ def built(wanted: Wanted) -> Built:
     """Its graph. Pictures stand in it as they were given: whoever submits it resolves them."""
     match wanted:
         case Parameters():
-            return Built(build(wanted))
+            graph = build(wanted)
+            return Built(graph, fields(graph))
         case OfTemplate(template=template, values=values):
             filled = filling.fill(template, values | _texts(wanted))
             return Built(filled.graph, filled.fields)

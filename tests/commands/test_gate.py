@@ -196,3 +196,22 @@ async def test_an_account_s_own_backend_says_nothing_of_the_nodes_of_others(grou
     wanted = graph()
     wanted["9"]["inputs"]["filename_prefix"] = "mine"
     await ground.wish(RunGraph(by=ANN, graph=wanted))
+
+
+@pytest.mark.parametrize(
+    ("wish", "field"),
+    [
+        (Generate(by=ANN, asked=Parameters(checkpoint="none.safetensors", prompt="a fox")), "checkpoint"),
+        (
+            GenerateBatch(by=ANN, runs=(FOX, Parameters(checkpoint="none.safetensors", prompt="a fox"))),
+            "runs[1].checkpoint",
+        ),
+    ],
+)
+async def test_who_gave_parameters_is_told_of_parameters(ground: Ground, wish: Command, field: str) -> None:
+    chain = ("CheckpointLoaderSimple", "CLIPTextEncode", "EmptyLatentImage", "KSampler", "VAEDecode")
+    await has(ground, "gpu-1", **dict.fromkeys(chain, "nodes"))
+    await ground.wish(Generate(by=ANN, asked=FOX))
+    with pytest.raises(Invalid) as refusal:
+        await ground.wish(wish)
+    assert [each.field for each in refusal.value.errors] == [field]

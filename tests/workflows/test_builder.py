@@ -9,6 +9,7 @@ from hypothesis import strategies as some
 from domain.batch import MAX_RUNS
 from domain.refusals import Invalid
 from workflows.builder import build
+from workflows.builder import fields as stands
 from workflows.graph import links, read_graph
 from workflows.grid import combinations
 from workflows.parameters import MAX_SEED, Parameters, as_values, changed, read_parameters, seeded
@@ -72,6 +73,29 @@ def test_a_mask_says_where_it_is_made_anew() -> None:
     assert found["VAEEncodeForInpaint"]["grow_mask_by"] == 6
     assert found["ImageScale"]["width"] == 64
     assert found["KSampler"]["denoise"] == 1.0
+
+
+def test_what_is_refused_in_the_graph_is_told_of_the_parameter_that_stands_there() -> None:
+    more = {"loras": [{"name": "one"}, {"name": "two", "strength_clip": 0.5}], "image": "a", "mask": "b"}
+    graph = build(read_parameters(LEAST | more))
+    told = stands(graph)
+    assert len(told) == len(set(told.values()))
+    values = {told[path]: graph[path.split(".")[1]]["inputs"][path.split(".")[3]] for path in told}
+    assert (values["checkpoint"], values["image"], values["mask"]) == ("sd15.safetensors", "a", "b")
+    assert (values["loras[0].name"], values["loras[1].name"], values["loras[1].strength_clip"]) == (
+        "one",
+        "two",
+        0.5,
+    )
+    assert {
+        "seed",
+        "steps",
+        "cfg",
+        "sampler_name",
+        "scheduler",
+        "denoise",
+        "filename_prefix",
+    } <= values.keys()
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
