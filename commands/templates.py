@@ -11,7 +11,7 @@ from commands.ports import ObjectTooLarge
 from commands.streams import Accepted, Change, Context
 from domain import template, workflow
 from domain.ids import AccountId, Position, TemplateId, WorkflowId
-from domain.template import TEMPLATE, FormSummary, Template, TemplateEvent
+from domain.template import TEMPLATE, FormSummary, Template, TemplateEvent, TemplateVersionSaved
 from domain.workflow import WORKFLOW, Content
 from workflows.form_faults import check
 from workflows.forms import Form
@@ -67,6 +67,8 @@ class SavedTemplate(Struct, frozen=True):
 
 async def create_template(command: CreateTemplate, context: Context, needs: Needs) -> SavedTemplate:
     """Raises NotFound, Invalid, ObjectTooLarge, KeyReused."""
+    if (known := await needs.streams.answered(context)) is not None:
+        return await _saved(known, needs)  # the workflow may be another since
     id = TemplateId(needs.new_id())
     save = await _version(command.owner, command.workflow, command.version, command.form, needs)
 
@@ -79,23 +81,22 @@ async def create_template(command: CreateTemplate, context: Context, needs: Need
         return events
 
     accepted = await needs.streams.transact(context, Change(TEMPLATE, id, decide, new=True))
-    if accepted.repeated:
-        recorded = await needs.streams.log.at(accepted.first)
-        assert recorded is not None
-        id = TemplateId(recorded.stream)
-    return SavedTemplate(id, 1, accepted.position)
+    return await _saved(accepted, needs)
 
 
 async def save_template_version(
     command: SaveTemplateVersion, context: Context, needs: Needs
 ) -> SavedTemplate:
     """Raises NotFound, Invalid, ObjectTooLarge, Outdated, KeyReused."""
+    if (known := await needs.streams.answered(context)) is not None:
+        return await _saved(known, needs)
     state, _ = await needs.streams.load(TEMPLATE, command.template)
     template.owned(state, by=command.by)
     save = await _version(command.by, command.workflow, command.version, command.form, needs)
     change = Change(TEMPLATE, command.template, save, expected=command.expected)
     accepted = await needs.streams.transact(context, change)
-    state, _ = await needs.streams.load(TEMPLATE, command.template)
+    if accepted.position:
+        return await _saved(accepted, needs)
     return SavedTemplate(command.template, len(state.versions), accepted.position)
 
 
@@ -120,6 +121,15 @@ async def delete_template(command: DeleteTemplate, context: Context, needs: Need
         expected=command.expected,
     )
     return await needs.streams.transact(context, change)
+
+
+async def _saved(accepted: Accepted, needs: Needs) -> SavedTemplate:
+    """As its first event tells: a template begins with its first version, and is given one at a time afterwards."""
+    recorded = await needs.streams.log.at(accepted.first)
+    assert recorded is not None
+    event = recorded.event
+    number = event.number if isinstance(event, TemplateVersionSaved) else 1
+    return SavedTemplate(TemplateId(recorded.stream), number, accepted.position)
 
 
 async def _version(

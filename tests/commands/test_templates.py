@@ -11,7 +11,7 @@ from commands.dispatcher import Dispatcher
 from commands.filling import FromTemplate
 from commands.generating import Generate, Rerun
 from commands.inputs import StoreInput
-from commands.ports import Outdated
+from commands.ports import KeyReused, Outdated
 from commands.runs import Submitted
 from commands.templates import (
     CreateTemplate,
@@ -20,7 +20,7 @@ from commands.templates import (
     SaveTemplateVersion,
     ShowTemplate,
 )
-from commands.workflows import CreateWorkflow, Saved
+from commands.workflows import CreateWorkflow, DeleteWorkflow, Saved
 from domain.ids import AccountId, Digest, Position, RunId, WorkflowId
 from domain.refusals import Invalid, NotFound
 from domain.run import RunSubmitted, source_of
@@ -305,3 +305,21 @@ async def test_inpainting_needs_a_picture_and_a_mask(ground: Ground) -> None:
     made = await ground.wish(wish)
     assert set((await submission(ground, made.id)).inputs) == {image, mask}
     assert await refused(ground, Generate(by=ANN, asked=fox(), inpaint=True)) == ["mask"]
+
+
+async def test_a_repeat_is_answered_as_before_whatever_has_become_of_the_workflow(ground: Ground) -> None:
+    id = await workflow(ground)
+    create = CreateTemplate(owner=ANN, workflow=id, form=form())
+    made = await ground.wish(create, key="a")
+    other = replace(form(), name="Another")
+    save = SaveTemplateVersion(by=ANN, template=made.id, workflow=id, form=other)
+    second = await ground.wish(save, key="b")
+    third = await ground.wish(SaveTemplateVersion(by=ANN, template=made.id, workflow=id, form=form()))
+    assert (made.version, second.version, third.version) == (1, 2, 3)
+    await ground.wish(DeleteWorkflow(by=ANN, workflow=id))
+    head = await ground.log.head()
+    assert await ground.wish(create, key="a") == made
+    assert await ground.wish(save, key="b") == second
+    with pytest.raises(KeyReused):
+        await ground.wish(create, key="b")
+    assert await ground.log.head() == head
