@@ -50,7 +50,7 @@ class Foreseeing(ReceiveRoutePlugin):
             return
         for handler in route.route_handlers:
             found = {*ALWAYS, *(NAMED if route.path_parameters else ())}
-            for name in _asked_for(handler):
+            for name in asked_for(handler):
                 found.update(FORESEEN.get(name, ()))
             own = handler.responses or {}
             handler.responses = {**own, **{each: problem(each) for each in sorted(found - own.keys())}}
@@ -64,7 +64,7 @@ def problem(status: int) -> ResponseSpec:
     return ResponseSpec(Problem, generate_examples=False, description=title, media_type=MEDIA_TYPE)
 
 
-def _asked_for(handler: HTTPRouteHandler) -> Iterator[str]:
+def asked_for(handler: HTTPRouteHandler) -> Iterator[str]:
     """The names of all parameters, through the dependencies."""
     provided = handler.resolve_dependencies()
     left: list[Any] = list(handler.parsed_fn_signature.parameters)

@@ -44,7 +44,7 @@ async def callers(served: Whole) -> dict[str, Caller]:
     everything: dict[str, list[str]] = defaultdict(list)
     found = {}
     for who in ("member", "administrator"):
-        async with joined(served.url) as person:
+        async with joined(served) as person:
             async with belongings(served, person) as things:
                 named = defaultdict(list)
                 for parameter, value in things.named().items():

@@ -13,6 +13,7 @@ from litestar.serialization import encode_json
 
 from adapters.http.app import described
 from tests.fuzz.callers import Caller, callers
+from tests.http.samples import sample
 from tests.http.whole import Whole
 
 pytestmark = pytest.mark.fuzz
@@ -20,14 +21,16 @@ pytestmark = pytest.mark.fuzz
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "5"))
 PATIENCE_S = 60.0
 ENDLESS = "/live"  # what streams until the run is over is asked by tests of its own
-VERBS = ("get", "put", "post", "patch", "delete")
+VERBS = ("get", "post", "put", "patch", "delete")
+"""In the order in which they are tried: what is deleted is no more."""
 DOCUMENT = json.loads(encode_json(described()))
 OPERATIONS = [
     (verb.upper(), path)
-    for path, found in DOCUMENT["paths"].items()
     for verb in VERBS
+    for path, found in DOCUMENT["paths"].items()
     if verb in found and not path.endswith(ENDLESS)
 ]
+
 SOME = settings(
     max_examples=EXAMPLES,
     deadline=None,
@@ -85,6 +88,8 @@ def test_every_answer_is_one_that_is_described(
     @given(case=cases(operation), own=st.booleans(), data=st.data())
     def sent(case: Any, own: bool, data: st.DataObject) -> None:
         hasty(case, path)
+        if own and (body := sample(method, path)):
+            case.body, case.media_type = body, "application/json"
         for who, caller in everybody.items():
             for name in case.path_parameters if own else ():
                 case.path_parameters[name] = data.draw(st.sampled_from(caller.named[name]))
