@@ -5,6 +5,7 @@ from typing import Any
 from commands import (
     access,
     accounts,
+    announcements,
     api_keys,
     backends,
     batches,
@@ -36,6 +37,9 @@ from commands.needs import Command, Handler, Needs
 from commands.streams import Context
 
 HANDLERS: dict[type[Command], Handler[Any]] = {
+    announcements.PostAnnouncement: announcements.post_announcement,
+    announcements.ChangeAnnouncement: announcements.change_announcement,
+    announcements.EndAnnouncement: announcements.end_announcement,
     accounts.RegisterAccount: accounts.register_account,
     accounts.LogIn: accounts.log_in,
     accounts.Refresh: accounts.refresh,

@@ -6,6 +6,7 @@ from typing import Any, get_args
 import msgspec
 
 from domain.account import ACCOUNT, AccountEvent
+from domain.announcement import ANNOUNCEMENTS, AnnouncementEvent
 from domain.api_key import API_KEY, ApiKeyEvent
 from domain.backend import BACKEND, BackendEvent
 from domain.batch import BATCH, BatchEvent
@@ -85,6 +86,7 @@ UNIONS: tuple[Any, ...] = (
     LimitsEvent,
     GateEvent,
     ModelEvent,
+    AnnouncementEvent,
     TemplateEvent,
     LikeEvent,
     PresetEvent,
@@ -97,7 +99,7 @@ DECIDERS: dict[str, AnyDecider] = {
     for decider in (
         *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT),
         *(BACKEND, API_KEY, WEBHOOK, PROJECTION, SHELF),
-        *(QUEUE, LIMITS, GATE, MODELS, TEMPLATE, PRESET),
+        *(QUEUE, LIMITS, GATE, MODELS, ANNOUNCEMENTS, TEMPLATE, PRESET),
         *(LIKE, COMMENT, FOLLOW, PROFILE),
     )
 }

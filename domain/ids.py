@@ -18,6 +18,7 @@ ModelId = NewType("ModelId", UUID)
 CommentId = NewType("CommentId", UUID)
 TemplateId = NewType("TemplateId", UUID)
 PresetId = NewType("PresetId", UUID)
+AnnouncementId = NewType("AnnouncementId", UUID)
 
 Actor = NewType("Actor", str)
 """Who did it: an account's id, or a part of the system such as `dispatch` or `executor:gpu-1`."""

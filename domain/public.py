@@ -28,6 +28,7 @@ from domain.account import (
     SessionRevoked,
     SessionsEnded,
 )
+from domain.announcement import AnnouncementEvent
 from domain.api_key import ApiKeyMade, ApiKeyRevoked
 from domain.backend import BackendEvent
 from domain.batch import BatchEvent
@@ -378,6 +379,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         LimitsSet,
         GateSet,
         *get_args(ModelEvent),
+        *get_args(AnnouncementEvent),
         *get_args(LikeEvent),
         *get_args(CommentEvent),
         *get_args(FollowEvent),

@@ -9,6 +9,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 
 from adapters.http import (
     accounts,
+    announcements,
     api_keys,
     auditing,
     auth,
@@ -82,6 +83,7 @@ FOR_PROGRAMS = Router(
         versions.ROUTER,
         requirements.ROUTER,
         gallery.ROUTER,
+        announcements.ROUTER,
         likes.ROUTER,
         comments.ROUTER,
         follows.ROUTER,
@@ -121,6 +123,7 @@ API = Router(
         registered_backends.ADMIN,
         gate.ADMIN,
         models.ADMIN,
+        announcements.ADMIN,
         exports.ROUTER,
         api_keys.ROUTER,
         events.ROUTER,

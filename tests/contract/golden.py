@@ -1,5 +1,6 @@
 """One example of every event, every field filled in: what the log has stored must stay readable for ever."""
 
+from datetime import timedelta
 from pathlib import Path
 from uuid import UUID
 
@@ -22,6 +23,13 @@ from domain.account import (
     SessionRevoked,
     SessionsEnded,
 )
+from domain.announcement import (
+    AnnouncementChanged,
+    AnnouncementEnded,
+    AnnouncementPosted,
+    Notice,
+    Severity,
+)
 from domain.api_key import ApiKeyMade, ApiKeyRevoked, Scope
 from domain.audience import Audience
 from domain.backend import (
@@ -40,7 +48,7 @@ from domain.comment import CommentDeleted, CommentEdited, CommentPosted
 from domain.event import Event, topic
 from domain.follow import FollowBegun, FollowEnded
 from domain.gate import GateRules, GateSet
-from domain.ids import BatchId, CommentId, Digest, LoraId, ModelId, Position, RunId
+from domain.ids import AnnouncementId, BatchId, CommentId, Digest, LoraId, ModelId, Position, RunId
 from domain.input import InputDeleted, InputStored
 from domain.like import LikeGiven, LikeTakenBack
 from domain.limits import Allowance, LimitsSet
@@ -297,6 +305,17 @@ EXAMPLES: tuple[Event, ...] = (
         ),
         reason="The licence has changed.",
     ),
+    AnnouncementPosted(
+        announcement=AnnouncementId(UUID(int=8)),
+        notice=Notice(text="On Sunday we are away.", severity=Severity.WARNING, starts_at=NOON, ends_at=None),
+        reason="New machines.",
+    ),
+    AnnouncementChanged(
+        announcement=AnnouncementId(UUID(int=8)),
+        notice=Notice(text="On Monday we are away.", starts_at=NOON, ends_at=NOON + timedelta(hours=1)),
+        reason="They come later.",
+    ),
+    AnnouncementEnded(announcement=AnnouncementId(UUID(int=8)), reason="They are here."),
     ModelRemoved(model=ModelId(UUID(int=7)), reason="It is deleted everywhere."),
     ProjectionEventSkipped(
         projection="gallery", position=Position(7), reason="A test's leftover.", fault="KeyError: 'name'"
