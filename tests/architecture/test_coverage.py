@@ -1,0 +1,42 @@
+"""docs/coverage.md names nothing that is not there."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from adapters.http.app import described
+
+ROOT = Path(__file__).parents[2]
+LINES = [
+    line
+    for line in (ROOT / "docs" / "coverage.md").read_text().splitlines()
+    if line.startswith("| ") and not line.startswith("| asked for")
+]
+ROUTE = re.compile(r"`(GET|PUT|POST|PATCH|DELETE) (/[^` ]*)`")
+TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
+DESCRIBED = {
+    (verb.upper(), path.removeprefix("/api/v1"))
+    for path, found in described()["paths"].items()
+    for verb in found
+}
+
+
+def test_there_is_something_to_check() -> None:
+    assert len(LINES) > 60
+
+
+@pytest.mark.parametrize("line", LINES, ids=lambda line: line.split("|")[1].strip())
+def test_what_is_named_exists(line: str) -> None:
+    asked, by, proof = (cell.strip() for cell in line.strip("|").split("|"))
+    if by == "**missing**":
+        assert not proof, f"{asked}: it is missing, and proved?"
+        return
+    routes, tests = ROUTE.findall(by), TEST.findall(proof)
+    assert routes, f"{asked}: by no route"
+    assert tests, f"{asked}: proved by no test"
+    for route in routes:
+        assert route in DESCRIBED, f"{asked}: there is no route {' '.join(route)}"
+    for file, name in tests:
+        text = (ROOT / file).read_text()
+        assert not name or re.search(rf"^(async )?def {name}\(", text, re.MULTILINE), f"{file} has no {name}"
