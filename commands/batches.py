@@ -22,6 +22,7 @@ from domain.batch import BATCH, MAX_RUNS, BatchSubmitted
 from domain.ids import AccountId, BatchId, Position, RunId
 from domain.limits import Quota
 from domain.refusals import Conflict, FieldError, Invalid, NotFound
+from domain.rendition import Rendition
 from domain.run import RUN, InBatch
 from domain.workflow import Content
 from workflows.grid import Variation, combinations
@@ -37,6 +38,7 @@ class GenerateBatch(Command, frozen=True, kw_only=True):
     runs: tuple[Asked, ...]
     priority: int = 5
     pool: str | None = None
+    rendition: Rendition | None = None
 
 
 class GenerateGrid(Command, frozen=True, kw_only=True):
@@ -47,6 +49,7 @@ class GenerateGrid(Command, frozen=True, kw_only=True):
     vary: Mapping[str, Sequence[Any]]
     priority: int = 5
     pool: str | None = None
+    rendition: Rendition | None = None
 
 
 class CancelBatch(Command, frozen=True, kw_only=True):
@@ -146,7 +149,13 @@ async def _submit(
         Change(BATCH, id, lambda state: batch.submit(state, submitted=whole), new=True)
     ]
     for place, (run_id, each) in enumerate(zip(runs, prepared, strict=True)):
-        asked = each.submitted(needs, by=by, priority=command.priority, batch=InBatch(id, place))
+        asked = each.submitted(
+            needs,
+            by=by,
+            priority=command.priority,
+            rendition=command.rendition,
+            batch=InBatch(id, place),
+        )
         submitted = replace(asked, pool=pool, requirements=needed[place])
         changes.append(Change(RUN, run_id, partial(run.submit, submitted=submitted), new=True))
     granted = await admitted(

@@ -19,6 +19,7 @@ from commands.streams import Change, Context
 from domain import run
 from domain.ids import AccountId, RunId
 from domain.refusals import FieldError, Invalid, NotFound
+from domain.rendition import Rendition
 from domain.run import RUN, RunSubmitted, source_of
 from domain.source import GraphSource, ParametersSource, TemplateSource, WorkflowSource
 from domain.workflow import Content
@@ -42,6 +43,7 @@ class Generate(Command, frozen=True, kw_only=True):
     priority: int = 5
     pool: str | None = None
     inpaint: bool = False
+    rendition: Rendition | None = None
 
 
 class RunGraph(Command, frozen=True, kw_only=True):
@@ -49,6 +51,7 @@ class RunGraph(Command, frozen=True, kw_only=True):
     graph: Any
     priority: int = 5
     pool: str | None = None
+    rendition: Rendition | None = None
 
 
 class Rerun(Command, frozen=True, kw_only=True):
@@ -63,6 +66,7 @@ class Rerun(Command, frozen=True, kw_only=True):
     seed: int | None = None
     priority: int | None = None
     pool: str | None = None
+    rendition: Rendition | None = None
 
 
 async def generate(command: Generate, context: Context, needs: Needs) -> Submitted:
@@ -92,11 +96,12 @@ async def rerun(command: Rerun, context: Context, needs: Needs) -> Submitted:
     before = await submission(command.run, command.by, needs)
     priority = before.priority if command.priority is None else command.priority
     pool = command.pool or before.pool
+    rendition = command.rendition or before.rendition
     match source_of(before):
         case ParametersSource() | TemplateSource() as source if command.changes or command.seed is not None:
             found = _changed(await _recorded(source, command.by, needs), command)
             (prepared,) = await of_values([found], command.by, needs)
-            wish = replace(command, pool=pool)
+            wish = replace(command, pool=pool, rendition=rendition)
             return await _submit(prepared, wish, priority, context, needs, rerun_of=command.run)
         case ParametersSource() | TemplateSource() | GraphSource() | WorkflowSource():
             await owned_still(before.inputs, command.by, needs)
@@ -111,6 +116,7 @@ async def rerun(command: Rerun, context: Context, needs: Needs) -> Submitted:
                 priority=priority,
                 batch=None,
                 rerun_of=command.run,
+                rendition=rendition,
                 timeout_s=needs.limits.run_timeout_s,
             )
             if command.seed is not None:
@@ -157,7 +163,9 @@ async def _submit(
     rerun_of: RunId | None = None,
 ) -> Submitted:
     with told_as(prepared.fields):
-        submitted = prepared.submitted(needs, by=wish.by, priority=priority, rerun_of=rerun_of)
+        submitted = prepared.submitted(
+            needs, by=wish.by, priority=priority, rendition=wish.rendition, rerun_of=rerun_of
+        )
         return await submit(submitted, context, needs, pool=wish.pool)
 
 

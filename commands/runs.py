@@ -15,6 +15,7 @@ from domain import attempt, environments, run, workflow
 from domain.ids import AccountId, Digest, Position, RunId, WorkflowId
 from domain.limits import Quota
 from domain.outcome import Failure, NodeTime, Output
+from domain.rendition import Rendition
 from domain.run import RUN, Run, RunEvent, RunSubmitted
 from domain.workflow import WORKFLOW, Content, Requirements, Workflow
 from workflows.graph import names_loras
@@ -30,6 +31,7 @@ class SubmitRun(Command, frozen=True, kw_only=True):
     environment: str | None = None
     priority: int = 5
     pool: str | None = None
+    rendition: Rendition | None = None
 
 
 class CancelRun(Command, frozen=True, kw_only=True):
@@ -96,6 +98,7 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
             timeout_s=needs.limits.run_timeout_s,
             inputs=files.inputs,
             pool=pool,
+            rendition=command.rendition,
         )
         return run.submit(state, submitted=submitted)
 

@@ -12,6 +12,7 @@ from commands.needs import Needs
 from commands.ports import ObjectTooLarge
 from domain.ids import AccountId, Digest, RunId
 from domain.refusals import FieldError, Invalid
+from domain.rendition import Rendition
 from domain.run import InBatch, RunSubmitted
 from domain.source import GraphSource, ParametersSource, TemplateSource
 from domain.workflow import Content, Requirements
@@ -19,7 +20,7 @@ from workflows.graph import ReadGraph, read_graph
 from workflows.inputs import LOADERS, named
 from workflows.parameters import NOT_POSSIBLE, Parameters
 from workflows.registry import written
-from workflows.wanted import Built, OfTemplate, Wanted, built, document, seed_of, seeded
+from workflows.wanted import Built, OfTemplate, Wanted, built, document, seed_of, seeded, words
 
 
 class Prepared(Struct, frozen=True, kw_only=True):
@@ -30,6 +31,7 @@ class Prepared(Struct, frozen=True, kw_only=True):
     source: ParametersSource | TemplateSource | GraphSource
     seed: int | None = None
     inputs: tuple[Digest, ...] = ()
+    words: str = ""
     fields: Mapping[str, str] = {}
     """How whoever asked calls what stands at a path of the graph, where they do not know the graph."""
 
@@ -39,6 +41,7 @@ class Prepared(Struct, frozen=True, kw_only=True):
         *,
         by: AccountId,
         priority: int,
+        rendition: Rendition | None = None,
         batch: InBatch | None = None,
         rerun_of: RunId | None = None,
     ) -> RunSubmitted:
@@ -53,6 +56,8 @@ class Prepared(Struct, frozen=True, kw_only=True):
             batch=batch,
             rerun_of=rerun_of,
             inputs=self.inputs,
+            words=self.words,
+            rendition=rendition,
         )
 
 
@@ -87,6 +92,7 @@ async def of_values(
             source=_source(each, stored),
             seed=seed_of(each.wanted),
             inputs=each.inputs,
+            words=words(each.wanted),
             fields=each.fields,
         )
         for each in made

@@ -57,7 +57,7 @@ def start(run: Run, *, epoch: int) -> list[RunEvent]:
 def store_output(run: Run, *, epoch: int, output: Output) -> list[RunEvent]:
     """A file of this attempt is safe in the object store. Reported twice, it is stored once."""
     _held(run, epoch)
-    if (output.node, output.index) in run.outputs:
+    if any((output.node, output.index) == each[:2] for each in run.outputs):
         return []
     if len(run.outputs) >= MAX_OUTPUTS:
         raise Conflict(f"A run keeps {MAX_OUTPUTS} outputs at most.")

@@ -14,6 +14,7 @@ from domain.comment import COMMENT, CommentEvent
 from domain.event import AnyDecider, Event, topic
 from domain.follow import FOLLOW, FollowEvent
 from domain.gate import GATE, GateEvent
+from domain.handling import HANDLING, HandlingEvent
 from domain.input import INPUT, InputEvent
 from domain.like import LIKE, LikeEvent
 from domain.limits import LIMITS, LimitsEvent
@@ -93,6 +94,7 @@ UNIONS: tuple[Any, ...] = (
     CommentEvent,
     FollowEvent,
     ProfileEvent,
+    HandlingEvent,
 )
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
@@ -100,7 +102,7 @@ DECIDERS: dict[str, AnyDecider] = {
         *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT),
         *(BACKEND, API_KEY, WEBHOOK, PROJECTION, SHELF),
         *(QUEUE, LIMITS, GATE, MODELS, ANNOUNCEMENTS, TEMPLATE, PRESET),
-        *(LIKE, COMMENT, FOLLOW, PROFILE),
+        *(LIKE, COMMENT, FOLLOW, PROFILE, HANDLING),
     )
 }
 

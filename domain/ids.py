@@ -19,6 +19,7 @@ CommentId = NewType("CommentId", UUID)
 TemplateId = NewType("TemplateId", UUID)
 PresetId = NewType("PresetId", UUID)
 AnnouncementId = NewType("AnnouncementId", UUID)
+OutputId = NewType("OutputId", UUID)
 
 Actor = NewType("Actor", str)
 """Who did it: an account's id, or a part of the system such as `dispatch` or `executor:gpu-1`."""
@@ -94,6 +95,11 @@ def attempt_id(run: RunId, epoch: int) -> AttemptId:
     return AttemptId(uuid5(run, f"attempt {epoch}"))
 
 
+def output_id(run: RunId, node: str, index: int) -> OutputId:
+    """A file of a run is known by the node that made it, and by its place among that node's files."""
+    return OutputId(uuid5(run, f"output {index} {node}"))
+
+
 def projection_id(name: str) -> UUID:
     """The stream of what is decided about a read model."""
     return uuid5(_PROJECTIONS, name)
@@ -107,6 +113,11 @@ def queue_id() -> UUID:
 def limits_id(account: AccountId) -> UUID:
     """The stream of the limits an account was given."""
     return uuid5(account, "limits")
+
+
+def handling_id(account: AccountId) -> UUID:
+    """The stream of how an account wants its outputs handled."""
+    return uuid5(account, "handling")
 
 
 def account_actor(account: AccountId) -> Actor:

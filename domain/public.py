@@ -36,6 +36,7 @@ from domain.comment import CommentEvent
 from domain.event import AnyRecorded, Event
 from domain.follow import FollowEvent
 from domain.gate import GateSet
+from domain.handling import HandlingEvent
 from domain.ids import StreamId
 from domain.input import InputEvent
 from domain.like import LikeEvent
@@ -366,6 +367,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *(ApiKeyMade, ApiKeyRevoked),
         *(NameReserved, NameReleased),
         *(run.RunClaimed, run.RunAttemptLost, run.RunDeleted),
+        *(run.OutputStarred, run.OutputUnstarred, run.OutputDeleted),
         *get_args(BackendEvent),
         *get_args(BatchEvent),
         *get_args(InputEvent),
@@ -384,6 +386,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *get_args(CommentEvent),
         *get_args(FollowEvent),
         *get_args(ProfileEvent),
+        *get_args(HandlingEvent),
     }
 )
 """Nobody outside is told of these. A new domain event stands in PUBLIC or here."""

@@ -17,6 +17,7 @@ from domain.ids import AccountId, BatchId, Digest, RunId, WorkflowId
 from domain.outcome import RETRIED, Failure, FailureKind, NodeTime, Output
 from domain.reasons import stated
 from domain.refusals import Conflict, FieldError, Invalid, NotFound
+from domain.rendition import Rendition
 from domain.source import GraphSource, ParametersSource, Source, TemplateSource, WorkflowSource
 from domain.workflow import Content, Requirements
 
@@ -48,7 +49,8 @@ class RunSubmitted(Event, frozen=True, kw_only=True, tag="run.submitted.v1"):
     """`workflow` and its version, or another `source`: see `source_of`.
 
     `seed`: what the seeds of the graph were set to; None: they are as the source has them. `inputs`: the digests of
-    the owner's pictures that the graph loads.
+    the owner's pictures that the graph loads. `words`: the beginning of what its values say in words. `rendition`: how
+    its pictures are handed out; None: as its owner wants all of them.
     """
 
     owner: AccountId
@@ -64,6 +66,8 @@ class RunSubmitted(Event, frozen=True, kw_only=True, tag="run.submitted.v1"):
     rerun_of: RunId | None = None
     inputs: tuple[Digest, ...] = ()
     pool: str = SHARED
+    words: str = ""
+    rendition: Rendition | None = None
 
 
 class RunClaimed(Event, frozen=True, kw_only=True, tag="run.claimed.v1"):
@@ -141,6 +145,27 @@ class RunRevived(Event, frozen=True, kw_only=True, tag="run.revived.v1"):
     reason: str
 
 
+class OutputStarred(Event, frozen=True, kw_only=True, tag="run.output_starred.v1"):
+    """Its owner wants to find it again."""
+
+    node: str
+    index: int
+
+
+class OutputUnstarred(Event, frozen=True, kw_only=True, tag="run.output_unstarred.v1"):
+    node: str
+    index: int
+
+
+class OutputDeleted(Event, frozen=True, kw_only=True, tag="run.output_deleted.v1"):
+    """It is out of sight, and goes where nothing else needs it. `reason`: the rule of its owner that it fell under."""
+
+    node: str
+    index: int
+    size_bytes: int
+    reason: str = ""
+
+
 RunEvent: TypeAlias = (
     RunSubmitted
     | RunClaimed
@@ -153,6 +178,9 @@ RunEvent: TypeAlias = (
     | RunCancelled
     | RunDeleted
     | RunRevived
+    | OutputStarred
+    | OutputUnstarred
+    | OutputDeleted
 )
 
 
@@ -173,6 +201,8 @@ MAX_TIMEOUT_S = 24 * 3600
 
 
 class Run(Struct, frozen=True):
+    """`outputs`: node, index and size in bytes of each; `starred` and `removed` name them by node and index."""
+
     owner: AccountId | None = None
     status: Status = Status.UNKNOWN
     epoch: int = 0
@@ -180,7 +210,9 @@ class Run(Struct, frozen=True):
     backend: str = ""
     lost_attempts: int = 0
     out_of_memory: int = 0
-    outputs: tuple[tuple[str, int], ...] = ()
+    outputs: tuple[tuple[str, int, int], ...] = ()
+    starred: frozenset[tuple[str, int]] = frozenset()
+    removed: frozenset[tuple[str, int]] = frozenset()
     graph: Content | None = None
     timeout_s: int = 0
     failure: FailureKind | None = None
@@ -197,7 +229,7 @@ def evolve(run: Run, event: RunEvent) -> Run:
         case RunStarted():
             return replace(run, status=Status.RUNNING)
         case OutputStored(output=output):
-            return replace(run, outputs=(*run.outputs, (output.node, output.index)))
+            return replace(run, outputs=(*run.outputs, (output.node, output.index, output.size_bytes)))
         case RunSucceeded():
             return replace(run, status=Status.SUCCEEDED)
         case RunAttemptLost(failure=failure):
@@ -214,9 +246,17 @@ def evolve(run: Run, event: RunEvent) -> Run:
         case RunRevived():
             waiting = replace(run, status=Status.QUEUED, executor="", backend="", failure=None)
             return replace(waiting, lost_attempts=0, out_of_memory=0, outputs=())
+        case OutputStarred(node=node, index=index):
+            return replace(run, starred=run.starred | {(node, index)})
+        case OutputUnstarred(node=node, index=index):
+            return replace(run, starred=run.starred - {(node, index)})
+        case OutputDeleted(node=node, index=index):
+            gone = (node, index)
+            outputs = tuple(each for each in run.outputs if each[:2] != gone)
+            return replace(run, outputs=outputs, starred=run.starred - {gone}, removed=run.removed | {gone})
 
 
-RUN: Decider[Run, RunEvent] = Decider("run", Run(), evolve, lambda run: run.owner, shape=2)
+RUN: Decider[Run, RunEvent] = Decider("run", Run(), evolve, lambda run: run.owner, shape=3)
 
 
 def warmth(requirements: Requirements) -> str:

@@ -50,6 +50,7 @@ UNION ALL (SELECT follower, followed FROM read.follows WHERE followed = %(accoun
 _UPLOADED = b"SELECT topic, state FROM log.events WHERE owner = %s AND topic = ANY (%s)"
 _RUNS = b"SELECT id FROM read.runs WHERE owner = %s AND id > %s ORDER BY id LIMIT %s"
 _STORED = b"SELECT topic, state FROM log.events WHERE originator_id = ANY (%s) AND topic = %s"
+_RENDITIONS = b"SELECT DISTINCT digest FROM work.renditions WHERE source = ANY (%s)"
 # One whose account was erased as well needs nothing any more.
 _NEEDED = b"""
 SELECT DISTINCT needed.digest
@@ -183,13 +184,14 @@ class AccountBelongings:
         return found
 
     async def _stored(self, runs: Sequence[UUID]) -> set[Digest]:
-        """From the log: the read model forgets what a lost attempt has stored."""
+        """From the log: the read model forgets what a lost attempt has stored. With what was made of it since."""
         found: set[Digest] = set()
         for name, state in await self._fetch(_STORED, (runs, topic(OutputStored))):
             event = CATALOGUE.decode(name, state)
             if isinstance(event, OutputStored):
                 found |= {event.output.digest, *(small.digest for small in event.output.thumbnails)}
-        return found
+        made = await self._fetch(_RENDITIONS, (sorted(found),)) if found else ()
+        return found | {Digest(digest) for (digest,) in made}
 
     async def _fetch(self, query: bytes, values: Any) -> list[tuple[Any, ...]]:
         """Raises psycopg.OperationalError."""

@@ -33,7 +33,9 @@ _INPUTS = "SELECT * FROM read.inputs WHERE owner = %(owner)s AND id > %(after)s 
 _RUNS = """SELECT run.*, (
         SELECT coalesce(json_agg(output ORDER BY output.node, output.index), '[]')
         FROM read.outputs AS output WHERE output.run = run.id
-    ) AS outputs
+    ) AS outputs, (
+        SELECT to_json(trait) FROM read.run_traits AS trait WHERE trait.id = run.id
+    ) AS traits
     FROM read.runs AS run
     WHERE run.owner = %(owner)s AND (run.submitted_at, run.id) > (%(at)s, %(after)s)
     ORDER BY run.submitted_at, run.id"""

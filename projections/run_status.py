@@ -1,6 +1,6 @@
 """Run status: each run as its owner sees it, its outputs, its batch, and the backends that are there to run it."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any, TypeAlias, get_args
@@ -13,12 +13,15 @@ from msgspec.structs import replace
 from domain.backend import BackendEvent
 from domain.batch import BatchCancelled, BatchEvent, BatchSubmitted
 from domain.event import AnyRecorded, Event
-from domain.ids import AccountId, BatchId, RunId, WorkflowId
+from domain.handling import HandlingEvent, RenditionChosen, RetentionChosen
+from domain.ids import AccountId, BatchId, OutputId, RunId, WorkflowId, output_id
 from domain.outcome import Failure, Image, NodeTime
-from domain.refusals import FieldError, Invalid
 from domain.run import (
     SHARED,
+    OutputDeleted,
+    OutputStarred,
     OutputStored,
+    OutputUnstarred,
     RunAttemptLost,
     RunCancelled,
     RunClaimed,
@@ -35,13 +38,24 @@ from domain.run import (
 )
 from domain.source import ParametersSource, TemplateSource
 from projections.backend_rows import BACKENDS, fold_backend
+from projections.handling_rows import HANDLING, TRAITS, TraitsRow, fold_handling, fold_traits
 from projections.paging import TIMED, bounded, page, timed
 from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one
 from projections.rows import Rows
+from projections.run_pages import (
+    ENTRY,
+    OUTPUT,
+    RENDITION,
+    RUN,
+    OutputFilters,
+    RunFilters,
+    asked_for,
+    outputs_page,
+    runs_page,
+)
 
 SHOWN_OUTPUTS = 16  # of each run of a batch; a run by itself shows all
-SHOWN = (Status.QUEUED, Status.RUNNING, Status.SUCCEEDED, Status.FAILED, Status.CANCELLED)
 
 
 class SourceRow(Struct, frozen=True):
@@ -115,6 +129,9 @@ class OutputRow(Struct, gc=False):
     height: int
     thumbnails: tuple[Image, ...]
     at: datetime
+    id: UUID
+    workflow: WorkflowId | None = None
+    starred: bool = False
 
 
 def _run(recorded: AnyRecorded) -> Iterable[UUID]:
@@ -122,8 +139,8 @@ def _run(recorded: AnyRecorded) -> Iterable[UUID]:
     return (recorded.stream,) if event in CHANGES or event is RunDeleted else ()
 
 
-def _lost_outputs(recorded: AnyRecorded) -> Iterable[UUID]:
-    return (recorded.stream,) if type(recorded.event) in (RunAttemptLost, RunDeleted) else ()
+def _changed_outputs(recorded: AnyRecorded) -> Iterable[UUID]:
+    return (recorded.stream,) if type(recorded.event) in CHANGE_OUTPUTS else ()
 
 
 def _batch(recorded: AnyRecorded) -> Iterable[UUID]:
@@ -131,8 +148,9 @@ def _batch(recorded: AnyRecorded) -> Iterable[UUID]:
 
 
 RUNS = Table("runs", RunRow, ("id",), _run, begins=frozenset({RunSubmitted}))
-OUTPUTS = Table("outputs", OutputRow, ("run", "node", "index"), _lost_outputs)
+OUTPUTS = Table("outputs", OutputRow, ("run", "node", "index"), _changed_outputs)
 BATCHES = Table("batches", BatchRow, ("id",), _batch)
+CHANGE_OUTPUTS = frozenset({RunAttemptLost, RunDeleted, OutputStarred, OutputUnstarred, OutputDeleted})
 
 
 def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
@@ -148,18 +166,22 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             number, priority = event.workflow_version, event.priority
             run = RunRow(recorded.stream, event.owner, event.workflow, number, status, priority, position, at)
             run.source, run.rerun_of, run.pool = _source(event), event.rerun_of, event.pool
+            fold_traits(recorded, buffer["run_traits"])
             if event.batch is not None:
                 run.batch, run.place = event.batch.id, event.batch.place
             buffer["runs"].put(run)
         case RunDeleted():
             buffer["runs"].remove(recorded.stream)
             buffer["outputs"].remove_of(recorded.stream)
+            fold_traits(recorded, buffer["run_traits"])
         case BatchSubmitted(owner=owner, runs=runs, varied=varied, plan=plan):
             buffer["batches"].put(
                 BatchRow(recorded.stream, owner, len(runs), varied, plan.digest, at, recorded.position)
             )
         case BatchCancelled():
             buffer["batches"].change(recorded.stream, cancelled_at=at, position=recorded.position)
+        case RenditionChosen() | RetentionChosen():
+            fold_handling(event, buffer["handling"])
         case _:
             fold_backend(event, at, buffer["backends"])
 
@@ -206,8 +228,22 @@ def _output_stored(run: RunRow, event: OutputStored, at: datetime, outputs: Outp
             output.height,
             output.thumbnails,
             at,
+            output_id(RunId(run.id), output.node, output.index),
+            run.workflow,
         )
     )
+
+
+def _starred(run: RunRow, event: OutputStarred, at: datetime, outputs: Outputs) -> None:
+    outputs.change((run.id, event.node, event.index), starred=True)
+
+
+def _unstarred(run: RunRow, event: OutputUnstarred, at: datetime, outputs: Outputs) -> None:
+    outputs.change((run.id, event.node, event.index), starred=False)
+
+
+def _output_deleted(run: RunRow, event: OutputDeleted, at: datetime, outputs: Outputs) -> None:
+    outputs.remove((run.id, event.node, event.index))
 
 
 def _succeeded(run: RunRow, event: RunSucceeded, at: datetime, outputs: Outputs) -> None:
@@ -255,69 +291,53 @@ CHANGES: dict[type[Event], Callable[[RunRow, Any, datetime, Outputs], None]] = {
     RunFailed: _failed,
     RunCancelled: _cancelled,
     RunRevived: _revived,
+    OutputStarred: _starred,
+    OutputUnstarred: _unstarred,
+    OutputDeleted: _output_deleted,
 }
 """What an event changes of its run, whose position is already set."""
 
 RUN_STATUS = Projection(
     name="run_status",
-    version=6,
+    version=7,
     sql=Path(__file__).with_suffix(".sql"),
-    tables=(RUNS, OUTPUTS, BATCHES, BACKENDS),
+    tables=(RUNS, OUTPUTS, TRAITS, BATCHES, BACKENDS, HANDLING),
     fold=fold,
-    events=(*get_args(RunEvent), *get_args(BatchEvent), *get_args(BackendEvent)),
+    events=(*get_args(RunEvent), *get_args(BatchEvent), *get_args(BackendEvent), *get_args(HandlingEvent)),
     reads=frozenset({"at"}),
 )
 
-_RUN = """'id', run.id, 'owner', run.owner, 'workflow', run.workflow, 'workflow_version', run.workflow_version,
-    'status', run.status, 'priority', run.priority, 'backend', run.backend, 'epoch', run.epoch,
-    'attempts_lost', run.attempts_lost, 'failure', run.failure, 'submitted_at', run.submitted_at,
-    'started_at', run.started_at, 'ended_at', run.ended_at, 'not_before', run.not_before,
-    'execution_s', run.execution_s, 'position', run.position, 'batch', run.batch, 'place', run.place,
-    'rerun_of', run.rerun_of, 'pool', run.pool, 'run_seconds', round(run.run_seconds::numeric, 3),
-    'source', json_build_object(
-        'kind', coalesce(run.source ->> 'kind', 'workflow'), 'seed', run.source -> 'seed',
-        'template', run.source -> 'template', 'version', run.source -> 'version')"""
-_OUTPUT = """'node', output.node, 'index', output.index, 'name', output.name, 'digest', output.digest,
-    'media_type', output.media_type, 'size_bytes', output.size_bytes, 'width', output.width,
-    'height', output.height, 'thumbnails', output.thumbnails"""
 
-
-def shown(run: RunRow, outputs: Iterable[OutputRow]) -> dict[str, Any]:
-    """Rows that are not in Postgres, as _RUN and _OUTPUT write those that are."""
+def shown(run: RunRow, outputs: Iterable[OutputRow], traits: Iterable[TraitsRow] = ()) -> dict[str, Any]:
+    """Rows that are not in Postgres, as RUN and OUTPUT write those that are."""
     files = [
         {name: value for name, value in msgspec.structs.asdict(output).items() if name not in _UNSHOWN}
         for output in sorted(outputs, key=lambda output: (output.node, output.index))
     ]
     source = run.source or SourceRow("workflow")
     about = {name: getattr(source, name) for name in ("kind", "seed", "template", "version")}
-    told = {"outputs": files, "source": about, "values": source.values}
+    rendition = next((each.rendition for each in traits), None)
+    told = {"outputs": files, "source": about, "values": source.values, "rendition": rendition}
     return msgspec.structs.asdict(run) | told
 
 
-_UNSHOWN = {"run", "owner", "epoch", "at"}
+_UNSHOWN = {"run", "owner", "epoch", "at", "workflow"}
 _ONE = f"""
-SELECT convert_to(json_build_object({_RUN}, 'values', run.source -> 'values', 'nodes', run.nodes, 'outputs', coalesce((
-    SELECT json_agg(json_build_object({_OUTPUT}) ORDER BY output.node, output.index)
+SELECT convert_to(json_build_object({RUN}, 'values', run.source -> 'values', 'nodes', run.nodes,
+    'rendition', {RENDITION}, 'outputs', coalesce((
+    SELECT json_agg(json_build_object({OUTPUT}) ORDER BY output.node, output.index)
     FROM read.outputs AS output WHERE output.run = run.id
 ), '[]'))::text, 'UTF8')
 FROM read.runs AS run WHERE run.id = %(id)s
 """.encode()
-_OWN = page(
-    f"""SELECT json_build_object({_RUN}) AS item, run.submitted_at AS at, run.id FROM read.runs AS run
-    WHERE run.owner = %(owner)s AND (run.submitted_at, run.id) < (%(at)s, %(after)s)
-        AND (%(status)s::text IS NULL OR run.status = %(status)s)
-        AND (%(workflow)s::uuid IS NULL OR run.workflow = %(workflow)s)
-    ORDER BY run.submitted_at DESC, run.id DESC LIMIT %(limit)s::int + 1""",
-    TIMED,
-)
 _BATCH = f"""
 SELECT convert_to(json_build_object('id', batch.id, 'varied', batch.varied, 'plan', batch.plan,
     'submitted_at', batch.submitted_at, 'cancelled_at', batch.cancelled_at, 'position', batch.position,
     'total', batch.runs, 'runs', coalesce((
-        SELECT json_agg(json_build_object({_RUN}, 'outputs', coalesce((
-            SELECT json_agg(json_build_object({_OUTPUT}) ORDER BY output.node, output.index)
+        SELECT json_agg(json_build_object({RUN}, 'rendition', {RENDITION}, 'outputs', coalesce((
+            SELECT json_agg(json_build_object({OUTPUT}) ORDER BY output.node, output.index)
             FROM (
-                SELECT node, index, name, digest, media_type, width, height, size_bytes, thumbnails
+                SELECT id, node, index, name, digest, media_type, width, height, size_bytes, starred, thumbnails
                 FROM read.outputs WHERE run = run.id ORDER BY node, index LIMIT {SHOWN_OUTPUTS}
             ) AS output
         ), '[]')) ORDER BY run.place)
@@ -342,8 +362,17 @@ _OWN_BATCHES = page(
     TIMED,
 )
 _OUTPUT_AT = f"""
-SELECT convert_to(json_build_object({_OUTPUT})::text, 'UTF8') FROM read.outputs AS output
+SELECT convert_to(json_build_object({OUTPUT})::text, 'UTF8') FROM read.outputs AS output
 WHERE output.run = %(run)s AND output.node = %(node)s AND output.index = %(index)s
+""".encode()
+_OUTPUT_WITH_RUN = f"""
+SELECT convert_to(json_build_object('output', {ENTRY}, 'run', json_build_object(
+    {RUN}, 'values', run.source -> 'values'))::text, 'UTF8')
+FROM read.outputs AS output JOIN read.runs AS run ON run.id = output.run WHERE output.id = %(id)s
+""".encode()
+_SOME_OUTPUTS = f"""
+SELECT convert_to(coalesce(json_agg({ENTRY}), '[]')::text, 'UTF8')
+FROM read.outputs AS output JOIN read.runs AS run ON run.id = output.run WHERE output.id = ANY (%(ids)s)
 """.encode()
 _LIVE = b"SELECT count(*) FROM read.backends WHERE live AND NOT draining"
 _BACKEND = """json_build_object('name', name, 'own', owner IS NOT NULL, 'pool', pool, 'live', live,
@@ -372,15 +401,34 @@ async def own_runs(
     limit: int,
     after: str | None = None,
     *,
-    status: str | None = None,
-    workflow: WorkflowId | None = None,
+    filters: RunFilters = RunFilters(),
 ) -> bytes:
-    """An account's runs, newest first, without their outputs. Raises Invalid."""
-    if status is not None and status not in SHOWN:
-        raise Invalid("There is no such status.", FieldError("status", f"One of {', '.join(SHOWN)}."))
-    at, id = timed(after)
-    parameters: dict[str, Any] = {"owner": owner, "at": at, "after": id, "limit": bounded(limit)}
-    return await one(cursor, _OWN, parameters | {"status": status, "workflow": workflow}) or b""
+    """An account's runs, newest first, without their outputs but with some thumbnails. Raises Invalid."""
+    asked, parameters = asked_for(filters, owner, limit, after)
+    return await one(cursor, runs_page(asked), parameters) or b""
+
+
+async def own_outputs(
+    cursor: Cursor,
+    owner: AccountId,
+    limit: int,
+    after: str | None = None,
+    *,
+    filters: OutputFilters = OutputFilters(),
+) -> bytes:
+    """An account's outputs, newest first. Raises Invalid."""
+    asked, parameters = asked_for(filters, owner, limit, after)
+    return await one(cursor, outputs_page(asked), parameters) or b""
+
+
+async def own_output(cursor: Cursor, id: OutputId) -> bytes | None:
+    """One of one's own, with its run."""
+    return await one(cursor, _OUTPUT_WITH_RUN, {"id": id})
+
+
+async def some_outputs(cursor: Cursor, ids: Collection[OutputId]) -> bytes:
+    """Those of one's own among them, in no order."""
+    return await one(cursor, _SOME_OUTPUTS, {"ids": list(ids)}) or b""
 
 
 async def batch(cursor: Cursor, id: BatchId) -> bytes | None:

@@ -37,7 +37,26 @@ CREATE TABLE outputs (
     width bigint NOT NULL,
     height bigint NOT NULL,
     thumbnails jsonb NOT NULL,
-    at timestamptz NOT NULL
+    at timestamptz NOT NULL,
+    id uuid NOT NULL,
+    workflow uuid,
+    starred boolean NOT NULL
+);
+
+CREATE TABLE run_traits (
+    id uuid NOT NULL,
+    owner uuid NOT NULL,
+    submitted_at timestamptz NOT NULL,
+    template text,
+    models jsonb NOT NULL,
+    words text NOT NULL,
+    rendition jsonb
+);
+
+CREATE TABLE handling (
+    account uuid NOT NULL,
+    rendition jsonb,
+    retention jsonb
 );
 
 CREATE TABLE batches (
@@ -79,12 +98,23 @@ CREATE INDEX runs_owner_idx ON runs (owner, submitted_at DESC, id DESC);
 CREATE INDEX runs_workflow_idx ON runs (owner, workflow, submitted_at DESC, id DESC);
 CREATE INDEX runs_batch_idx ON runs (batch, place) WHERE batch IS NOT NULL;
 ALTER TABLE outputs ADD CONSTRAINT outputs_pkey PRIMARY KEY (run, node, index);
+CREATE INDEX outputs_id_idx ON outputs (id);
+CREATE INDEX outputs_owner_idx ON outputs (owner, at DESC, id DESC);
+CREATE INDEX outputs_workflow_idx ON outputs (owner, workflow, at DESC, id DESC) WHERE workflow IS NOT NULL;
+CREATE INDEX outputs_starred_idx ON outputs (owner, at DESC, id DESC) WHERE starred;
+ALTER TABLE run_traits ADD CONSTRAINT run_traits_pkey PRIMARY KEY (id);
+CREATE INDEX run_traits_owner_idx ON run_traits (owner, submitted_at DESC, id DESC);
+CREATE INDEX run_traits_template_idx ON run_traits (owner, template, submitted_at DESC, id DESC)
+    WHERE template IS NOT NULL;
+ALTER TABLE handling ADD CONSTRAINT handling_pkey PRIMARY KEY (account);
 ALTER TABLE batches ADD CONSTRAINT batches_pkey PRIMARY KEY (id);
 CREATE INDEX batches_owner_idx ON batches (owner, submitted_at DESC, id DESC);
 ALTER TABLE backends ADD CONSTRAINT backends_pkey PRIMARY KEY (name);
 
 CREATE POLICY own ON runs FOR SELECT TO comfyplus_query USING (owner = (SELECT read.viewer()));
 CREATE POLICY own ON batches FOR SELECT TO comfyplus_query USING (owner = (SELECT read.viewer()));
+CREATE POLICY own ON run_traits FOR SELECT TO comfyplus_query USING (owner = (SELECT read.viewer()));
+CREATE POLICY own ON handling FOR SELECT TO comfyplus_query USING (account = (SELECT read.viewer()));
 CREATE POLICY own ON outputs FOR SELECT TO comfyplus_query USING (owner = (SELECT read.viewer()));
 CREATE POLICY logged_in ON backends FOR SELECT TO comfyplus_query
     USING ((SELECT read.viewer()) IS NOT NULL AND (owner IS NULL OR owner = (SELECT read.viewer())));

@@ -14,7 +14,8 @@ from commands.needs import Needs
 from commands.profiles import texts
 from domain.catalogue import CATALOGUE
 from domain.event import AnyRecorded, topic
-from domain.ids import AccountId, Digest, Position, profile_id, shelf_id
+from domain.handling import HANDLING
+from domain.ids import AccountId, Digest, Position, handling_id, profile_id, shelf_id
 from domain.lora import SHELF
 from domain.profile import PROFILE
 from domain.webhook import WEBHOOK
@@ -26,7 +27,7 @@ EVENTS = 1_000  # of them in memory
 TOLD_EVERY_S = 0.5
 README = b"""This is everything that is known here of one account.
 
-account.json    the account: its names and sessions
+account.json    the account: its names and sessions, and how it wants its outputs handled
 profile.json    what it shows of itself; avatar.webp: its picture
 api_keys.json   its API keys, without their texts
 webhooks.json   where it is told of events
@@ -103,6 +104,7 @@ class Building:
             "email": found.email,
             "role": found.state.role,
             "sessions": await open_sessions(self._account, self._needs),
+            "handling": (await self._needs.streams.load(HANDLING, handling_id(self._account)))[0],
         }
 
     async def _add_profile(self, archive: Archive) -> None:

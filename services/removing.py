@@ -13,7 +13,7 @@ from commands.ports import Clock, LogUnavailableError, ObjectsAwayError
 from domain.event import AnyRecorded, topic
 from domain.ids import Digest, Position, RunId
 from domain.input import InputDeleted
-from domain.run import RunDeleted
+from domain.run import OutputDeleted, RunDeleted
 from domain.workflow import WorkflowThumbnailRemoved
 from services.ports.dispatching import RunLog
 from services.ports.erasing import ErasedObjects
@@ -22,11 +22,15 @@ from services.ports.removing import Needs, Removal, RemovalLedger
 
 logger = logging.getLogger(__name__)
 
-TOPICS = frozenset({topic(RunDeleted), topic(InputDeleted), topic(WorkflowThumbnailRemoved)})
+TOPICS = frozenset(
+    {topic(RunDeleted), topic(OutputDeleted), topic(InputDeleted), topic(WorkflowThumbnailRemoved)}
+)
 PAGE = 200
 POLL_S = 1.0
 REST_S = 1.0  # a busy log grows all the time
 PAUSE_S = 2.0  # before something that failed is tried again
+RENDITIONS_KEPT = timedelta(days=7)
+RENDITIONS_EVERY = timedelta(minutes=1)
 MOVE_EVERY = 10_000  # positions; so much of the log is looked through again after a crash, at most
 
 
@@ -58,6 +62,7 @@ class Removing:
         self._objects = objects
         self._now = now
         self._settle = settle
+        self._renditions_due = now()
 
     async def run(self) -> None:
         while True:
@@ -66,6 +71,7 @@ class Removing:
                     position = await self._ledger.position()
                     while await leadership.held():
                         position = await self._look(position)
+                        await self._let_renditions_go()
                         while await self._remove_some():
                             pass
                         await self._log.grown(POLL_S)
@@ -90,19 +96,30 @@ class Removing:
                 return position
 
     async def _removals(self, events: Sequence[AnyRecorded]) -> list[Removal]:
+        """Of a run that lost one output all are looked at: those that it still has are needed."""
         found: dict[Digest, Position] = {}
+        runs: dict[RunId, Position] = {}
         for recorded in events:
             match recorded.event:
                 case InputDeleted(digest=digest):
                     found[digest] = recorded.position
                 case WorkflowThumbnailRemoved(digests=digests):
                     found |= dict.fromkeys(digests, recorded.position)
-                case RunDeleted():
-                    for stored in await self._needs.stored_by([RunId(recorded.stream)]):
-                        found[stored] = recorded.position
+                case RunDeleted() | OutputDeleted():
+                    runs[RunId(recorded.stream)] = recorded.position
                 case _:
                     pass
+        for run, position in runs.items():
+            for stored in await self._needs.stored_by([run]):
+                found[stored] = max(position, found.get(stored, position))
         return [Removal(digest, position) for digest, position in found.items()]
+
+    async def _let_renditions_go(self) -> None:
+        """Who asks for one again has it made anew."""
+        now = self._now()
+        if now >= self._renditions_due:
+            await self._ledger.let_renditions_go(now - RENDITIONS_KEPT, now)
+            self._renditions_due = now + RENDITIONS_EVERY
 
     async def _remove_some(self) -> bool:
         """Whether there may be more to do at once."""

@@ -14,6 +14,8 @@ from workflows.forms import Kind, Template
 from workflows.parameters import RANDOM, Parameters
 from workflows.values import bounds_of_seed, checked
 
+MAX_WORDS = 400  # characters: the values themselves stand beside the log
+
 
 class PresetUse(Struct, frozen=True):
     """Which preset was laid under the values, and the digest of what it held."""
@@ -112,6 +114,18 @@ def seed_of(wanted: Wanted) -> int | None:
             return wanted.seed
         case OfTemplate(template=template, values=values):
             return next((int(values[each.name]) for each in template.form.of_kind(Kind.SEED)), None)
+
+
+def words(wanted: Wanted) -> str:
+    """The beginning of what it says in words, on one line: to find a run again by."""
+    match wanted:
+        case Parameters():
+            said = [wanted.prompt, wanted.negative_prompt]
+        case OfTemplate(template=template, values=values):
+            told = values | _texts(wanted)
+            kinds = (Kind.TEXT, Kind.STRING)
+            said = [str(told[each.name]) for kind in kinds for each in template.form.of_kind(kind)]
+    return " ".join(" ".join(said).split())[:MAX_WORDS].rstrip()
 
 
 def built(wanted: Wanted) -> Built:

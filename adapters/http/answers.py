@@ -181,6 +181,9 @@ class ThumbnailAnswer(Struct):
 
 
 class OutputAnswer(Struct):
+    """`url`: in the rendition that its owner wants; the rest tells of the file as it was made."""
+
+    id: UUID
     node: NodeId
     index: int
     name: str
@@ -189,6 +192,7 @@ class OutputAnswer(Struct):
     width: int
     height: int
     size_bytes: int
+    starred: bool
     thumbnails: list[ThumbnailAnswer]
     url: Url
 
@@ -263,9 +267,61 @@ class RunAnswer(RunSummary):
     ) = UNSET
 
 
+class ListedRun(RunSummary, kw_only=True):
+    """`thumbnails`: the smallest ones of its first outputs, 4 at most."""
+
+    output_count: int
+    thumbnails: list[ThumbnailAnswer]
+
+
 class RunPage(Struct):
-    items: list[RunSummary]
+    items: list[ListedRun]
     next_cursor: Cursor
+
+
+class OutputEntry(OutputAnswer, kw_only=True):
+    run: UUID
+    workflow: UUID | None
+    made_at: datetime
+
+
+class OutputPage(Struct):
+    items: list[OutputEntry]
+    next_cursor: Cursor
+
+
+class OutputDetail(OutputEntry, kw_only=True):
+    """`seed`: the first of its graph where none was drawn or set. `graph`: null where it is not kept any more."""
+
+    workflow_version: int | None
+    source: SourceAnswer
+    backend: str | None
+    submitted_at: datetime
+    started_at: datetime | None
+    ended_at: datetime | None
+    execution_s: float | None
+    seed: int | None
+    models: Annotated[
+        list[str], Meta(description="With their folders.", examples=[["checkpoints/a.safetensors"]])
+    ]
+    loras: list[str]
+    graph_digest: Digest
+    graph: dict[str, Any] | None
+
+
+class TouchedAnswer(Struct):
+    """`reason`: why it was refused."""
+
+    id: UUID
+    done: bool
+    reason: str | None
+
+
+class TouchedOutputs(Struct):
+    """`position`: of the last change; 0 where there was none."""
+
+    items: list[TouchedAnswer]
+    position: int
 
 
 class BatchProgress(Struct):

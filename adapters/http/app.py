@@ -36,6 +36,7 @@ from adapters.http import (
     models,
     objects,
     outputs,
+    own_outputs,
     parked,
     past,
     people,
@@ -45,6 +46,7 @@ from adapters.http import (
     publishing,
     queue,
     registered_backends,
+    renditions,
     replays,
     requirements,
     runs,
@@ -61,6 +63,7 @@ from adapters.http import (
     webhooks,
     workflow_files,
     workflows,
+    zips,
 )
 from adapters.http.callers import BY_KEY, DEPENDENCIES
 from adapters.http.door import Door
@@ -102,6 +105,9 @@ FOR_PROGRAMS = Router(
         sockets.ROUTER,
         queue.ROUTER,
         outputs.ROUTER,
+        own_outputs.ROUTER,
+        renditions.ROUTER,
+        zips.ROUTER,
         loras.ROUTER,
         uploads.ROUTER,
     ],

@@ -16,6 +16,7 @@ from adapters.http.callers import Caller
 from adapters.http.outputs import with_urls
 from adapters.http.parts import Parts
 from adapters.http.reads import json_response
+from adapters.http.renditions import OwnRendition, chosen, with_rendition
 from adapters.http.runs import Accepted, Pool, Priority, accepted_run
 from adapters.http.sources import with_source
 from adapters.http.waiting import until_over
@@ -55,6 +56,7 @@ class GenerateBody(Parameters, frozen=True, forbid_unknown_fields=True, kw_only=
 
     priority: Priority = 5
     pool: Pool | None = None
+    rendition: OwnRendition = None
 
 
 class FromTemplateBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -66,6 +68,7 @@ class FromTemplateBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     wildcards: Wildcards = None
     priority: Priority = 5
     pool: Pool | None = None
+    rendition: OwnRendition = None
 
 
 class BatchBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -81,6 +84,7 @@ class BatchBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ]
     priority: Priority = 5
     pool: Pool | None = None
+    rendition: OwnRendition = None
 
 
 class TemplateBatchBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -95,6 +99,7 @@ class TemplateBatchBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only
     wildcards: Wildcards = None
     priority: Priority = 5
     pool: Pool | None = None
+    rendition: OwnRendition = None
 
 
 class GridBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -109,6 +114,7 @@ class GridBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ]
     priority: Priority = 5
     pool: Pool | None = None
+    rendition: OwnRendition = None
 
 
 class TemplateGridBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -124,6 +130,7 @@ class TemplateGridBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=
     ]
     priority: Priority = 5
     pool: Pool | None = None
+    rendition: OwnRendition = None
 
 
 ONE_OF = either(GenerateBody, FromTemplateBody, "template")
@@ -194,8 +201,9 @@ async def generate_and_wait(
     tables = past.rows(RUN_STATUS, happened)
     if not tables["runs"]:  # deleted meanwhile
         return accepted_run(submitted, parts)
-    row = msgspec.to_builtins(run_status.shown(tables["runs"][0], tables["outputs"]))
-    answer = json_response(msgspec.json.encode(with_urls(await with_source(row, parts), parts)))
+    row = msgspec.to_builtins(run_status.shown(tables["runs"][0], tables["outputs"], tables["run_traits"]))
+    await with_rendition(await with_source(row, parts), caller.account, parts)
+    answer = json_response(msgspec.json.encode(with_urls(row, parts)))
     answer.headers["Location"] = f"{parts.public_url}/api/v1/runs/{submitted.id}"
     return answer
 
@@ -219,7 +227,13 @@ async def generate_batch(
             asked: tuple[Asked, ...] = runs
         case TemplateBatchBody(template=template):
             asked = tuple(from_template(template, values, data) for values in data.runs)
-    wish = GenerateBatch(by=caller.account, runs=asked, priority=data.priority, pool=data.pool)
+    wish = GenerateBatch(
+        by=caller.account,
+        runs=asked,
+        priority=data.priority,
+        pool=data.pool,
+        rendition=chosen(data.rendition),
+    )
     submitted: SubmittedBatch = await parts.commands.run(wish, context)
     return accepted_batch(submitted, parts)
 
@@ -247,7 +261,12 @@ async def generate_grid(
         case TemplateGridBody(template=template, values=values):
             asked = from_template(template, values, data)
     wish = GenerateGrid(
-        by=caller.account, asked=asked, vary=data.vary, priority=data.priority, pool=data.pool
+        by=caller.account,
+        asked=asked,
+        vary=data.vary,
+        priority=data.priority,
+        pool=data.pool,
+        rendition=chosen(data.rendition),
     )
     submitted: SubmittedBatch = await parts.commands.run(wish, context)
     return accepted_batch(submitted, parts)
@@ -282,7 +301,14 @@ async def _submit(
             asked: Asked = Parameters(**values)
         case FromTemplateBody(template=template, values=given):
             asked = from_template(template, given, data)
-    wish = Generate(by=caller.account, asked=asked, priority=data.priority, pool=data.pool, inpaint=inpaint)
+    wish = Generate(
+        by=caller.account,
+        asked=asked,
+        priority=data.priority,
+        pool=data.pool,
+        rendition=chosen(data.rendition),
+        inpaint=inpaint,
+    )
     submitted: Submitted = await parts.commands.run(wish, context)
     return submitted
 

@@ -15,7 +15,7 @@ from domain.ids import AccountId, ApiKeyId, Digest, RunId, SessionId
 from domain.seal import Link
 from services.ports.exporting import Archives, Exports, OwnLog
 from services.ports.integrating import Integration
-from services.ports.picturing import Pictures
+from services.ports.picturing import Pictures, Renditions
 from services.ports.queueing import QueueView
 from services.ports.sealing import Finding
 from services.ports.telling import PublicLog
@@ -34,10 +34,10 @@ class Signatures(Protocol):
     def request_hash(self, request: bytes) -> bytes:
         """Keyed: a request may hold a password."""
 
-    def object_signature(self, run: RunId, digest: Digest, expires: int) -> str: ...
+    def object_signature(self, run: RunId, digest: Digest, expires: int, rendition: str = "") -> str: ...
 
     def check_object_signature(
-        self, run: RunId, digest: Digest, expires: int, signature: str, now: Any
+        self, run: RunId, digest: Digest, expires: int, signature: str, now: Any, rendition: str = ""
     ) -> bool: ...
 
     def export_signature(self, export: UUID, expires: int) -> str: ...
@@ -82,6 +82,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     exports: Exports
     archives: Archives
     pictures: Pictures
+    renditions: Renditions
     uploading: Uploading
     live: Live
     queue: QueueView

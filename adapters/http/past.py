@@ -16,6 +16,7 @@ from adapters.http.callers import Caller
 from adapters.http.outputs import with_urls
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader, json_response
+from adapters.http.renditions import with_rendition
 from adapters.http.sources import with_source
 from adapters.http.versions import NO_VERSION, with_graphs
 from commands.known_accounts import known
@@ -135,8 +136,9 @@ async def past_run(id: UUID, as_of: str, parts: Parts, by: AccountId) -> Respons
     there(found.then.owner == by and found.then.status not in (Status.UNKNOWN, Status.DELETED), "run")
     tables = past.rows(RUN_STATUS, found.events)
     (run,) = tables["runs"]
-    row = msgspec.to_builtins(run_status.shown(run, tables["outputs"]))
-    return json_response(msgspec.json.encode(with_urls(await with_source(row, parts), parts)))
+    row = msgspec.to_builtins(run_status.shown(run, tables["outputs"], tables["run_traits"]))
+    await with_rendition(await with_source(row, parts), by, parts)
+    return json_response(msgspec.json.encode(with_urls(row, parts)))
 
 
 @get("/admin/accounts/{account:uuid}", responses=answers(200, AccountAnswer, 401, 403, 404, 422))

@@ -13,11 +13,13 @@ from adapters.http.answers import HistoryPage, RunAnswer, RunPage, answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
-from adapters.http.outputs import with_urls
+from adapters.http.filters import From, To, instant
+from adapters.http.outputs import thumbnail_urls, with_urls
 from adapters.http.parts import Parts
 from adapters.http.past import AsOf, past_run
 from adapters.http.rates import rate_limits
 from adapters.http.reads import Reader, json_response
+from adapters.http.renditions import OwnRendition, chosen
 from adapters.http.sources import with_source
 from adapters.http.versions import Graph
 from commands.gate import refuses
@@ -28,6 +30,7 @@ from domain.ids import Position, RunId, WorkflowId
 from domain.refusals import FieldError, Invalid
 from domain.run import RUN, RunSubmitted, Status
 from projections import run_status
+from projections.run_pages import RunFilters
 
 Priority = Annotated[int, Meta(ge=1, le=10, description="1 to 10; 10 first.", examples=[5])]
 Version = Annotated[int, Meta(ge=1, description="Which version; left out: the newest.", examples=[1])]
@@ -54,6 +57,7 @@ class SubmitBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     environment: Environment | None = None
     priority: Priority = 5
     pool: Pool | None = None
+    rendition: OwnRendition = None
 
 
 class Accepted(Struct, frozen=True):
@@ -70,6 +74,7 @@ class GraphBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     graph: Graph
     priority: Priority = 5
     pool: Pool | None = None
+    rendition: OwnRendition = None
 
 
 class RerunBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -85,6 +90,7 @@ class RerunBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     ) = UNSET
     priority: Priority | UnsetType = UNSET
     pool: Pool | UnsetType = UNSET
+    rendition: OwnRendition = None
 
 
 def accepted_run(submitted: Submitted, parts: Parts) -> Response[Accepted]:
@@ -118,6 +124,7 @@ async def submit(
             environment=data.environment,
             priority=data.priority,
             pool=data.pool,
+            rendition=chosen(data.rendition),
         ),
         context,
     )
@@ -138,24 +145,57 @@ async def run_graph(
     context: NamedDependency[Context],
 ) -> Response[Accepted]:
     """Run a graph in API format once, without keeping it as a workflow."""
-    wish = RunGraph(by=caller.account, graph=data.graph, priority=data.priority, pool=data.pool)
+    wish = RunGraph(
+        by=caller.account,
+        graph=data.graph,
+        priority=data.priority,
+        pool=data.pool,
+        rendition=chosen(data.rendition),
+    )
     submitted: Submitted = await parts.commands.run(wish, context)
     return accepted_run(submitted, parts)
 
 
 @get("/runs", responses=answers(200, RunPage, 401, 422))
 async def mine(
+    parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
     reader: NamedDependency[Reader],
     limit: FromQuery[int] = 20,
     cursor: FromQuery[str | None] = None,
     status: FromQuery[str | None] = None,
     workflow: FromQuery[UUID | None] = None,
+    template: FromQuery[str | None] = None,
+    backend: FromQuery[str | None] = None,
+    lora: FromQuery[str | None] = None,
+    model: FromQuery[str | None] = None,
+    starred: FromQuery[bool | None] = None,
+    q: FromQuery[str | None] = None,
+    since: From = None,
+    until: To = None,
 ) -> Response[bytes]:
-    """Your runs, the newest first."""
-    return await reader.page(
-        run_status.own_runs, caller.account, status=status, workflow=workflow, limit=limit, cursor=cursor
+    """Your runs, the newest first, with some thumbnails. All that is asked for has to hold.
+
+    `lora`, `model`: the name of a file that its graph names, with or without its folder. `starred`: whether one of its
+    outputs is. `q`: words of the prompt, or of other texts, that it was made from.
+    """
+    filters = RunFilters(
+        status=status,
+        workflow=workflow,
+        template=template,
+        backend=backend,
+        lora=lora,
+        model=model,
+        starred=starred,
+        q=q,
+        since=instant("from", since),
+        until=instant("to", until),
     )
+    found = await reader.ask(run_status.own_runs, caller.account, limit=limit, after=cursor, filters=filters)
+    page = msgspec.json.decode(found)
+    for each in page["items"]:
+        thumbnail_urls(each, parts)
+    return json_response(msgspec.json.encode(page))
 
 
 @get("/runs/{run:uuid}", responses=answers(200, RunAnswer, 401, 404, 422))
@@ -205,6 +245,7 @@ async def run_again(
             seed=None if data.seed is UNSET else data.seed,
             priority=None if data.priority is UNSET else data.priority,
             pool=None if data.pool is UNSET else data.pool,
+            rendition=chosen(data.rendition),
         ),
         context,
     )

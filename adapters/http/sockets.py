@@ -29,6 +29,7 @@ from domain.ids import AccountId, Position, RunId
 from domain.refusals import DomainError, NotAuthenticated
 from domain.run import OVER, RUN, Run, RunSubmitted
 from projections import run_status
+from projections.run_pages import RunFilters
 from services.ports.watching import FactSeen, GapFeared, Gathering, PreviewSeen, StepSeen
 
 LOGIN_S = 10.0
@@ -232,7 +233,9 @@ class _Conversation:
 
     async def _reader_page(self, status: str) -> list[Any]:
         reader = Reader(self._parts.reads, self.caller.account, 0)
-        body = await reader.ask(run_status.own_runs, self.caller.account, SHOWN, status=status)
+        body = await reader.ask(
+            run_status.own_runs, self.caller.account, SHOWN, filters=RunFilters(status=status)
+        )
         page: dict[str, Any] = msgspec.json.decode(body)
         return list(page["items"])
 

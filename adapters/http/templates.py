@@ -15,6 +15,7 @@ from adapters.http.callers import Caller
 from adapters.http.generate import Preset, TemplateValues, Wildcards, from_template
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader, json_response
+from adapters.http.renditions import OwnRendition, chosen
 from adapters.http.runs import Accepted, Pool, Priority, accepted_run
 from commands.filling import Found, find
 from commands.generating import Generate
@@ -97,6 +98,7 @@ class RunBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     wildcards: Wildcards = None
     priority: Priority = 5
     pool: Pool | None = None
+    rendition: OwnRendition = None
 
 
 @get("/templates", responses=answers(200, TemplatePage, 401, 422))
@@ -177,7 +179,13 @@ async def run(
     A seed of -1 is drawn now and kept. The run records the template as it is now, and all values.
     """
     asked = from_template(template, data.values, data)
-    wish = Generate(by=caller.account, asked=asked, priority=data.priority, pool=data.pool)
+    wish = Generate(
+        by=caller.account,
+        asked=asked,
+        priority=data.priority,
+        pool=data.pool,
+        rendition=chosen(data.rendition),
+    )
     submitted: Submitted = await parts.commands.run(wish, context)
     return accepted_run(submitted, parts)
 

@@ -146,15 +146,22 @@ class ServerSecrets:
         except NotAuthenticated:
             return None
 
-    def object_signature(self, run: RunId, digest: Digest, expires: int) -> str:
-        """What makes a URL of an output good for whoever was given it, until it expires."""
-        return _text(hmac.digest(self._urls, f"{run}/{digest}/{expires}".encode(), "sha256"))
+    def object_signature(self, run: RunId, digest: Digest, expires: int, rendition: str = "") -> str:
+        """What makes a URL of an output, in one rendition, good for whoever was given it, until it expires."""
+        named = f"{run}/{digest}/{expires}" + (f"/{rendition}" if rendition else "")
+        return _text(hmac.digest(self._urls, named.encode(), "sha256"))
 
     def check_object_signature(
-        self, run: RunId, digest: Digest, expires: int, signature: str, now: datetime
+        self,
+        run: RunId,
+        digest: Digest,
+        expires: int,
+        signature: str,
+        now: datetime,
+        rendition: str = "",
     ) -> bool:
-        right = hmac.compare_digest(signature.encode(), self.object_signature(run, digest, expires).encode())
-        return right and expires > now.timestamp()
+        right = self.object_signature(run, digest, expires, rendition)
+        return hmac.compare_digest(signature.encode(), right.encode()) and expires > now.timestamp()
 
     def export_signature(self, export: UUID, expires: int) -> str:
         """What makes a URL of an export good for whoever was given it, until it expires."""

@@ -24,6 +24,11 @@ DONE = """
 DELETE FROM work.removals AS r USING unnest(%s::text[], %s::bigint[]) AS done (digest, position)
 WHERE r.digest = done.digest AND r.position = done.position
 """
+LET_RENDITIONS_GO = """
+WITH gone AS (DELETE FROM work.renditions WHERE made_at < %s RETURNING digest)
+INSERT INTO work.removals (digest, position, due_at) SELECT DISTINCT digest, 0, %s::timestamptz FROM gone
+ON CONFLICT (digest) DO NOTHING
+"""
 
 
 class PostgresRemovalLedger:
@@ -54,6 +59,10 @@ class PostgresRemovalLedger:
     async def done(self, removals: Sequence[Removal]) -> None:
         async with self._connection() as connection:
             await connection.execute(DONE, _columns(removals))
+
+    async def let_renditions_go(self, made_before: datetime, now: datetime) -> None:
+        async with self._connection() as connection:
+            await connection.execute(LET_RENDITIONS_GO, (made_before, now))
 
     @asynccontextmanager
     async def _connection(self) -> AsyncIterator[AsyncConnection]:

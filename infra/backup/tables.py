@@ -27,6 +27,7 @@ NOT_KEPT = frozenset(
         "work.rebuilds",  # of builds that are not kept
         "work.audits",  # what was found out about another machine's copy
         "work.uploads",  # nor are the files that they grow in: who sends one begins again
+        "work.renditions",  # made anew when somebody asks for them
         "work.exports",  # their files are not in the backup: who wants one asks again
     }
 )

@@ -19,12 +19,14 @@ from adapters.http.protocol import PatientProtocol
 from adapters.http.reads import Reads
 from adapters.identity.secrets import ServerSecrets
 from adapters.imaging.inputs import PillowPictures
+from adapters.imaging.renditions import PillowRenditions
 from adapters.nats.connection import Connection
 from adapters.nats.live import NatsLive
 from adapters.nats.trials import NatsTrials
 from adapters.postgres.exports import PostgresExports
 from adapters.postgres.public_log import PostgresPublicLog
 from adapters.postgres.queue_view import PostgresQueueView
+from adapters.postgres.renditions import PostgresRenditions
 from adapters.postgres.tail import PostgresTail
 from commands.dispatcher import Dispatcher
 from commands.ports import Objects
@@ -39,6 +41,7 @@ from projections.consistency import Positions
 from projections.reading import Reader
 from services.auditing import Shown
 from services.ended import EndedSessions
+from services.rendering import Rendering
 
 BODY_SLACK_BYTES = 1024 * 1024  # one graph of the largest size and its form fit into a request, two do not
 WISH_BYTES = 16 * 1024  # what is said over a WebSocket is short
@@ -71,6 +74,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
     public_url = settings.public_url or f"http://{settings.host}:{settings.port}"
     async with (
         _pictures() as pictures,
+        _renderer() as renderer,
         nats("api", settings.nats_url) as connection,
         pool(query_url) as queries,
         pool(app_url, size=2) as exporting,
@@ -101,6 +105,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             exports=PostgresExports(exporting),
             archives=stored.archives,
             pictures=pictures,
+            renditions=Rendering(stored.objects, PostgresRenditions(work), renderer, now),
             uploading=uploading(settings, dispatcher, work, stored.loras),
             live=live,
             trials=trials,
@@ -154,6 +159,12 @@ async def _ending(tail: PostgresTail, settings: Settings) -> AsyncIterator[Ended
 async def _pictures() -> AsyncIterator[PillowPictures]:
     with contextlib.closing(PillowPictures()) as pictures:
         yield pictures
+
+
+@asynccontextmanager
+async def _renderer() -> AsyncIterator[PillowRenditions]:
+    with contextlib.closing(PillowRenditions()) as renderer:
+        yield renderer
 
 
 @asynccontextmanager

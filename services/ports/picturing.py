@@ -1,9 +1,12 @@
-"""Pictures that people send us."""
+"""Pictures that people send us, and how those that were made are handed out."""
 
+from datetime import datetime
 from typing import IO, Protocol
 
 from msgspec import Struct
 
+from domain.ids import Digest
+from domain.rendition import Rendition
 from services.ports.executing import Thumbnail
 
 
@@ -25,3 +28,36 @@ class Pictures(Protocol):
 
     async def avatar(self, file: IO[bytes]) -> Reencoded:
         """A small square out of its middle. Raises Invalid as `reencode` does."""
+
+
+class Rendered(Struct, frozen=True):
+    body: bytes
+    media_type: str
+
+
+class Renderer(Protocol):
+    async def render(self, body: bytes, rendition: Rendition) -> Rendered | None:
+        """None: as it is. Raises Invalid for what cannot be handed out like this."""
+
+
+class KeptRendition(Struct, frozen=True):
+    """An object that was made of another one."""
+
+    digest: Digest
+    media_type: str
+
+
+class RenditionLedger(Protocol):
+    """Which object is which rendition of which. Every method raises LogUnavailableError."""
+
+    async def find(self, source: Digest, rendition: str) -> KeptRendition | None: ...
+
+    async def keep(self, source: Digest, rendition: str, kept: KeptRendition, at: datetime) -> None: ...
+
+
+class Renditions(Protocol):
+    async def of(self, source: Digest, rendition: Rendition) -> KeptRendition | None:
+        """An object to hand out in the place of another one. None: that one itself.
+
+        Raises Invalid, TooMany, ObjectMissingError, ObjectsAwayError, LogUnavailableError.
+        """

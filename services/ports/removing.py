@@ -32,6 +32,9 @@ class RemovalLedger(Protocol):
 
     async def done(self, removals: Sequence[Removal]) -> None: ...
 
+    async def let_renditions_go(self, made_before: datetime, now: datetime) -> None:
+        """Forget which they are, and have a look at their objects."""
+
 
 class Needs(Protocol):
     """What the log and the read models say of objects."""
@@ -40,7 +43,7 @@ class Needs(Protocol):
         """Whether they have taken in that position."""
 
     async def stored_by(self, runs: Sequence[RunId]) -> set[Digest]:
-        """Everything that some runs have stored, also in attempts that were lost."""
+        """Everything that some runs have stored, also in attempts that were lost, and renditions of it."""
 
     async def needed(self, digests: Collection[Digest]) -> set[Digest]:
         """Those that are an output or an input of anybody, or show a workflow."""

@@ -48,6 +48,7 @@ from domain.comment import CommentDeleted, CommentEdited, CommentPosted
 from domain.event import Event, topic
 from domain.follow import FollowBegun, FollowEnded
 from domain.gate import GateRules, GateSet
+from domain.handling import RenditionChosen, Retention, RetentionChosen
 from domain.ids import AnnouncementId, BatchId, CommentId, Digest, LoraId, ModelId, Position, RunId
 from domain.input import InputDeleted, InputStored
 from domain.like import LikeGiven, LikeTakenBack
@@ -76,11 +77,15 @@ from domain.queue import (
     QueuePaused,
     QueueResumed,
 )
+from domain.rendition import Format, Rendition
 from domain.reservation import NameReleased, NameReserved
 from domain.run import (
     Charge,
     InBatch,
+    OutputDeleted,
+    OutputStarred,
     OutputStored,
+    OutputUnstarred,
     RunAttemptLost,
     RunCancelled,
     RunClaimed,
@@ -195,7 +200,14 @@ EXAMPLES: tuple[Event, ...] = (
         rerun_of=RUN_ID,
         inputs=(Digest("a" * 64),),
         pool="studio",
+        words="A fox in the snow, Größe 1:1",
+        rendition=Rendition(format=Format.WEBP, quality=80, metadata=False),
     ),
+    OutputStarred(node="9", index=1),
+    OutputUnstarred(node="9", index=1),
+    OutputDeleted(node="9", index=1, size_bytes=1234, reason="Older than 30 days."),
+    RenditionChosen(account=ANN, rendition=Rendition(format=Format.JPEG, quality=75, metadata=False)),
+    RetentionChosen(account=ANN, retention=Retention(days=30, size_bytes=10**9, keep_starred=False)),
     PresetCreated(owner=ANN),
     PresetSaved(name="Milan", description="A character.", template="qwen_single", document=content("b", 90)),
     PresetPublished(),

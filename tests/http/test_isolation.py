@@ -54,6 +54,9 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/admin/backends/{name:str}/drain"): {"reason": "because"},
     ("POST", "/admin/backends/{name:str}/resume"): {"reason": "because"},
     ("PUT", "/accounts/me/backend"): {"url": "https://gpu.example.org"},
+    ("PUT", "/accounts/me/rendition"): {},
+    ("POST", "/outputs/bulk"): {"act": "delete", "outputs": [str(uuid4())]},
+    ("POST", "/outputs/zip"): {"outputs": [str(uuid4())]},
 }
 BY_TOKEN = {
     (method, path)
@@ -76,6 +79,8 @@ OWN = {
     ("DELETE", "/accounts/me/backend"),
     ("GET", "/accounts/me/backend"),
     ("PUT", "/accounts/me/backend"),
+    ("GET", "/accounts/me/rendition"),
+    ("PUT", "/accounts/me/rendition"),
     ("GET", "/backends"),
     ("GET", "/models"),
     ("GET", "/accounts/me/export"),
@@ -93,6 +98,9 @@ OWN = {
     ("GET", "/queue/stats"),
     ("GET", "/inputs"),
     ("GET", "/loras"),
+    ("GET", "/outputs"),
+    ("POST", "/outputs/bulk"),
+    ("POST", "/outputs/zip"),
     ("GET", "/runs"),
     ("GET", "/templates"),
     ("GET", "/presets"),
@@ -211,6 +219,7 @@ class Things:
             "{template:str}": other.get("workflow", self.template),
             "{preset:uuid}": other.get("workflow", self.preset),
             "{template:uuid}": other.get("workflow", self.template),
+            "{output:uuid}": other.get("run", self.output["id"]),
             "{digest:str}": self.output["digest"],
             "{name:str}": self.output["name"],
         }
@@ -297,6 +306,7 @@ async def test_what_a_stranger_lists_holds_nothing_of_others(things: Things, bob
         "/workflows/trash",
         "/runs",
         "/batches",
+        "/outputs",
         "/inputs",
         "/gallery",
         "/auth/me",

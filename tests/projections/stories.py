@@ -8,6 +8,7 @@ from domain.batch import BatchCancelled, BatchSubmitted
 from domain.comment import CommentDeleted, CommentEdited, CommentPosted
 from domain.event import Event
 from domain.follow import FollowBegun, FollowEnded
+from domain.handling import RenditionChosen, Retention, RetentionChosen
 from domain.ids import (
     AccountId,
     BatchId,
@@ -18,6 +19,7 @@ from domain.ids import (
     WorkflowId,
     backend_id,
     follow_id,
+    handling_id,
     input_id,
     like_id,
     profile_id,
@@ -38,8 +40,11 @@ from domain.outcome import Failure, FailureKind, Image, Output
 from domain.personal import Personal
 from domain.preset import PresetCreated, PresetDeleted, PresetPublished, PresetSaved
 from domain.profile import AvatarChanged, ProfileChanged
+from domain.rendition import Format, Rendition
 from domain.run import (
     InBatch,
+    OutputDeleted,
+    OutputStarred,
     OutputStored,
     RunAttemptLost,
     RunCancelled,
@@ -143,6 +148,21 @@ def run(owner: AccountId) -> list[Told]:
     return [(id, owner, event) for event in events]
 
 
+def chosen_from(owner: AccountId) -> list[Told]:
+    """A run of whose outputs one is starred, and one deleted."""
+    id = uuid4()
+    events: list[Event] = [
+        submitted(owner),
+        RunStarted(epoch=1, backend="gpu-1"),
+        OutputStored(epoch=1, output=output("9", 0)),
+        OutputStored(epoch=1, output=output("9", 1)),
+        RunSucceeded(epoch=1, execution_s=1.5, outputs=2),
+        OutputStarred(node="9", index=0),
+        OutputDeleted(node="9", index=1, size_bytes=1234),
+    ]
+    return [(id, owner, event) for event in events]
+
+
 def batch(owner: AccountId) -> list[Told]:
     """Two runs, one of them cancelled, the other deleted."""
     id, first, second = uuid4(), RunId(uuid4()), RunId(uuid4())
@@ -150,7 +170,9 @@ def batch(owner: AccountId) -> list[Told]:
     told: list[Told] = [(id, owner, BatchSubmitted(owner=owner, runs=(first, second), plan=GRAPH))]
     for place, run_id in enumerate((first, second)):
         within = InBatch(BatchId(id), place)
-        event = RunSubmitted(owner=owner, graph=GRAPH, source=source, seed=2**64 - 1, batch=within)
+        event = RunSubmitted(
+            owner=owner, graph=GRAPH, source=source, seed=2**64 - 1, batch=within, words='A "fox" \\ ü'
+        )
         told += [(run_id, owner, event), (run_id, owner, RunCancelled(by=owner))]
     return [*told, (second, owner, RunDeleted()), (id, owner, BatchCancelled(by=owner))]
 
@@ -267,6 +289,17 @@ def profiles() -> list[Told]:
     ]
 
 
+def handling() -> list[Told]:
+    """Of one who wants all others to get less than what was made, and has old outputs go."""
+    less = Rendition(format=Format.WEBP, metadata=False)
+    kept = Retention(days=30, keep_starred=True)
+    chosen = (
+        RenditionChosen(account=ANN, rendition=less),
+        RetentionChosen(account=ANN, retention=kept),
+    )
+    return [(handling_id(ANN), ANN, event) for event in chosen]
+
+
 def backend(name: str) -> Told:
     return backend_id(name), None, BackendSeen(name=name, executor="one")
 
@@ -287,6 +320,7 @@ def everything() -> list[Told]:
         backend("gpu-1"),
         *run(ANN),
         *run(BOB),
+        *chosen_from(ANN),
         *batch(BOB),
         *run(ANN)[:3],
         *inputs(ANN),
@@ -295,4 +329,5 @@ def everything() -> list[Told]:
         *templates(ANN),
         *presets(ANN),
         *profiles(),
+        *handling(),
     ]

@@ -10,6 +10,7 @@ from domain.ids import AccountId, RunId, WorkflowId
 from domain.refusals import Invalid
 from projections import audit_trail, gallery, paging, run_status, workflow_shelf
 from projections.rebuild import rebuild
+from projections.run_pages import RunFilters
 from tests.projections.ground import PROJECTIONS, Books, connecting, reading
 from tests.projections.stories import ANN, BOB, everything, joined, run, workflow
 from tests.servers import Database
@@ -158,8 +159,8 @@ async def test_lists_go_on_where_the_page_ended(database: Database, books: Books
         assert len(ids) == len(set(ids)) == 5
         assert len(await pages(gallery.published)) == 5
         assert len(await pages(run_status.own_runs, ANN)) == 5
-        assert len(await pages(run_status.own_runs, ANN, status="succeeded")) == 5
-        assert await pages(run_status.own_runs, ANN, status="failed") == []
+        assert len(await pages(run_status.own_runs, ANN, filters=RunFilters(status="succeeded"))) == 5
+        assert await pages(run_status.own_runs, ANN, filters=RunFilters(status="failed")) == []
         assert len(await pages(workflow_shelf.versions, WorkflowId(id))) == 1
         history = await pages(audit_trail.history, id, "workflow")
         assert [each["version"] for each in history] == [1, 2, 3, 4]  # type: ignore[index]
