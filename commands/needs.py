@@ -27,6 +27,7 @@ from commands.providers import Provider, SignOns
 from commands.streams import Context, Streams
 from commands.webhook_state import WebhookState
 from domain.attempt import Retries
+from domain.handling import Retention
 from workflows.registry import Registry
 
 
@@ -48,6 +49,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """Whether accounts may have us dial into our own network."""
     private_backends: bool = False
     """Whether an account's own backend may be there."""
+    retention: Retention = Retention()
+    """Of outputs of accounts that chose nothing."""
 
 
 class Needs(Struct, frozen=True, kw_only=True):

@@ -13,6 +13,8 @@ from urllib.parse import quote, urlsplit, urlunsplit
 import msgspec
 from msgspec import Meta, Struct
 
+from domain.prices import read_prices
+
 PREFIX = "COMFYPLUS_"
 ELSEWHERE = {"comfyui_url": "COMFYUI_URL"}  # the name other tools around ComfyUI use
 MIB = 2**20
@@ -181,6 +183,15 @@ class Settings(Struct, frozen=True, kw_only=True):
     slots: Annotated[int, Meta(ge=1, le=64)] = 2
     """Prompts inside one backend: those that run, and one ahead."""
 
+    outputs_days: Annotated[int, Meta(ge=0, le=36_500)] = 0
+    """After how many days outputs go by themselves, of accounts that chose nothing else; 0: never, as for the next."""
+    outputs_bytes: Annotated[int, Meta(ge=0, le=2**50)] = 0
+    """How many bytes of outputs they keep; beyond that the oldest go. What is starred stays."""
+    prices: str = ""
+    """What a second of a backend costs, as `gpu-1=0.0004,pool:studio=0.0002,*=0.0001`; in a unit of your own."""
+    retention_every_s: Seconds = 600
+    """How often is looked for outputs that are to go."""
+
     templates: Path | None = None
     """A folder of templates of one's own, two files for each; see docs/templates.md."""
 
@@ -253,6 +264,10 @@ class Settings(Struct, frozen=True, kw_only=True):
         settings = cls(**values)  # type: ignore[arg-type]  # each value was converted to its field's type
         if settings.beat_s * 2 > settings.lease_s:
             problems.append("COMFYPLUS_BEAT_S must be at most half of COMFYPLUS_LEASE_S.")
+        try:
+            read_prices(settings.prices)
+        except ValueError as error:
+            problems.append(f"COMFYPLUS_PRICES: {error}")
         if settings.objects == "s3" and settings.s3_bucket is None:
             problems.append("COMFYPLUS_S3_BUCKET must name the bucket where COMFYPLUS_OBJECTS is s3.")
         if (settings.oidc_issuer is None) != (settings.oidc_client_id is None):

@@ -39,6 +39,7 @@ from commands.known_backends import KnownBackends
 from commands.needs import Limits, Needs
 from commands.streams import Streams
 from domain.attempt import Retries
+from domain.handling import Retention
 from domain.limits import Allowance
 from infra.settings import Settings, SettingsError, erasures_path, load_secret
 from projections.catalogue import PROJECTIONS
@@ -150,6 +151,7 @@ def limits(settings: Settings) -> Limits:
         retries=Retries(settings.retries, timedelta(seconds=settings.retry_pause_s)),
         private_addresses=settings.webhook_private_addresses,
         private_backends=settings.backend_private_addresses,
+        retention=retention(settings),
     )
 
 
@@ -169,6 +171,11 @@ def allowance(settings: Settings) -> Allowance:
         runs_per_day=settings.runs_per_day_limit or None,
         run_s_per_day=settings.run_s_per_day_limit or None,
     )
+
+
+def retention(settings: Settings) -> Retention:
+    """What goes by itself of accounts that chose nothing."""
+    return Retention(days=settings.outputs_days or None, size_bytes=settings.outputs_bytes or None)
 
 
 def connect(url: str) -> Callable[[], Awaitable[AsyncConnection[Any]]]:

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from domain.backend import BackendEvent
 from domain.batch import BatchCancelled, BatchEvent, BatchSubmitted
 from domain.event import AnyRecorded, Event
-from domain.handling import HandlingEvent, RenditionChosen, RetentionChosen
+from domain.handling import HandlingEvent, RenditionChosen, Retention, RetentionChosen
 from domain.ids import AccountId, BatchId, OutputId, RunId, WorkflowId, output_id
 from domain.outcome import Failure, Image, NodeTime
 from domain.run import (
@@ -38,6 +38,7 @@ from domain.run import (
 )
 from domain.source import ParametersSource, TemplateSource
 from projections.backend_rows import BACKENDS, fold_backend
+from projections.expiry import SHOW, asked_of
 from projections.handling_rows import HANDLING, TRAITS, TraitsRow, fold_handling, fold_traits
 from projections.paging import TIMED, bounded, page, timed
 from projections.projection import Buffer, Projection, Table
@@ -429,6 +430,11 @@ async def own_output(cursor: Cursor, id: OutputId) -> bytes | None:
 async def some_outputs(cursor: Cursor, ids: Collection[OutputId]) -> bytes:
     """Those of one's own among them, in no order."""
     return await one(cursor, _SOME_OUTPUTS, {"ids": list(ids)}) or b""
+
+
+async def going(cursor: Cursor, owner: AccountId, retention: Retention, now: datetime) -> bytes:
+    """What an account keeps, and what of it falls under a rule at an instant."""
+    return await one(cursor, SHOW, asked_of(owner, retention, now)) or b""
 
 
 async def batch(cursor: Cursor, id: BatchId) -> bytes | None:

@@ -10,15 +10,18 @@ from msgspec import Struct
 from domain.event import AnyRecorded, Event
 from domain.ids import AccountId
 from domain.run import (
+    OutputDeleted,
+    OutputStored,
     RunAttemptLost,
     RunCancelled,
+    RunDeleted,
     RunFailed,
     RunRequeued,
     RunStarted,
     RunSubmitted,
     RunSucceeded,
 )
-from projections.paging import bounded, page
+from projections.paging import bounded, lettered, page
 from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one
 
@@ -26,7 +29,10 @@ LAST = "9999-12-31"
 
 
 class DayRow(Struct, gc=False):
-    """Of the day, in UTC, on which it happened. `run_seconds`: also of attempts that came to nothing."""
+    """Of the day, in UTC, on which it happened. `run_seconds`: also of attempts that came to nothing.
+
+    `stored_bytes`: of outputs; `removed_bytes`: of those that came to nothing, or were deleted.
+    """
 
     owner: AccountId
     day: str
@@ -35,6 +41,17 @@ class DayRow(Struct, gc=False):
     failed: int = 0
     cancelled: int = 0
     run_seconds: float = 0.0
+    stored_bytes: int = 0
+    removed_bytes: int = 0
+
+
+class MachineRow(Struct, gc=False):
+    """How long one backend was busy with an account's runs on a day. Its name is empty where nobody has said."""
+
+    owner: AccountId
+    day: str
+    backend: str
+    run_seconds: float = 0.0
 
 
 class RunningRow(Struct, gc=False):
@@ -42,6 +59,14 @@ class RunningRow(Struct, gc=False):
 
     id: UUID
     started_at: datetime
+    backend: str = ""
+
+
+class StoredRow(Struct, gc=False):
+    """How many bytes of outputs a run has at the moment."""
+
+    id: UUID
+    size_bytes: int
 
 
 COUNTED: dict[type[Event], str] = {
@@ -51,11 +76,12 @@ COUNTED: dict[type[Event], str] = {
     RunCancelled: "cancelled",
 }
 ENDING = frozenset({RunSucceeded, RunAttemptLost, RunRequeued, RunFailed, RunCancelled})
+STORING = frozenset({OutputStored, OutputDeleted, RunAttemptLost, RunDeleted})
 
 
 def _owner(recorded: AnyRecorded) -> Iterable[UUID]:
     event = type(recorded.event)
-    wanted = event in COUNTED or event is RunAttemptLost
+    wanted = event in COUNTED or event in STORING
     return (recorded.owner,) if wanted and recorded.owner is not None else ()
 
 
@@ -63,8 +89,23 @@ def _run(recorded: AnyRecorded) -> Iterable[UUID]:
     return (recorded.stream,) if type(recorded.event) in ENDING else ()
 
 
+def _with_files(recorded: AnyRecorded) -> Iterable[UUID]:
+    return (recorded.stream,) if type(recorded.event) in STORING else ()
+
+
 DAYS = Table("usage_days", DayRow, ("owner", "day"), _owner)
+MACHINES = Table("usage_machines", MachineRow, ("owner", "day", "backend"), _owner)
 RUNNING = Table("usage_running", RunningRow, ("id",), _run, begins=frozenset({RunSubmitted}))
+STORED = Table("usage_stored", StoredRow, ("id",), _with_files, begins=frozenset({RunSubmitted}))
+
+
+class Spent(Struct):
+    """What one event adds to its day."""
+
+    seconds: float = 0.0
+    backend: str = ""
+    stored_bytes: int = 0
+    removed_bytes: int = 0
 
 
 def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
@@ -72,38 +113,73 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
     if owner is None:
         return
     if type(event) is RunStarted:
-        buffer["usage_running"].put(RunningRow(recorded.stream, at))
+        buffer["usage_running"].put(RunningRow(recorded.stream, at, event.backend))
         return
-    seconds = 0.0
+    spent = Spent()
     if type(event) in ENDING:
-        running = buffer["usage_running"].get(recorded.stream)
-        if running is not None:
-            buffer["usage_running"].remove(recorded.stream)
-        match event:
-            case RunSucceeded(execution_s=execution_s) | RunAttemptLost(execution_s=execution_s):
-                seconds = execution_s
-            case RunCancelled() if running is not None:
-                seconds = (at - running.started_at).total_seconds()
-            case _:
-                pass
+        _end(recorded, buffer, spent)
+    if type(event) in STORING:
+        _store(recorded, buffer, spent)
     counted = COUNTED.get(type(event))
-    if counted is None and not seconds:
+    if counted is None and spent == Spent():
         return
     day = at.astimezone(UTC).date().isoformat()
     row = buffer["usage_days"].get((owner, day)) or DayRow(owner, day)
-    row.run_seconds += seconds
+    row.run_seconds += spent.seconds
+    row.stored_bytes += spent.stored_bytes
+    row.removed_bytes += spent.removed_bytes
     if counted is not None:
         setattr(row, counted, getattr(row, counted) + 1)
     buffer["usage_days"].put(row)
+    if spent.seconds:
+        key = (owner, day, spent.backend)
+        machine = buffer["usage_machines"].get(key) or MachineRow(*key)
+        machine.run_seconds += spent.seconds
+        buffer["usage_machines"].put(machine)
+
+
+def _end(recorded: AnyRecorded, buffer: Buffer, spent: Spent) -> None:
+    running = buffer["usage_running"].get(recorded.stream)
+    if running is not None:
+        buffer["usage_running"].remove(recorded.stream)
+    match recorded.event:
+        case (
+            RunSucceeded(execution_s=execution_s, backend=backend)
+            | RunAttemptLost(execution_s=execution_s, backend=backend)
+        ):
+            spent.seconds = execution_s
+            spent.backend = backend or ("" if running is None else running.backend)
+        case RunCancelled() if running is not None:
+            spent.seconds, spent.backend = (recorded.at - running.started_at).total_seconds(), running.backend
+        case _:
+            pass
+
+
+def _store(recorded: AnyRecorded, buffer: Buffer, spent: Spent) -> None:
+    rows, run = buffer["usage_stored"], recorded.stream
+    stored = rows.get(run) or StoredRow(run, 0)
+    match recorded.event:
+        case OutputStored(output=output):
+            spent.stored_bytes = output.size_bytes
+            rows.put(StoredRow(run, stored.size_bytes + output.size_bytes))
+        case OutputDeleted(size_bytes=size_bytes):
+            spent.removed_bytes = min(size_bytes, stored.size_bytes)
+            rows.put(StoredRow(run, stored.size_bytes - spent.removed_bytes))
+        case _:
+            spent.removed_bytes = stored.size_bytes
+            rows.remove(run)
 
 
 USAGE = Projection(
     name="usage",
-    version=1,
+    version=2,
     sql=Path(__file__).with_suffix(".sql"),
-    tables=(DAYS, RUNNING),
+    tables=(DAYS, MACHINES, RUNNING, STORED),
     fold=fold,
-    events=(RunSubmitted, RunStarted, RunSucceeded, RunAttemptLost, RunRequeued, RunFailed, RunCancelled),
+    events=(
+        *(RunSubmitted, RunStarted, RunSucceeded, RunAttemptLost, RunRequeued, RunFailed, RunCancelled),
+        *(OutputStored, OutputDeleted, RunDeleted),
+    ),
     reads=frozenset({"at", "owner"}),
     unhurried=True,
 )
@@ -121,3 +197,57 @@ async def own_days(cursor: Cursor, owner: AccountId, limit: int, after: str | No
     """An account's days with something in them, the newest first. Raises Invalid."""
     parameters = {"owner": owner, "after": LAST if after is None else after, "limit": bounded(limit)}
     return await one(cursor, _OWN, parameters) or b""
+
+
+_SUMS = """sum(used.submitted) AS submitted, sum(used.succeeded) AS succeeded, sum(used.failed) AS failed,
+        sum(used.cancelled) AS cancelled, round(sum(used.run_seconds)::numeric, 3) AS run_seconds,
+        sum(used.stored_bytes) AS stored_bytes, sum(used.removed_bytes) AS removed_bytes"""
+_POOL = "(SELECT backend.pool FROM read.backends AS backend WHERE backend.name = busy.backend)"
+_MACHINES = f"json_build_object('backend', busy.backend, 'pool', {_POOL}, 'run_seconds', busy.run_seconds)"
+_BETWEEN = f"""SELECT convert_to(json_build_object(
+    'kept_bytes', (
+        SELECT coalesce(sum(used.stored_bytes - used.removed_bytes), 0) FROM read.usage_days AS used
+        WHERE (%(owner)s::uuid IS NULL OR used.owner = %(owner)s) AND used.day < %(since)s
+    ),
+    'days', coalesce((SELECT json_agg(one) FROM (
+        SELECT used.day, {_SUMS} FROM read.usage_days AS used
+        WHERE (%(owner)s::uuid IS NULL OR used.owner = %(owner)s) AND used.day BETWEEN %(since)s AND %(until)s
+        GROUP BY used.day ORDER BY used.day
+    ) AS one), '[]'),
+    'machines', coalesce((SELECT json_agg(json_build_object(
+        'day', busy.day, 'backend', busy.backend, 'pool', {_POOL}, 'run_seconds', busy.run_seconds)) FROM (
+        SELECT used.day, used.backend, sum(used.run_seconds) AS run_seconds FROM read.usage_machines AS used
+        WHERE (%(owner)s::uuid IS NULL OR used.owner = %(owner)s) AND used.day BETWEEN %(since)s AND %(until)s
+        GROUP BY used.day, used.backend ORDER BY used.day, used.backend
+    ) AS busy), '[]')
+)::text, 'UTF8')""".encode()
+_ACCOUNTS = page(
+    f"""SELECT json_build_object('account', spent.owner, 'submitted', spent.submitted,
+        'succeeded', spent.succeeded, 'failed', spent.failed, 'cancelled', spent.cancelled,
+        'run_seconds', spent.run_seconds, 'stored_bytes', spent.stored_bytes, 'storage_bytes', (
+            SELECT sum(kept.stored_bytes - kept.removed_bytes) FROM read.usage_days AS kept
+            WHERE kept.owner = spent.owner AND kept.day <= %(until)s
+        ), 'machines', coalesce((SELECT json_agg({_MACHINES}) FROM (
+            SELECT machine.backend, sum(machine.run_seconds) AS run_seconds FROM read.usage_machines AS machine
+            WHERE machine.owner = spent.owner AND machine.day BETWEEN %(since)s AND %(until)s
+            GROUP BY machine.backend ORDER BY machine.backend
+        ) AS busy), '[]')) AS item, spent.owner AS place
+    FROM (
+        SELECT used.owner, {_SUMS} FROM read.usage_days AS used
+        WHERE used.day BETWEEN %(since)s AND %(until)s AND used.owner > %(after)s
+        GROUP BY used.owner ORDER BY used.owner LIMIT %(limit)s::int + 1
+    ) AS spent ORDER BY spent.owner""",
+    "place::text",
+)
+
+
+async def between(cursor: Cursor, owner: AccountId | None, since: str, until: str) -> bytes:
+    """Days with something in them, and how long which backend was busy. None for `owner`: everybody's."""
+    return await one(cursor, _BETWEEN, {"owner": owner, "since": since, "until": until}) or b""
+
+
+async def accounts(cursor: Cursor, limit: int, after: str | None = None, *, since: str, until: str) -> bytes:
+    """What each account has used in some days, by their ids. Raises Invalid."""
+    _, id = lettered(None if after is None else f"{after}.")
+    parameters = {"after": id, "limit": bounded(limit), "since": since, "until": until}
+    return await one(cursor, _ACCOUNTS, parameters) or b""

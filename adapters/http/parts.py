@@ -12,6 +12,7 @@ from commands.dispatcher import Dispatcher
 from commands.ports import Clock, EventLog, Objects
 from domain.checkpoint import Checkpoint
 from domain.ids import AccountId, ApiKeyId, Digest, RunId, SessionId
+from domain.prices import Prices
 from domain.seal import Link
 from services.ports.exporting import Archives, Exports, OwnLog
 from services.ports.integrating import Integration
@@ -98,6 +99,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     """Name of a part -> a look at it; returns a word of praise or raises what is wrong."""
     integration: Integration | None = None
     """None: integrators are not let in over NATS."""
+    prices: Prices = Prices()
     public_url: str = ""
     max_body_bytes: int = 9 * 1024 * 1024
     max_object_bytes: int = 1024 * 1024 * 1024

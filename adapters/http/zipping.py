@@ -3,6 +3,7 @@
 Pictures and films are packed already: they are stored as they are. What a file is called is never a path.
 """
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import PurePosixPath
@@ -49,12 +50,17 @@ async def zipped(entries: Sequence[Entry], objects: Objects, renditions: Renditi
         with archive.open(about, "w", force_zip64=size > LARGE_BYTES) as writing:
             for start in range(0, size, PIECE_BYTES):
                 end = min(size, start + PIECE_BYTES)
-                writing.write(b"".join([piece async for piece in objects.read(digest, start, end)]))
+                reading = asyncio.ensure_future(_read(objects, digest, start, end))
+                writing.write(await asyncio.shield(reading))  # once begun it comes to its end, and closes
                 yield sink.taken()
     if missing:
         archive.writestr(unlike(MISSING, taken), "\n".join(["These files could not be had:", *missing, ""]))
     archive.close()
     yield sink.taken()
+
+
+async def _read(objects: Objects, digest: Digest, start: int, end: int) -> bytes:
+    return b"".join([piece async for piece in objects.read(digest, start, end)])
 
 
 async def _found(entry: Entry, objects: Objects, renditions: Renditions) -> tuple[Digest, str, int] | None:

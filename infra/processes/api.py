@@ -31,6 +31,7 @@ from adapters.postgres.tail import PostgresTail
 from commands.dispatcher import Dispatcher
 from commands.ports import Objects
 from domain.ids import Digest
+from domain.prices import read_prices
 from infra import auditing, objects
 from infra.integrating import integration, keeping
 from infra.loras import uploading
@@ -118,6 +119,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             now=now,
             new_id=new_id,
             checks=_checks(connection, tail, query_url, audit, stored.objects),
+            prices=read_prices(settings.prices),
             public_url=public_url,
             max_body_bytes=_body_bytes(settings),
             max_object_bytes=settings.max_object_bytes,

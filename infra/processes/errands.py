@@ -9,6 +9,7 @@ from infra.emptying import emptying
 from infra.erasing import erasing
 from infra.exporting import exporting
 from infra.integrating import publishing
+from infra.keeping import keeping
 from infra.loras import tidying
 from infra.mailing import mailing
 from infra.rebuilding import rebuilding
@@ -38,6 +39,7 @@ def errands(settings: Settings) -> Sequence[Errand]:
         lambda: cleaning(settings),
         lambda: emptying(settings),
         lambda: mailing(settings),
+        lambda: keeping(settings),
     )
 
 

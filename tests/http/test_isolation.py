@@ -55,6 +55,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/admin/backends/{name:str}/resume"): {"reason": "because"},
     ("PUT", "/accounts/me/backend"): {"url": "https://gpu.example.org"},
     ("PUT", "/accounts/me/rendition"): {},
+    ("PUT", "/accounts/me/retention"): {},
     ("POST", "/outputs/bulk"): {"act": "delete", "outputs": [str(uuid4())]},
     ("POST", "/outputs/zip"): {"outputs": [str(uuid4())]},
 }
@@ -81,6 +82,10 @@ OWN = {
     ("PUT", "/accounts/me/backend"),
     ("GET", "/accounts/me/rendition"),
     ("PUT", "/accounts/me/rendition"),
+    ("GET", "/accounts/me/retention"),
+    ("GET", "/accounts/me/usage"),
+    ("PUT", "/accounts/me/retention"),
+    ("DELETE", "/accounts/me/retention"),
     ("GET", "/backends"),
     ("GET", "/models"),
     ("GET", "/accounts/me/export"),

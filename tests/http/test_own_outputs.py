@@ -209,7 +209,7 @@ async def test_outputs_come_as_one_zip_whose_names_are_no_paths(
 
 
 async def test_what_a_deleted_output_leaves_behind_goes_with_its_renditions(own: Whole) -> None:
-    async with joined(own.url) as ann, by_hand(own) as hand:
+    async with joined(own) as ann, by_hand(own) as hand:
         gone, stays = told("PNG"), told("PNG") + b"\0"
         shown = await made(ann, hand, await ann.run(await ann.workflow()), gone, stays)
         bare = []

@@ -24,6 +24,7 @@ from domain.outcome import Failure, FailureKind
 from domain.personal import Personal
 from domain.run import (
     InBatch,
+    OutputDeleted,
     OutputStored,
     RunAttemptLost,
     RunCancelled,
@@ -356,4 +357,29 @@ def test_usage_counts_runs_and_the_seconds_they_kept_machines_busy() -> None:
         USAGE.fold(recorded(position, stream, event, owner=ANN), buffer)
     (day,) = buffer["usage_days"].everything()
     assert day == DayRow(ANN, "2026-11-21", submitted=3, succeeded=1, cancelled=2, run_seconds=6.5)
+    (machine,) = buffer["usage_machines"].everything()
+    assert (machine.backend, machine.run_seconds) == ("gpu-1", 6.5)
     assert buffer["usage_running"].everything() == []
+
+
+def test_usage_knows_what_outputs_take_and_what_has_gone() -> None:
+    other = uuid4()
+    buffer = empty(USAGE, whole=True)
+    story: list[tuple[UUID, Event]] = [
+        (ID, submitted(ANN)),
+        (ID, OutputStored(epoch=1, output=output())),
+        (ID, RunAttemptLost(epoch=1, failure=lost)),
+        (ID, OutputStored(epoch=2, output=output())),
+        (ID, OutputStored(epoch=2, output=output("9", 1))),
+        (ID, RunSucceeded(epoch=2, execution_s=0.0, outputs=2)),
+        (ID, OutputDeleted(node="9", index=1, size_bytes=1234)),
+        (other, submitted(ANN)),
+        (other, OutputStored(epoch=1, output=output())),
+        (other, RunCancelled(by=ANN)),
+        (other, RunDeleted(outputs=1)),
+    ]
+    for position, (stream, event) in enumerate(story, 1):
+        USAGE.fold(recorded(position, stream, event, owner=ANN), buffer)
+    (day,) = buffer["usage_days"].everything()
+    assert (day.stored_bytes, day.removed_bytes) == (4 * 1234, 3 * 1234)
+    assert [(row.id, row.size_bytes) for row in buffer["usage_stored"].everything()] == [(ID, 1234)]
