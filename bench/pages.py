@@ -47,10 +47,11 @@ List: TypeAlias = Callable[[Cursor], Awaitable[bytes]]
 
 # Each schema is the live build's; `n` goes on where it ended.
 _FILL = (
-    """INSERT INTO {gallery}.gallery (id, owner, name, description, tags, versions, published_at, updated_at)
+    """INSERT INTO {gallery}.gallery (id, owner, name, description, tags, versions, published_at, updated_at,
+        sensitive)
     SELECT ('00000000-0000-0000-0000-' || lpad(to_hex(n), 12, '0'))::uuid, %(owner)s, 'Workflow ' || n,
         'Soft light, take ' || n, jsonb_build_array('face', 'tag' || n / 50), 1,
-        timestamptz '2026-01-01' + n * interval '1 second', timestamptz '2026-01-01'
+        timestamptz '2026-01-01' + n * interval '1 second', timestamptz '2026-01-01', false
     FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n""",
     """INSERT INTO {gallery}.gallery_counts (workflow, owner, shown, likes, runs, trend)
     SELECT ('00000000-0000-0000-0000-' || lpad(to_hex(n), 12, '0'))::uuid, %(owner)s, true,
@@ -68,9 +69,9 @@ _FILL = (
     WHERE entry.published_at BETWEEN timestamptz '2026-01-01' + %(first)s * interval '1 second'
         AND timestamptz '2026-01-01' + %(last)s * interval '1 second'""",
     """INSERT INTO {comments}.comments (id, workflow, parent, position, owner, text, mentions, replies, posted_at,
-        edited_at, deleted)
+        edited_at, deleted, hidden)
     SELECT ('00000000-0000-0000-0000-' || lpad(to_hex(n), 12, '0'))::uuid, %(workflow)s, NULL, n, %(owner)s,
-        'Which sampler, take ' || n, '[]', 0, timestamptz '2026-01-01', NULL, false
+        'Which sampler, take ' || n, '[]', 0, timestamptz '2026-01-01', NULL, false, false
     FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n""",
 )
 _PLACE = "INSERT INTO {comments}.comment_places (workflow, owner, public, comments) VALUES (%s, %s, true, 0)"

@@ -1,17 +1,21 @@
 """Commenting on workflows."""
 
+from typing import Any
+
 from msgspec import Struct
 
 from commands.known_accounts import holder
 from commands.names import canonical_username
 from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context, Source
+from commands.words import BLOCKED
 from domain import comment
 from domain.account import ACCOUNT, Account
 from domain.comment import COMMENT, MAX_TEXT, NO_COMMENT, Comment
 from domain.ids import AccountId, CommentId, Position, WorkflowId
 from domain.refusals import NotFound
-from domain.workflow import WORKFLOW
+from domain.words import Words, allow
+from domain.workflow import WORKFLOW, Workflow
 
 
 class PostComment(Command, frozen=True, kw_only=True):
@@ -44,21 +48,27 @@ async def post_comment(command: PostComment, context: Context, needs: Needs) -> 
     id, parent = CommentId(needs.new_id()), command.answers
     mentions = await _mentioned(command.text, needs)
     given = [Source(WORKFLOW, command.workflow)]
+
+    def decide(state: Comment, blocked: Words, *known: Any) -> list[comment.CommentEvent]:
+        events = comment.post(
+            state,
+            *known,
+            by=command.by,
+            workflow=command.workflow,
+            text=command.text,
+            answers=parent,
+            mentions=mentions,
+        )
+        allow(blocked, text=command.text)
+        return events
+
     accepted = await needs.streams.transact(
         context,
         Change(
             COMMENT,
             id,
-            lambda state, *known: comment.post(
-                state,
-                *known,
-                by=command.by,
-                workflow=command.workflow,
-                text=command.text,
-                answers=parent,
-                mentions=mentions,
-            ),
-            given=(*given, *([] if parent is None else [Source(COMMENT, parent)])),
+            decide,
+            given=(BLOCKED, *given, *([] if parent is None else [Source(COMMENT, parent)])),
             new=True,
         ),
     )
@@ -73,17 +83,14 @@ async def edit_comment(command: EditComment, context: Context, needs: Needs) -> 
     if state.workflow is None or state.owner != command.by:
         raise NotFound(NO_COMMENT)
     mentions = await _mentioned(command.text, needs)
-    return await needs.streams.transact(
-        context,
-        Change(
-            COMMENT,
-            command.comment,
-            lambda state, place: comment.edit(
-                state, place, by=command.by, text=command.text, mentions=mentions
-            ),
-            given=(Source(WORKFLOW, state.workflow),),
-        ),
-    )
+
+    def decide(state: Comment, blocked: Words, place: Workflow) -> list[comment.CommentEvent]:
+        events = comment.edit(state, place, by=command.by, text=command.text, mentions=mentions)
+        allow(blocked, text=command.text)
+        return events
+
+    given = (BLOCKED, Source(WORKFLOW, state.workflow))
+    return await needs.streams.transact(context, Change(COMMENT, command.comment, decide, given=given))
 
 
 async def delete_comment(command: DeleteComment, context: Context, needs: Needs) -> Accepted:

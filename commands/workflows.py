@@ -7,9 +7,11 @@ from msgspec import Struct
 from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context, Source
 from commands.versions import stored_version
-from domain import copying, environments, trash, workflow
+from commands.words import BLOCKED
+from domain import copying, environments, moderation, trash, workflow
 from domain.event import Event
 from domain.ids import AccountId, Position, WorkflowId
+from domain.words import Words, allow
 from domain.workflow import WORKFLOW, Workflow, WorkflowEvent, WorkflowVersionSaved
 
 
@@ -77,6 +79,7 @@ class ChangeWorkflow(Command, frozen=True, kw_only=True):
     description: str | None = None
     tags: tuple[str, ...] | None = None
     public: bool | None = None
+    sensitive: bool | None = None
     expected: int | None = None
 
 
@@ -110,17 +113,20 @@ async def create_workflow(command: CreateWorkflow, context: Context, needs: Need
     id = WorkflowId(needs.new_id())
     version = await stored_version(command.graph, command.editor_graph, command.owner, needs)
 
-    def decide(state: Workflow) -> list[WorkflowEvent]:
+    def decide(state: Workflow, *blocked: Words) -> list[WorkflowEvent]:
         events = workflow.create(
             state, owner=command.owner, name=command.name, description=command.description, tags=command.tags
         )
+        for each in blocked:
+            allow(each, name=command.name, description=command.description, tags="\n".join(command.tags))
         created = WORKFLOW.fold(state, events)
         events += workflow.save_version(created, by=command.owner, **version)
         if command.public:
             events += workflow.publish(created, by=command.owner)
         return events
 
-    accepted = await needs.streams.transact(context, Change(WORKFLOW, id, decide, new=True))
+    given = (BLOCKED,) if command.public else ()
+    accepted = await needs.streams.transact(context, Change(WORKFLOW, id, decide, given=given, new=True))
     if accepted.repeated:
         id = WorkflowId(await stream_at(accepted.first, needs))
     return Saved(id, 1, accepted.position)
@@ -198,7 +204,7 @@ async def remove_environment(command: RemoveEnvironment, context: Context, needs
 async def change_workflow(command: ChangeWorkflow, context: Context, needs: Needs) -> Accepted:
     """All changes or none. Raises NotFound, Invalid, Outdated, KeyReused."""
 
-    def decide(state: Workflow) -> list[WorkflowEvent]:
+    def decide(state: Workflow, blocked: Words) -> list[WorkflowEvent]:
         events: list[WorkflowEvent] = []
         by = command.by
         if command.name is not None:
@@ -209,10 +215,14 @@ async def change_workflow(command: ChangeWorkflow, context: Context, needs: Need
             events += workflow.tag(state, by=by, tags=command.tags)
         if command.public is not None:
             events += workflow.publish(state, by=by) if command.public else workflow.withdraw(state, by=by)
+        if command.sensitive is not None:
+            events += moderation.mark_own_workflow(state, by=by, sensitive=command.sensitive)
+        if events and (after := WORKFLOW.fold(state, events)).public:
+            allow(blocked, name=after.name, description=after.description, tags="\n".join(after.tags))
         return events
 
     await _owned(command.workflow, command.by, needs)
-    change = Change(WORKFLOW, command.workflow, decide, expected=command.expected)
+    change = Change(WORKFLOW, command.workflow, decide, given=(BLOCKED,), expected=command.expected)
     return await needs.streams.transact(context, change)
 
 

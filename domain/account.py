@@ -160,6 +160,10 @@ class Account(Struct, frozen=True):
     def administers(self) -> bool:
         return self.role is Role.ADMIN and self.suspended is None
 
+    @property
+    def moderates(self) -> bool:
+        return self.role is not Role.MEMBER and self.suspended is None
+
 
 def evolve(account: Account, event: AccountEvent) -> Account:
     match event:

@@ -10,6 +10,7 @@ from domain.announcement import ANNOUNCEMENTS, AnnouncementEvent
 from domain.api_key import API_KEY, ApiKeyEvent
 from domain.backend import BACKEND, BackendEvent
 from domain.batch import BATCH, BatchEvent
+from domain.collection import COLLECTION, CollectionEvent
 from domain.comment import COMMENT, CommentEvent
 from domain.event import AnyDecider, Event, topic
 from domain.follow import FOLLOW, FollowEvent
@@ -20,15 +21,21 @@ from domain.like import LIKE, LikeEvent
 from domain.limits import LIMITS, LimitsEvent
 from domain.lora import SHELF, LoraEvent
 from domain.model import MODELS, ModelEvent
+from domain.notice import NOTICES, NoticeEvent
+from domain.output_like import OUTPUT_LIKE, OutputLikeEvent
 from domain.personal import PersonalTextError, personal_fields
 from domain.preset import PRESET, PresetEvent
 from domain.profile import PROFILE, ProfileEvent
 from domain.projection import PROJECTION, ProjectionEvent
 from domain.queue import QUEUE, QueueEvent
+from domain.report import REPORT, ReportEvent
 from domain.reservation import RESERVATION, ReservationEvent
 from domain.run import RUN, RunEvent
+from domain.share import SHARE, ShareEvent
+from domain.shared_output import SHARED_OUTPUT, SharedOutputEvent
 from domain.template import TEMPLATE, TemplateEvent
 from domain.webhook import WEBHOOK, WebhookEvent
+from domain.words import WORDS, WordsEvent
 from domain.workflow import WORKFLOW, WorkflowEvent
 
 Upcast = tuple[str, Callable[[dict[str, Any]], dict[str, Any]]]
@@ -95,6 +102,13 @@ UNIONS: tuple[Any, ...] = (
     FollowEvent,
     ProfileEvent,
     HandlingEvent,
+    ReportEvent,
+    NoticeEvent,
+    ShareEvent,
+    SharedOutputEvent,
+    OutputLikeEvent,
+    CollectionEvent,
+    WordsEvent,
 )
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
@@ -102,7 +116,8 @@ DECIDERS: dict[str, AnyDecider] = {
         *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT),
         *(BACKEND, API_KEY, WEBHOOK, PROJECTION, SHELF),
         *(QUEUE, LIMITS, GATE, MODELS, ANNOUNCEMENTS, TEMPLATE, PRESET),
-        *(LIKE, COMMENT, FOLLOW, PROFILE, HANDLING),
+        *(LIKE, COMMENT, FOLLOW, PROFILE, HANDLING, REPORT, NOTICES, SHARE),
+        *(SHARED_OUTPUT, OUTPUT_LIKE, COLLECTION, WORDS),
     )
 }
 

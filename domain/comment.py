@@ -36,7 +36,21 @@ class CommentDeleted(Event, frozen=True, kw_only=True, tag="comment.deleted.v1")
     by: AccountId
 
 
-CommentEvent: TypeAlias = CommentPosted | CommentEdited | CommentDeleted
+class CommentHidden(Event, frozen=True, kw_only=True, tag="comment.hidden.v1"):
+    """By somebody who keeps order: only who wrote it sees it, and why."""
+
+    workflow: WorkflowId
+    by: AccountId
+    reason: str
+
+
+class CommentShownAgain(Event, frozen=True, kw_only=True, tag="comment.shown_again.v1"):
+    workflow: WorkflowId
+    by: AccountId
+    reason: str
+
+
+CommentEvent: TypeAlias = CommentPosted | CommentEdited | CommentDeleted | CommentHidden | CommentShownAgain
 
 MAX_TEXT = 4_000
 MAX_MENTIONS = 20
@@ -49,6 +63,7 @@ class Comment(Struct, frozen=True):
     workflow: WorkflowId | None = None
     text: str = ""
     deleted: bool = False
+    hidden: bool = False
 
 
 def evolve(comment: Comment, event: CommentEvent) -> Comment:
@@ -59,9 +74,15 @@ def evolve(comment: Comment, event: CommentEvent) -> Comment:
             return replace(comment, text=text)
         case CommentDeleted():
             return replace(comment, text="", deleted=True)
+        case CommentHidden():
+            return replace(comment, hidden=True)
+        case CommentShownAgain():
+            return replace(comment, hidden=False)
 
 
-COMMENT: Decider[Comment, CommentEvent] = Decider("comment", Comment(), evolve, lambda comment: comment.owner)
+COMMENT: Decider[Comment, CommentEvent] = Decider(
+    "comment", Comment(), evolve, lambda comment: comment.owner, shape=2
+)
 
 
 def post(
@@ -81,8 +102,8 @@ def post(
         raise Conflict("This comment exists already.")
     if parent is not None and parent.workflow != workflow:
         raise NotFound(NO_COMMENT)
-    if parent is not None and parent.deleted:
-        raise Conflict("The comment was deleted: nobody can answer it any more.")
+    if parent is not None and (parent.deleted or parent.hidden):
+        raise Conflict("The comment was deleted or hidden: nobody can answer it any more.")
     said = _text(text)
     return [CommentPosted(owner=by, workflow=workflow, text=said, parent=answers, mentions=mentions)]
 

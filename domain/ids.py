@@ -49,6 +49,10 @@ _PROFILES = UUID("a91e6c3d-05b7-5f42-8d19-7c2f4e8b60d5")
 
 _FOLLOWS = UUID("3e8c5f17-d2a4-5b60-9c1e-6f0a7b48d9e2")
 
+_OUTPUT_LIKES = UUID("d84b2f60-1e97-5c3a-a5d8-70c9e1f3b264")
+
+_REPORTS = UUID("b1f6d3a8-5c27-5e49-8d0f-93a4e7c06b15")
+
 
 def backend_id(name: str) -> BackendId:
     """A backend is known by its name, so that a restarted executor continues the same stream."""
@@ -78,6 +82,21 @@ def follow_id(follower: AccountId, followed: AccountId) -> StreamId:
 def profile_id(account: AccountId) -> StreamId:
     """The stream of what an account shows of itself."""
     return uuid5(_PROFILES, str(account))
+
+
+def output_like_id(account: AccountId, output: OutputId) -> StreamId:
+    """The stream of whether an account likes an output."""
+    return uuid5(_OUTPUT_LIKES, f"{account} {output}")
+
+
+def report_id(kind: str, subject: UUID) -> StreamId:
+    """The stream of what is reported about a thing, and of what became of it."""
+    return uuid5(_REPORTS, f"{kind} {subject}")
+
+
+def notices_id(account: AccountId) -> StreamId:
+    """The stream of what an account is notified of, and has read."""
+    return uuid5(account, "notices")
 
 
 def models_id() -> UUID:

@@ -10,7 +10,7 @@ from uuid import UUID
 
 from msgspec import Struct
 
-from domain import account, lora, run, template, workflow
+from domain import account, lora, notice, run, shared_output, template, workflow
 from domain.account import (
     AccountLoggedIn,
     AccountLoggedOut,
@@ -32,6 +32,7 @@ from domain.announcement import AnnouncementEvent
 from domain.api_key import ApiKeyMade, ApiKeyRevoked
 from domain.backend import BackendEvent
 from domain.batch import BatchEvent
+from domain.collection import CollectionEvent
 from domain.comment import CommentEvent
 from domain.event import AnyRecorded, Event
 from domain.follow import FollowEvent
@@ -42,12 +43,16 @@ from domain.input import InputEvent
 from domain.like import LikeEvent
 from domain.limits import LimitsSet
 from domain.model import ModelEvent
+from domain.output_like import OutputLikeEvent
 from domain.preset import PresetEvent
 from domain.profile import ProfileEvent
 from domain.projection import ProjectionEvent
 from domain.queue import QueueEvent
+from domain.report import ReportEvent
 from domain.reservation import NameReleased, NameReserved
+from domain.share import ShareEvent
 from domain.webhook import WebhookEvent
+from domain.words import WordsSet
 
 
 class PublicEvent(Struct, frozen=True, kw_only=True, tag_field="type", gc=False):
@@ -198,6 +203,25 @@ class WorkflowDeleted(PublicEvent, frozen=True, kw_only=True, tag="workflow.dele
     workflow: UUID
 
 
+class OutputPublished(PublicEvent, frozen=True, kw_only=True, tag="output.published.v1"):
+    """Everybody may see it now. Told again when what is said of it changes."""
+
+    output: UUID
+    name: str
+    description: str
+    tags: tuple[str, ...]
+    sensitive: bool
+    media_type: str
+    width: int
+    height: int
+
+
+class OutputWithdrawn(PublicEvent, frozen=True, kw_only=True, tag="output.withdrawn.v1"):
+    """Nobody else sees it now."""
+
+    output: UUID
+
+
 class TemplateVersionSaved(PublicEvent, frozen=True, kw_only=True, tag="template.version_saved.v1"):
     """A workflow has a form, or another one. `sha256`: of form and graph."""
 
@@ -249,19 +273,41 @@ class LoraDeleted(PublicEvent, frozen=True, kw_only=True, tag="lora.deleted.v1")
     lora: UUID
 
 
+class NoticeGiven(PublicEvent, frozen=True, kw_only=True, tag="notice.given.v1"):
+    """Something happened that an account hears of in its notifications.
+
+    `kind`: followed, commented, answered, mentioned, liked, hidden, restored, marked. `by`: who did it, where that is
+    told. `count`: of likes, how many at about the same time. `reason`: of a moderator.
+    """
+
+    kind: str
+    by: UUID | None
+    workflow: UUID | None
+    comment: UUID | None
+    output: UUID | None = None
+    count: int
+    reason: str
+
+
 class AccountErased(PublicEvent, frozen=True, kw_only=True, tag="account.erased.v1"):
     """The account is gone for good. Whoever keeps a copy of what was its own must delete that, too."""
 
     account: UUID
 
 
-FOR_EVERYBODY = (WorkflowPublished, WorkflowWithdrawn, TemplatePublished, TemplateWithdrawn)
+FOR_EVERYBODY = (
+    *(WorkflowPublished, WorkflowWithdrawn),
+    *(TemplatePublished, TemplateWithdrawn),
+    *(OutputPublished, OutputWithdrawn),
+)
 """Told to everybody; the others to the owner, and to administrators."""
 
 EVERYBODYS: frozenset[type[Event]] = frozenset(
     {
         *(workflow.WorkflowPublished, workflow.WorkflowWithdrawn),
+        *(workflow.WorkflowHidden, workflow.WorkflowShownAgain),
         *(template.TemplatePublished, template.TemplateWithdrawn),
+        *(shared_output.OutputPublished, shared_output.OutputWithdrawn, shared_output.OutputHidden),
     }
 )
 """The domain events that are translated into those."""
@@ -323,6 +369,10 @@ PUBLIC: dict[type[Event], Translation] = {
     workflow.WorkflowWithdrawn: lambda event, id: WorkflowWithdrawn(workflow=id),
     workflow.WorkflowTrashed: lambda event, id: WorkflowTrashed(workflow=id),
     workflow.WorkflowRecovered: lambda event, id: WorkflowRecovered(workflow=id),
+    workflow.WorkflowHidden: lambda event, id: WorkflowWithdrawn(workflow=id),
+    workflow.WorkflowShownAgain: lambda event, id: (
+        WorkflowPublished(workflow=id) if event.public else WorkflowWithdrawn(workflow=id)
+    ),
     workflow.WorkflowDeleted: lambda event, id: WorkflowDeleted(workflow=id),
     workflow.WorkflowForked: lambda event, id: WorkflowForked(
         workflow=id, source=event.source, source_version=event.number
@@ -333,6 +383,18 @@ PUBLIC: dict[type[Event], Translation] = {
     workflow.EnvironmentRemoved: lambda event, id: WorkflowEnvironmentRemoved(
         workflow=id, environment=event.name
     ),
+    shared_output.OutputPublished: lambda event, id: OutputPublished(
+        output=id,
+        name=event.name,
+        description=event.description,
+        tags=event.tags,
+        sensitive=event.sensitive,
+        media_type=event.output.media_type,
+        width=event.output.width,
+        height=event.output.height,
+    ),
+    shared_output.OutputWithdrawn: lambda event, id: OutputWithdrawn(output=id),
+    shared_output.OutputHidden: lambda event, id: OutputWithdrawn(output=id),
     template.TemplateVersionSaved: lambda event, id: TemplateVersionSaved(
         template=id,
         version=event.number,
@@ -356,6 +418,15 @@ PUBLIC: dict[type[Event], Translation] = {
     lora.LoraRenamed: lambda event, id: LoraChanged(lora=event.lora, name=event.name),
     lora.LoraDescribed: lambda event, id: LoraChanged(lora=event.lora, description=event.description),
     lora.LoraDeleted: lambda event, id: LoraDeleted(lora=event.lora),
+    notice.NoticeGiven: lambda event, id: NoticeGiven(
+        kind=event.kind,
+        by=event.by,
+        workflow=event.workflow,
+        comment=event.comment,
+        output=event.output,
+        count=event.count,
+        reason=event.reason,
+    ),
     account.AccountErased: lambda event, id: AccountErased(account=id),
 }
 
@@ -380,6 +451,8 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *get_args(QueueEvent),
         LimitsSet,
         GateSet,
+        WordsSet,
+        workflow.WorkflowMarked,
         *get_args(ModelEvent),
         *get_args(AnnouncementEvent),
         *get_args(LikeEvent),
@@ -387,6 +460,12 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *get_args(FollowEvent),
         *get_args(ProfileEvent),
         *get_args(HandlingEvent),
+        *get_args(ReportEvent),
+        *get_args(CollectionEvent),
+        *(shared_output.OutputShownAgain, shared_output.OutputMarked),
+        *get_args(OutputLikeEvent),
+        *get_args(ShareEvent),
+        *(notice.NoticeRead, notice.NoticesRead, notice.NoticeMailSet),
     }
 )
 """Nobody outside is told of these. A new domain event stands in PUBLIC or here."""

@@ -25,13 +25,16 @@ def throw_away(workflow: Workflow, *, by: AccountId) -> list[WorkflowEvent]:
 
 
 def recover(workflow: Workflow, *, by: AccountId) -> list[WorkflowEvent]:
-    """Take it out of the trash as it was; what was published is so again. What is not there stays as it is."""
+    """Take it out of the trash as it was; what was published is so again, unless a moderator hides it.
+
+    What is not there stays as it is.
+    """
     if workflow.owner != by or workflow.deleted:
         raise NotFound("There is no such workflow.")
     if not workflow.trashed:
         return []
     recovered: list[WorkflowEvent] = [WorkflowRecovered()]
-    if not workflow.published_before:
+    if not workflow.published_before or workflow.hidden:
         return recovered
     return recovered + publish(WORKFLOW.fold(workflow, recovered), by=by)
 

@@ -90,6 +90,30 @@ class WorkflowRecovered(Event, frozen=True, kw_only=True, tag="workflow.recovere
     """It is out of the trash again."""
 
 
+class WorkflowHidden(Event, frozen=True, kw_only=True, tag="workflow.hidden.v1"):
+    """By somebody who keeps order: only its owner sees it, and why."""
+
+    by: AccountId
+    reason: str
+
+
+class WorkflowShownAgain(Event, frozen=True, kw_only=True, tag="workflow.shown_again.v1"):
+    """It is hidden no more. `public`: whether its owner shows it."""
+
+    by: AccountId
+    reason: str
+    public: bool
+
+
+class WorkflowMarked(Event, frozen=True, kw_only=True, tag="workflow.marked.v1"):
+    """Not everybody wants to see it by chance; or they may. `judged`: a moderator says so, and why."""
+
+    by: AccountId
+    sensitive: bool
+    judged: bool = False
+    reason: str = ""
+
+
 class WorkflowDeleted(Event, frozen=True, kw_only=True, tag="workflow.deleted.v1"):
     """For good."""
 
@@ -131,6 +155,9 @@ WorkflowEvent: TypeAlias = (
     | WorkflowWithdrawn
     | WorkflowTrashed
     | WorkflowRecovered
+    | WorkflowHidden
+    | WorkflowShownAgain
+    | WorkflowMarked
     | WorkflowDeleted
     | WorkflowThumbnailSet
     | WorkflowThumbnailRemoved
@@ -144,7 +171,10 @@ class SavedVersion(Struct, frozen=True):
 
 
 class Workflow(Struct, frozen=True):
-    """`published_before`: whether it was, when it was put into the trash."""
+    """`public`: its owner wants it shown. `hidden`: others do not want that. `judged`: who says it is sensitive.
+
+    `published_before`: whether it was, when it was put into the trash.
+    """
 
     owner: AccountId | None = None
     name: str = ""
@@ -153,6 +183,9 @@ class Workflow(Struct, frozen=True):
     public: bool = False
     trashed: bool = False
     published_before: bool = False
+    hidden: bool = False
+    sensitive: bool = False
+    judged: bool = False
     deleted: bool = False
     thumbnails: tuple[Image, ...] = ()
     versions: tuple[SavedVersion, ...] = ()
@@ -187,6 +220,12 @@ def evolve(workflow: Workflow, event: WorkflowEvent) -> Workflow:
             return replace(workflow, trashed=True, published_before=published, public=False)
         case WorkflowRecovered():
             return replace(workflow, trashed=False, published_before=False)
+        case WorkflowHidden():
+            return replace(workflow, hidden=True)
+        case WorkflowShownAgain():
+            return replace(workflow, hidden=False)
+        case WorkflowMarked(sensitive=sensitive, judged=judged):
+            return replace(workflow, sensitive=sensitive, judged=judged)
         case WorkflowDeleted():
             return replace(workflow, deleted=True, public=False)
         case WorkflowThumbnailSet(thumbnails=thumbnails):
@@ -196,7 +235,7 @@ def evolve(workflow: Workflow, event: WorkflowEvent) -> Workflow:
 
 
 WORKFLOW: Decider[Workflow, WorkflowEvent] = Decider(
-    "workflow", Workflow(), evolve, lambda workflow: workflow.owner, shape=3
+    "workflow", Workflow(), evolve, lambda workflow: workflow.owner, shape=4
 )
 
 
@@ -265,6 +304,8 @@ def tag(workflow: Workflow, *, by: AccountId, tags: tuple[str, ...]) -> list[Wor
 def publish(workflow: Workflow, *, by: AccountId) -> list[WorkflowEvent]:
     """Show it to everybody; everybody may run it."""
     owned(workflow, by=by)
+    if workflow.hidden:
+        raise Conflict("A moderator has hidden it: it cannot be published.")
     return [] if workflow.public else [WorkflowPublished()]
 
 
@@ -284,9 +325,10 @@ def runnable(workflow: Workflow, *, by: AccountId, number: int | None) -> tuple[
 
 
 def visible(workflow: Workflow, *, by: AccountId | None) -> None:
-    """Whether somebody may look at it: its owner, and everybody while it is published."""
+    """Whether somebody may look at it: its owner, and everybody while it is published and not hidden."""
     away = workflow.owner is None or workflow.deleted or workflow.trashed
-    if away or (workflow.owner != by and not workflow.public):
+    shown = workflow.public and not workflow.hidden
+    if away or (workflow.owner != by and not shown):
         raise NotFound("There is no such workflow.")
 
 
@@ -294,7 +336,7 @@ def visible_then(then: Workflow, now: Workflow, *, by: AccountId | None) -> bool
     """Whether somebody may look back at what it was: its owner always, others where it is public and was so then."""
     if then.owner is None or then.deleted or then.trashed or not then.versions:
         return False
-    return then.owner == by or (then.public and now.public)
+    return then.owner == by or (then.public and now.public and not now.hidden)
 
 
 def owned(workflow: Workflow, *, by: AccountId) -> None:

@@ -1,7 +1,7 @@
 """The parts of the errand that puts old runs away."""
 
 from adapters.identity.secrets import ServerSecrets
-from adapters.postgres.cleaning import PostgresCleaningCheckpoint
+from adapters.postgres.checkpoint import PostgresCheckpoint
 from adapters.postgres.tail import PostgresTail
 from commands.dispatcher import Dispatcher
 from infra.settings import Settings, load_secret
@@ -21,4 +21,5 @@ async def cleaning(settings: Settings) -> None:
         needs(settings, ServerSecrets(load_secret(settings)), app_url) as wants,
         FinishedRuns(connect(project_url)) as finished,
     ):
-        await Cleaning(tail, PostgresCleaningCheckpoint(connections), finished, Dispatcher(wants)).run()
+        checkpoint = PostgresCheckpoint(connections, Cleaning.name)
+        await Cleaning(tail, checkpoint, finished, Dispatcher(wants)).run()

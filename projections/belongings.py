@@ -14,9 +14,11 @@ from domain.ids import (
     CommentId,
     Digest,
     InputId,
+    OutputId,
     Position,
     PresetId,
     RunId,
+    StreamId,
     TemplateId,
     WorkflowId,
 )
@@ -28,9 +30,10 @@ from projections.pages import Connect
 PAGE = 2_000  # runs at once; what others need is looked up once for each page, through all outputs there are
 
 _REACHED = b"""
-SELECT count(*) = 8 FROM work.projections
+SELECT count(*) = 11 FROM work.projections
 WHERE name = ANY (ARRAY[
-    'run_status', 'workflow_shelf', 'template_shelf', 'preset_shelf', 'inputs', 'gallery', 'comments', 'follows'
+    'run_status', 'workflow_shelf', 'template_shelf', 'preset_shelf', 'inputs', 'gallery', 'comments', 'follows',
+    'shares', 'shared_outputs', 'collections'
 ]) AND state = 'live' AND position >= %s
 """
 _UNFINISHED = (
@@ -47,6 +50,10 @@ _FOLLOWS = b"""
 (SELECT follower, followed FROM read.follows WHERE follower = %(account)s LIMIT 10000)
 UNION ALL (SELECT follower, followed FROM read.follows WHERE followed = %(account)s LIMIT 10000)
 """
+_SHARES = b"SELECT id FROM read.shares WHERE owner = %s ORDER BY position LIMIT 10000"
+_SHOWN = b"SELECT id FROM read.shared_outputs WHERE owner = %s AND wanted ORDER BY id LIMIT 10000"
+_LIKED_OUTPUTS = b"SELECT output FROM read.output_likes WHERE account = %s ORDER BY output LIMIT 10000"
+_COLLECTIONS = b"SELECT id FROM read.collections WHERE owner = %s ORDER BY position LIMIT 10000"
 _UPLOADED = b"SELECT topic, state FROM log.events WHERE owner = %s AND topic = ANY (%s)"
 _RUNS = b"SELECT id FROM read.runs WHERE owner = %s AND id > %s ORDER BY id LIMIT %s"
 _STORED = b"SELECT topic, state FROM log.events WHERE originator_id = ANY (%s) AND topic = %s"
@@ -144,6 +151,18 @@ class AccountBelongings:
     async def follows(self, account: AccountId) -> list[tuple[AccountId, AccountId]]:
         rows = await self._fetch(_FOLLOWS, {"account": account})
         return [(AccountId(follower), AccountId(followed)) for follower, followed in rows]
+
+    async def shares(self, account: AccountId) -> list[StreamId]:
+        return [id for (id,) in await self._fetch(_SHARES, (account,))]
+
+    async def shown_outputs(self, account: AccountId) -> list[OutputId]:
+        return [OutputId(id) for (id,) in await self._fetch(_SHOWN, (account,))]
+
+    async def liked_outputs(self, account: AccountId) -> list[OutputId]:
+        return [OutputId(id) for (id,) in await self._fetch(_LIKED_OUTPUTS, (account,))]
+
+    async def collections(self, account: AccountId) -> list[StreamId]:
+        return [id for (id,) in await self._fetch(_COLLECTIONS, (account,))]
 
     async def objects(self, account: AccountId) -> AsyncIterator[Sequence[Digest]]:
         """Pages of digests of everything it has uploaded or its runs have stored, that no other account needs."""

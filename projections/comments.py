@@ -9,18 +9,35 @@ from uuid import UUID
 from msgspec import Struct
 
 from domain.account import AccountErased, AccountRegistered
-from domain.comment import CommentDeleted, CommentEdited, CommentEvent, CommentPosted
+from domain.comment import (
+    CommentDeleted,
+    CommentEdited,
+    CommentEvent,
+    CommentHidden,
+    CommentPosted,
+    CommentShownAgain,
+)
 from domain.event import AnyRecorded
 from domain.ids import AccountId, CommentId, WorkflowId
 from domain.personal import DELETED_ACCOUNT
-from domain.workflow import WorkflowCreated, WorkflowDeleted, WorkflowPublished, WorkflowWithdrawn
+from domain.workflow import (
+    WorkflowCreated,
+    WorkflowDeleted,
+    WorkflowHidden,
+    WorkflowPublished,
+    WorkflowShownAgain,
+    WorkflowWithdrawn,
+)
 from projections.paging import bounded, numbered, page
 from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one, planned_once
 
 
 class CommentRow(Struct, gc=False):
-    """`position`: its place in the log. `replies`: how many answer it, also those that were deleted."""
+    """`position`: its place in the log. `replies`: how many answer it, also those that were deleted.
+
+    Of a hidden one nothing is here but its place: what it says is in HiddenRow.
+    """
 
     id: UUID
     workflow: UUID
@@ -33,10 +50,21 @@ class CommentRow(Struct, gc=False):
     posted_at: datetime
     edited_at: datetime | None
     deleted: bool
+    hidden: bool = False
+
+
+class HiddenRow(Struct, gc=False):
+    """What a hidden comment says, for who wrote it."""
+
+    id: UUID
+    owner: AccountId
+    text: str
+    mentions: tuple[AccountId, ...]
+    reason: str
 
 
 class PlaceRow(Struct, gc=False):
-    """A workflow, and how many comments there are that were not deleted."""
+    """A workflow, and how many comments there are that were neither deleted nor hidden."""
 
     workflow: UUID
     owner: AccountId
@@ -56,7 +84,15 @@ def _comments(recorded: AnyRecorded) -> Iterable[UUID]:
     match recorded.event:
         case CommentPosted(parent=parent) if parent is not None:
             return (parent,)
-        case CommentEdited() | CommentDeleted():
+        case CommentEdited() | CommentDeleted() | CommentHidden() | CommentShownAgain():
+            return (recorded.stream,)
+        case _:
+            return ()
+
+
+def _hidden(recorded: AnyRecorded) -> Iterable[UUID]:
+    match recorded.event:
+        case CommentEdited() | CommentDeleted() | CommentHidden() | CommentShownAgain():
             return (recorded.stream,)
         case _:
             return ()
@@ -66,7 +102,11 @@ def _place(recorded: AnyRecorded) -> Iterable[UUID]:
     match recorded.event:
         case CommentPosted(workflow=workflow) | CommentDeleted(workflow=workflow):
             return (workflow,)
+        case CommentHidden(workflow=workflow) | CommentShownAgain(workflow=workflow):
+            return (workflow,)
         case WorkflowPublished() | WorkflowWithdrawn() | WorkflowDeleted():
+            return (recorded.stream,)
+        case WorkflowHidden() | WorkflowShownAgain():
             return (recorded.stream,)
         case _:
             return ()
@@ -85,6 +125,7 @@ def _speakers(recorded: AnyRecorded) -> Iterable[UUID]:
 
 
 COMMENTS = Table("comments", CommentRow, ("id",), _comments)
+HIDDEN = Table("comment_hidden", HiddenRow, ("id",), _hidden)
 PLACES = Table("comment_places", PlaceRow, ("workflow",), _place)
 SPEAKERS = Table("comment_speakers", SpeakerRow, ("account",), _speakers)
 
@@ -102,19 +143,34 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             places.put(PlaceRow(id, owner, False, 0))
         case WorkflowPublished():
             places.change(id, public=True)
-        case WorkflowWithdrawn():
+        case WorkflowWithdrawn() | WorkflowHidden():
             places.change(id, public=False)
+        case WorkflowShownAgain(public=public):
+            places.change(id, public=public)
         case WorkflowDeleted():
             places.remove(id)
         case CommentPosted() as posted:
             _post(posted, recorded, buffer)
         case CommentEdited(text=text, mentions=mentions):
-            comments.change(id, text=text, mentions=mentions, edited_at=at)
+            where = comments if buffer[HIDDEN.name].get(id) is None else buffer[HIDDEN.name]
+            where.change(id, text=text, mentions=mentions)
+            comments.change(id, edited_at=at)
             _hear(mentions, buffer)
         case CommentDeleted(workflow=workflow):
-            comments.change(id, text="", mentions=(), deleted=True)
-            if place := places.edit(workflow):
-                place.comments -= 1
+            if buffer[HIDDEN.name].get(id) is None:
+                _count(workflow, -1, buffer)
+            buffer[HIDDEN.name].remove(id)
+            comments.change(id, text="", mentions=(), deleted=True, hidden=False)
+        case CommentHidden(workflow=workflow, reason=reason):
+            if (row := comments.get(id)) is not None:
+                buffer[HIDDEN.name].put(HiddenRow(id, row.owner, row.text, row.mentions, reason))
+                comments.change(id, text="", mentions=(), hidden=True)
+                _count(workflow, -1, buffer)
+        case CommentShownAgain(workflow=workflow):
+            if (kept := buffer[HIDDEN.name].get(id)) is not None:
+                comments.change(id, text=kept.text, mentions=kept.mentions, hidden=False)
+                buffer[HIDDEN.name].remove(id)
+                _count(workflow, 1, buffer)
         case _:
             pass
 
@@ -138,9 +194,13 @@ def _post(posted: CommentPosted, recorded: AnyRecorded, buffer: Buffer) -> None:
     )
     if posted.parent is not None and (parent := comments.edit(posted.parent)):
         parent.replies += 1
-    if place := buffer[PLACES.name].edit(posted.workflow):
-        place.comments += 1
+    _count(posted.workflow, 1, buffer)
     _hear((posted.owner, *posted.mentions), buffer)
+
+
+def _count(workflow: WorkflowId, more: int, buffer: Buffer) -> None:
+    if place := buffer[PLACES.name].edit(workflow):
+        place.comments += more
 
 
 def _hear(accounts: Iterable[AccountId], buffer: Buffer) -> None:
@@ -150,13 +210,14 @@ def _hear(accounts: Iterable[AccountId], buffer: Buffer) -> None:
 
 COMMENTS_MADE = Projection(
     name="comments",
-    version=2,
+    version=3,
     sql=Path(__file__).with_suffix(".sql"),
-    tables=(COMMENTS, PLACES, SPEAKERS),
+    tables=(COMMENTS, HIDDEN, PLACES, SPEAKERS),
     fold=fold,
     events=(
         *(AccountRegistered, AccountErased),
         *(WorkflowCreated, WorkflowPublished, WorkflowWithdrawn, WorkflowDeleted),
+        *(WorkflowHidden, WorkflowShownAgain),
         *get_args(CommentEvent),
     ),
     reads=frozenset({"at"}),
@@ -164,9 +225,14 @@ COMMENTS_MADE = Projection(
 )
 
 _COMMENT = """json_build_object('id', said.id, 'workflow', said.workflow, 'parent', said.parent,
-    'author', CASE WHEN said.deleted THEN '' ELSE coalesce((
+    'author', CASE WHEN said.deleted OR said.hidden THEN '' ELSE coalesce((
         SELECT author.username FROM read.comment_speakers AS author WHERE author.account = said.owner
-    ), '') END, 'yours', coalesce(said.owner = (SELECT read.viewer()), false), 'text', said.text,
+    ), '') END, 'yours', coalesce(said.owner = (SELECT read.viewer()), false),
+    'text', CASE WHEN said.hidden THEN coalesce((
+        SELECT kept.text FROM read.comment_hidden AS kept WHERE kept.id = said.id
+    ), '') ELSE said.text END, 'hidden_for', CASE WHEN said.hidden THEN (
+        SELECT kept.reason FROM read.comment_hidden AS kept WHERE kept.id = said.id
+    ) END, 'hidden', said.hidden,
     'mentions', (
         SELECT coalesce(json_agg(named.username ORDER BY mention.place), '[]')
         FROM jsonb_array_elements_text(said.mentions) WITH ORDINALITY AS mention (account, place)

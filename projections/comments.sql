@@ -9,7 +9,16 @@ CREATE TABLE comments (
     replies bigint NOT NULL,
     posted_at timestamptz NOT NULL,
     edited_at timestamptz,
-    deleted boolean NOT NULL
+    deleted boolean NOT NULL,
+    hidden boolean NOT NULL
+);
+
+CREATE TABLE comment_hidden (
+    id uuid NOT NULL,
+    owner uuid NOT NULL,
+    text text NOT NULL,
+    mentions jsonb NOT NULL,
+    reason text NOT NULL
 );
 
 CREATE TABLE comment_places (
@@ -31,6 +40,7 @@ ALTER TABLE comments ADD CONSTRAINT comments_pkey PRIMARY KEY (id);
 CREATE INDEX comments_workflow_idx ON comments (workflow, position DESC) WHERE parent IS NULL;
 CREATE INDEX comments_parent_idx ON comments (parent, position) WHERE parent IS NOT NULL;
 CREATE INDEX comments_owner_idx ON comments (owner, position) WHERE NOT deleted;
+ALTER TABLE comment_hidden ADD CONSTRAINT comment_hidden_pkey PRIMARY KEY (id);
 ALTER TABLE comment_places ADD CONSTRAINT comment_places_pkey PRIMARY KEY (workflow);
 ALTER TABLE comment_speakers ADD CONSTRAINT comment_speakers_pkey PRIMARY KEY (account);
 
@@ -39,6 +49,7 @@ CREATE POLICY of_what_is_seen ON comments FOR SELECT TO comfyplus_query USING ((
     SELECT place.public OR place.owner = (SELECT read.viewer())
     FROM comment_places AS place WHERE place.workflow = comments.workflow
 ));
+CREATE POLICY own ON comment_hidden FOR SELECT TO comfyplus_query USING (owner = (SELECT read.viewer()));
 CREATE POLICY own_and_public ON comment_places FOR SELECT TO comfyplus_query
     USING (public OR owner = (SELECT read.viewer()));
 CREATE POLICY heard ON comment_speakers FOR SELECT TO comfyplus_query USING (heard);

@@ -12,7 +12,14 @@ from domain.comment import CommentPosted
 from domain.event import AnyRecorded
 from domain.follow import FollowBegun
 from domain.ids import AccountId
-from domain.workflow import WorkflowCreated, WorkflowDeleted, WorkflowPublished, WorkflowWithdrawn
+from domain.workflow import (
+    WorkflowCreated,
+    WorkflowDeleted,
+    WorkflowHidden,
+    WorkflowPublished,
+    WorkflowShownAgain,
+    WorkflowWithdrawn,
+)
 from projections.paging import bounded, numbered, page
 from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one
@@ -48,6 +55,8 @@ def _shown(recorded: AnyRecorded) -> Iterable[UUID]:
     match recorded.event:
         case WorkflowPublished() | WorkflowWithdrawn() | WorkflowDeleted():
             return (recorded.stream,)
+        case WorkflowHidden() | WorkflowShownAgain():
+            return (recorded.stream,)
         case _:
             return ()
 
@@ -66,8 +75,10 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             if place := places.edit(id):
                 place.public = True
                 entries.put(FeedRow(position, 0, Kind.PUBLISHED, place.owner, None, id, None, at))
-        case WorkflowWithdrawn():
+        case WorkflowWithdrawn() | WorkflowHidden():
             places.change(id, public=False)
+        case WorkflowShownAgain(public=public):
+            places.change(id, public=public)
         case WorkflowDeleted():
             places.remove(id)
         case CommentPosted(owner=owner, workflow=workflow, mentions=mentions):
@@ -84,12 +95,13 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
 
 FEED = Projection(
     name="feed",
-    version=1,
+    version=2,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(ENTRIES, PLACES),
     fold=fold,
     events=(
         *(WorkflowCreated, WorkflowPublished, WorkflowWithdrawn, WorkflowDeleted),
+        *(WorkflowHidden, WorkflowShownAgain),
         *(CommentPosted, FollowBegun),
     ),
     reads=frozenset({"at"}),

@@ -31,7 +31,7 @@ class Sort(StrEnum):
 
 GALLERY = Projection(
     name="gallery",
-    version=5,
+    version=6,
     sql=Path(__file__).with_suffix(".sql"),
     tables=TABLES,
     fold=fold,
@@ -46,7 +46,7 @@ _LIKED = """EXISTS (
 )"""
 _ENTRY = f"""SELECT json_build_object('id', entry.id, 'author', coalesce((
         SELECT author.username FROM read.gallery_authors AS author WHERE author.account = entry.owner
-    ), ''), 'name', entry.name, 'description', entry.description, 'tags', entry.tags,
+    ), ''), 'name', entry.name, 'description', entry.description, 'tags', entry.tags, 'sensitive', entry.sensitive,
     'version', entry.versions, 'thumbnails', {pictures("entry.id", "entry.thumbnails")},
     'published_at', entry.published_at, 'updated_at', entry.updated_at,
     'likes', counts.likes, 'liked', {_LIKED}, 'runs', counts.runs) AS item"""
@@ -65,7 +65,7 @@ _PUBLISHED = {"entry": "entry.published_at IS NOT NULL", "counts": "counts.shown
 _COLUMNS = {Sort.NEW: "published_at", Sort.TRENDING: "trend", Sort.LIKES: "likes", Sort.RUNS: "runs"}
 
 
-def _page(sort: Sort, *, words: bool, tag: bool) -> bytes:
+def _page(sort: Sort, *, words: bool, tag: bool, sensitive: bool) -> bytes:
     """A statement for each question, so that each is planned for what it asks."""
     table = "tagged" if tag else "entry" if sort is Sort.NEW else "counts"
     column, id = f"{table}.{_COLUMNS[sort]}", "entry.id" if table == "entry" else f"{table}.workflow"
@@ -74,16 +74,18 @@ def _page(sort: Sort, *, words: bool, tag: bool) -> bytes:
         f"""{_ENTRY}, {column} AS {"at" if sort is Sort.NEW else "place"}, {id} AS id
         {_SOURCE}{_FOUND if words else ""}{_TAGGED if tag else ""}
         WHERE {_PUBLISHED[table]} AND ({column}, {id}) < ({at}, %(after)s){_WORDS if words else ""}
+            {"" if sensitive else "AND NOT entry.sensitive"}
         ORDER BY {column} DESC, {id} DESC LIMIT %(limit)s::int + 1""",
         TIMED if sort is Sort.NEW else RANKED,
     )
 
 
 _PAGES = {
-    (sort, words, tag): _page(sort, words=words, tag=tag)
+    (sort, words, tag, sensitive): _page(sort, words=words, tag=tag, sensitive=sensitive)
     for sort in Sort
     for words in (False, True)
     for tag in (False, True)
+    for sensitive in (False, True)
 }
 _STANDING = f"""SELECT convert_to(json_build_object('likes', counts.likes, 'liked', {_LIKED},
     'runs', counts.runs)::text, 'UTF8')
@@ -106,8 +108,10 @@ async def published(
     sort: Sort = Sort.NEW,
     words: str = "",
     tag: str = "",
+    sensitive: bool = False,
 ) -> bytes:
-    """What is published, in an order; with some words or a tag in it, where they are given. Raises Invalid."""
+    """What is published, in an order; with some words or a tag in it, where they are given. `sensitive`: also what not
+    everybody wants to see. Raises Invalid."""
     for field, text in (("q", words), ("tag", tag)):
         if len(text) > MAX_WORDS or "\0" in text:
             raise Invalid(
@@ -121,7 +125,7 @@ async def published(
         parameters["tag"] = tag
     if not words:  # how many have a word decides how they are found
         await planned_once(cursor)
-    return await one(cursor, _PAGES[sort, bool(words), bool(tag)], parameters) or b""
+    return await one(cursor, _PAGES[sort, bool(words), bool(tag), sensitive], parameters) or b""
 
 
 async def standing(cursor: Cursor, id: WorkflowId) -> bytes | None:

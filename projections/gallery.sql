@@ -7,7 +7,9 @@ CREATE TABLE gallery (
     versions bigint NOT NULL,
     thumbnails jsonb NOT NULL,
     published_at timestamptz,
-    updated_at timestamptz NOT NULL
+    updated_at timestamptz NOT NULL,
+    hidden_at timestamptz,
+    sensitive boolean NOT NULL
 );
 
 CREATE TABLE gallery_counts (

@@ -18,8 +18,11 @@ from domain.workflow import (
     WorkflowCreated,
     WorkflowDeleted,
     WorkflowDescribed,
+    WorkflowHidden,
+    WorkflowMarked,
     WorkflowPublished,
     WorkflowRenamed,
+    WorkflowShownAgain,
     WorkflowTagged,
     WorkflowThumbnailRemoved,
     WorkflowThumbnailSet,
@@ -30,11 +33,12 @@ from projections.projection import Buffer, Table
 from projections.trending import NOTHING, raised
 
 TAG = "tag"
+SHOWING = {WorkflowPublished, WorkflowWithdrawn, WorkflowHidden, WorkflowShownAgain, WorkflowDeleted}
 RUN_WEIGHT = 0.25  # of a like
 
 
 class GalleryRow(Struct, gc=False):
-    """A workflow, shown while `published_at` is set."""
+    """A workflow, shown while `published_at` is set. `hidden_at`: when it was published that is hidden now."""
 
     id: UUID
     owner: AccountId
@@ -45,6 +49,8 @@ class GalleryRow(Struct, gc=False):
     thumbnails: tuple[Image, ...]
     published_at: datetime | None
     updated_at: datetime
+    hidden_at: datetime | None = None
+    sensitive: bool = False
 
 
 class CountRow(Struct, gc=False):
@@ -115,7 +121,7 @@ def _counted(recorded: AnyRecorded) -> Iterable[UUID]:
             return (workflow,)
         case RunSubmitted(workflow=workflow):
             return () if workflow is None else (workflow,)
-        case WorkflowPublished() | WorkflowWithdrawn() | WorkflowDeleted() | WorkflowTagged():
+        case _ if type(recorded.event) in SHOWING or type(recorded.event) is WorkflowTagged:
             return (recorded.stream,)
         case _:
             return ()
@@ -135,18 +141,15 @@ def _taken_back(recorded: AnyRecorded) -> Iterable[UUID]:
 
 def _facets(recorded: AnyRecorded) -> Iterable[str]:
     """All of them: there are a few thousand words that people use."""
-    match recorded.event:
-        case WorkflowPublished() | WorkflowWithdrawn() | WorkflowDeleted() | WorkflowTagged():
-            return (TAG,)
-        case _:
-            return ()
+    event = type(recorded.event)
+    return (TAG,) if event in SHOWING or event is WorkflowTagged else ()
 
 
 def _author(recorded: AnyRecorded) -> Iterable[UUID]:
     match recorded.event:
         case AccountErased():
             return (recorded.stream,)
-        case WorkflowPublished() | WorkflowWithdrawn() | WorkflowDeleted() if recorded.owner is not None:
+        case _ if type(recorded.event) in SHOWING and recorded.owner is not None:
             return (recorded.owner,)
         case _:
             return ()
@@ -192,6 +195,19 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             _show(id, at, buffer)
         case WorkflowWithdrawn():
             _show(id, None, buffer)
+            entries.change(id, hidden_at=None)
+        case WorkflowHidden():
+            entry = entries.get(id)
+            published_at = None if entry is None else entry.published_at
+            _show(id, None, buffer)
+            entries.change(id, hidden_at=published_at)
+        case WorkflowShownAgain(public=public):
+            entry = entries.get(id)
+            if public and entry is not None:
+                _show(id, entry.hidden_at or at, buffer)
+            entries.change(id, hidden_at=None)
+        case WorkflowMarked(sensitive=sensitive):
+            entries.change(id, sensitive=sensitive)
         case WorkflowDeleted():
             _show(id, None, buffer)
             entries.remove(id)

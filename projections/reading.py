@@ -17,6 +17,7 @@ _BIND = (
     b"set_config('TimeZone', 'UTC', true), set_config('transaction_read_only', 'on', true)"
 )
 _OVERSEE = b"SELECT set_config('comfyplus.administrator', 'on', true)"
+_MODERATE = b"SELECT set_config('comfyplus.moderator', 'on', true)"
 _PLANNED_ONCE = b"SELECT set_config('plan_cache_mode', 'force_generic_plan', true)"
 
 
@@ -32,11 +33,12 @@ class Reader:
 
     @asynccontextmanager
     async def for_account(
-        self, account: AccountId | None, *, overseeing: bool = False
+        self, account: AccountId | None, *, overseeing: bool = False, moderating: bool = False
     ) -> AsyncIterator[Cursor]:
         """What is asked inside sees what the account may see. Raises psycopg_pool.PoolTimeout, psycopg.Error.
 
-        `overseeing`: what administrators may see, too; that the account is one is known by the caller.
+        `overseeing`: what administrators may see, too; that the account is one is known by the caller. `moderating`:
+        the same for moderators.
 
         A pipeline without BEGIN is one transaction up to its end, so that binding and query travel together.
         """
@@ -46,6 +48,8 @@ class Reader:
             await cursor.execute(_BIND, bound, prepare=True)
             if overseeing:
                 await cursor.execute(_OVERSEE, prepare=True)
+            if moderating:
+                await cursor.execute(_MODERATE, prepare=True)
             yield cursor
 
 

@@ -18,9 +18,12 @@ from domain.workflow import (
     WorkflowDeleted,
     WorkflowDescribed,
     WorkflowForked,
+    WorkflowHidden,
+    WorkflowMarked,
     WorkflowPublished,
     WorkflowRecovered,
     WorkflowRenamed,
+    WorkflowShownAgain,
     WorkflowTagged,
     WorkflowThumbnailRemoved,
     WorkflowThumbnailSet,
@@ -34,7 +37,8 @@ from projections.projection import Buffer, Table
 class WorkflowRow(Struct, gc=False):
     """`revision`: the version of its stream, raised by every event. `environments`: versions by their names.
 
-    `ancestors`: what it was forked from, what that was, and so on, the nearest last.
+    `ancestors`: what it was forked from, what that was, and so on, the nearest last. `hidden_for`: why those who keep
+    order hide it; it is not public then.
     """
 
     id: UUID
@@ -53,6 +57,8 @@ class WorkflowRow(Struct, gc=False):
     created_at: datetime
     updated_at: datetime
     trashed_at: datetime | None
+    hidden_for: str = ""
+    sensitive: bool = False
 
 
 class VersionRow(Struct, gc=False):
@@ -95,7 +101,7 @@ def _whole_workflow(recorded: AnyRecorded) -> Iterable[UUID]:
     match recorded.event:
         case WorkflowPublished() | WorkflowWithdrawn() | WorkflowDeleted():
             return (recorded.stream,)
-        case WorkflowTrashed() | WorkflowRecovered():
+        case WorkflowTrashed() | WorkflowRecovered() | WorkflowHidden() | WorkflowShownAgain():
             return (recorded.stream,)
         case _:
             return ()
@@ -135,6 +141,14 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             _show(recorded, True, buffer)
         case WorkflowWithdrawn():
             _show(recorded, False, buffer)
+        case WorkflowHidden(reason=reason):
+            _show(recorded, False, buffer)
+            workflows.change(id, hidden_for=reason)
+        case WorkflowShownAgain(public=public):
+            _show(recorded, public, buffer)
+            workflows.change(id, hidden_for="")
+        case WorkflowMarked(sensitive=sensitive):
+            workflows.change(id, sensitive=sensitive, revision=revision, updated_at=at)
         case WorkflowThumbnailSet(thumbnails=thumbnails):
             workflows.change(id, thumbnails=thumbnails, revision=revision, updated_at=at)
         case WorkflowThumbnailRemoved():

@@ -19,7 +19,7 @@ from projections.workflow_rows import TABLES, VersionRow, WorkflowRow, fold
 
 WORKFLOW_SHELF = Projection(
     name="workflow_shelf",
-    version=5,
+    version=6,
     sql=Path(__file__).with_suffix(".sql"),
     tables=TABLES,
     fold=fold,
@@ -31,8 +31,8 @@ _WORKFLOW = f"""json_build_object('id', id, 'owner', owner, 'name', name, 'descr
     'public', public, 'version', versions, 'environments', environments,
     'forked_from', CASE WHEN forked_from IS NOT NULL
         THEN json_build_object('workflow', forked_from, 'version', forked_version) END,
-    'thumbnails', {pictures("id", "thumbnails")}, 'revision', revision,
-    'created_at', created_at, 'updated_at', updated_at)"""
+    'thumbnails', {pictures("id", "thumbnails")}, 'hidden_for', hidden_for, 'sensitive', sensitive,
+    'revision', revision, 'created_at', created_at, 'updated_at', updated_at)"""
 _VERSION = """json_build_object('workflow', workflow, 'number', number, 'graph_digest', graph,
     'graph_size_bytes', graph_size_bytes, 'editor_graph_digest', editor_graph, 'note', note,
     'requirements', requirements, 'restored_from', restored_from, 'at', at)"""

@@ -14,7 +14,9 @@ CREATE TABLE workflows (
     revision bigint NOT NULL,
     created_at timestamptz NOT NULL,
     updated_at timestamptz NOT NULL,
-    trashed_at timestamptz
+    trashed_at timestamptz,
+    hidden_for text NOT NULL,
+    sensitive boolean NOT NULL
 );
 
 CREATE TABLE workflow_versions (

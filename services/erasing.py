@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from typing import Protocol
 from uuid import UUID
 
+from commands.collections import DeleteCollection
 from commands.comments import DeleteComment
 from commands.dispatcher import Dispatcher
 from commands.erasure import FinishErasure
@@ -24,6 +25,8 @@ from commands.needs import Command
 from commands.ports import Clock, LogUnavailableError, ObjectsAwayError, OutcomeUnknownError
 from commands.presets import DeletePreset
 from commands.runs import CancelRun
+from commands.shared_outputs import UnlikeOutput, WithdrawOutput
+from commands.shares import RevokeShare
 from commands.streams import Context
 from commands.templates import DeleteTemplate
 from commands.thumbnails import RemoveThumbnail
@@ -156,14 +159,36 @@ class Erasing:
         follows = await self._belongings.follows(account)
         for follower, followed in follows:
             await self._wish(UnfollowAccount(by=follower, account=followed))
+        shown = await self._take_back(account)
         left = await self._remove_objects(account)
         settled = erased.at + self._settle
-        found = any((runs, workflows, pictured, templates, presets, inputs, likes, comments, follows))
+        found = any((runs, workflows, pictured, templates, presets, inputs, likes, comments, follows, shown))
         if found or left or begun < settled:
             return self._now() if found else max(settled, self._now() + self._settle / 4)
         await self._ledger.finished(account)
         logger.info("erasure finished", extra={"account": str(account)})
         return self._now()
+
+    async def _take_back(self, account: AccountId) -> bool:
+        """Links and shared outputs lead to files that go; collections are theirs alone. Whether there were any."""
+        wishes: list[Command] = [
+            RevokeShare(by=account, share=share) for share in await self._belongings.shares(account)
+        ]
+        wishes += [
+            WithdrawOutput(by=account, output=output)
+            for output in await self._belongings.shown_outputs(account)
+        ]
+        wishes += [
+            UnlikeOutput(by=account, output=output)
+            for output in await self._belongings.liked_outputs(account)
+        ]
+        wishes += [
+            DeleteCollection(by=account, collection=collection)
+            for collection in await self._belongings.collections(account)
+        ]
+        for wish in wishes:
+            await self._wish(wish)
+        return bool(wishes)
 
     async def _remove_objects(self, account: AccountId) -> int:
         """How many must wait, as they were stored just now."""

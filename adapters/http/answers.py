@@ -58,6 +58,10 @@ class WorkflowSummary(Struct):
     version: Annotated[int, Meta(description="The newest version's number.", examples=[1])]
     environments: Annotated[dict[str, int], Meta(description="Names that stand for versions.")]
     forked_from: Annotated[ForkedFrom | None, Meta(description="What it began as, perhaps somebody else's.")]
+    hidden_for: Annotated[
+        str, Meta(description="Why a moderator hides it from everybody else; empty: none does.")
+    ]
+    sensitive: bool
     revision: Revision
     created_at: datetime
     updated_at: datetime
@@ -139,6 +143,7 @@ class GalleryEntry(Struct):
     name: str
     description: str
     tags: list[str]
+    sensitive: bool
     version: int
     thumbnails: list[PictureAnswer]
     published_at: datetime

@@ -120,6 +120,16 @@ async def administrator(parts: NamedDependency[Parts], caller: NamedDependency[C
     return caller
 
 
+async def moderator(parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> Caller:
+    """Raises NotAllowed. Asked of the log each time, as for an administrator, who is one as well."""
+    if caller.key is not None:
+        raise NotAllowed(NOT_BY_KEY)
+    state, _ = await parts.commands.needs.streams.load(ACCOUNT, caller.account)
+    if not state.moderates:
+        raise NotAllowed("Only a moderator may do this.")
+    return caller
+
+
 async def context(
     request: Request[Any, Any, Any], caller: NamedDependency[Caller], idempotency_key: IdempotencyKey = None
 ) -> Context:
@@ -160,6 +170,15 @@ def overseer(
 ) -> Reader:
     """The read models as an administrator may see them. Raises NotYet."""
     return Reader(parts.reads, administrator.account, _position(consistent_with), overseeing=True)
+
+
+def judge(
+    parts: NamedDependency[Parts],
+    moderator: NamedDependency[Caller],
+    consistent_with: ConsistentWith = "0",
+) -> Reader:
+    """The read models as a moderator may see them. Raises NotYet."""
+    return Reader(parts.reads, moderator.account, _position(consistent_with), moderating=True)
 
 
 def _position(consistent_with: str) -> int:
@@ -240,6 +259,7 @@ DEPENDENCIES = {
     "caller": Provide(caller),
     "leaver": Provide(leaver, sync_to_thread=False),
     "administrator": Provide(administrator),
+    "moderator": Provide(moderator),
     "context": Provide(context),
     "leaving_context": Provide(leaving_context),
     "anonymous_context": Provide(anonymous_context, sync_to_thread=False),
@@ -247,4 +267,5 @@ DEPENDENCIES = {
     "expected": Provide(expected, sync_to_thread=False),
     "reader": Provide(reader),
     "overseer": Provide(overseer, sync_to_thread=False),
+    "judge": Provide(judge, sync_to_thread=False),
 }

@@ -41,7 +41,7 @@ class PostedAnswer(Struct, frozen=True):
 
 
 class CommentAnswer(Struct, kw_only=True):
-    """Of one that was deleted only its place is left, for the answers to it."""
+    """Of one that was deleted, or is hidden, only its place is left, for the answers to it."""
 
     id: UUID
     workflow: UUID
@@ -54,6 +54,8 @@ class CommentAnswer(Struct, kw_only=True):
     posted_at: datetime
     edited_at: datetime | None
     deleted: bool
+    hidden: Annotated[bool, Meta(description="By a moderator: only who wrote it sees what it says.")]
+    hidden_for: Annotated[str | None, Meta(description="Why; to who wrote it.")]
 
 
 class CommentPage(Struct):

@@ -43,14 +43,18 @@ async def show(
     q: FromQuery[Words] = "",
     tag: FromQuery[Tag] = "",
     sort: FromQuery[Order] = Sort.NEW,
+    sensitive: FromQuery[bool] = False,
     limit: FromQuery[int] = 20,
     cursor: FromQuery[str | None] = None,
 ) -> Response[bytes]:
     """Published workflows, the newest first or in another order. Nobody needs to log in for it.
 
-    `liked`: by you. A cursor is good for the order that it was given with.
+    `liked`: by you. Sensitive ones are there only if you ask for them. A cursor is good for the order that it was
+    given with.
     """
-    return await reader.page(gallery.published, limit=limit, cursor=cursor, sort=sort, words=q, tag=tag)
+    return await reader.page(
+        gallery.published, limit=limit, cursor=cursor, sort=sort, words=q, tag=tag, sensitive=sensitive
+    )
 
 
 @get("/gallery/tags", security=ANYBODY, responses=answers(200, TagPage, 422))

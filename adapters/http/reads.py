@@ -42,11 +42,17 @@ class Reader:
     """One caller's view."""
 
     def __init__(
-        self, reads: Reads, account: AccountId | None, consistent_with: int, *, overseeing: bool = False
+        self,
+        reads: Reads,
+        account: AccountId | None,
+        consistent_with: int,
+        *,
+        overseeing: bool = False,
+        moderating: bool = False,
     ) -> None:
-        """`overseeing`: the account is known to administer the whole."""
+        """`overseeing`: the account is known to administer the whole; `moderating`: to keep order."""
         self._reads = reads
-        self._overseeing = overseeing
+        self._rights = {"overseeing": overseeing, "moderating": moderating}
         self.account = account
         self._consistent_with = Position(consistent_with)
 
@@ -60,7 +66,7 @@ class Reader:
         """Raises NotYet, LogUnavailableError, and what the query refuses."""
         await self.caught_up(query.__module__.rpartition(".")[2])
         try:
-            async with self._reads.models.for_account(self.account, overseeing=self._overseeing) as cursor:
+            async with self._reads.models.for_account(self.account, **self._rights) as cursor:
                 return await query(cursor, *arguments, **named)
         except (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName) as error:
             raise NotYet("The view is being built. Please ask again.") from error

@@ -56,6 +56,9 @@ class ChangeBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     description: str | UnsetType = UNSET
     tags: Tags | UnsetType = UNSET
     public: bool | UnsetType = UNSET
+    sensitive: Annotated[bool, Meta(description="Not everybody wants to see it by chance.")] | UnsetType = (
+        UNSET
+    )
 
 
 @post(
@@ -145,7 +148,7 @@ async def show(
     "/workflows/{workflow:uuid}",
     dto=StrictBody[ChangeBody],
     return_dto=None,
-    responses=answers(200, Moved, 401, 404, 412, 415, 422),
+    responses=answers(200, Moved, 401, 404, 409, 412, 415, 422),
 )
 async def change(
     workflow: FromPath[UUID],
@@ -157,7 +160,8 @@ async def change(
 ) -> Moved:
     """Rename, describe, tag, publish (`public: true`) or withdraw; all of it or nothing.
 
-    With `If-Match`, only while the workflow's ETag is that one: else 412.
+    With `If-Match`, only while the workflow's ETag is that one: else 412. 409: a moderator hides it, so that it cannot
+    be published, or has marked it as sensitive.
     """
     accepted = await parts.commands.run(
         ChangeWorkflow(
@@ -167,6 +171,7 @@ async def change(
             description=None if data.description is UNSET else data.description,
             tags=None if data.tags is UNSET else data.tags,
             public=None if data.public is UNSET else data.public,
+            sensitive=None if data.sensitive is UNSET else data.sensitive,
             expected=expected,
         ),
         context,

@@ -14,7 +14,7 @@ from commands.identity_ports import Mail, MailToken
 from commands.ports import LogUnavailableError
 from services.ports.mailing import ATTEMPTS, Due
 
-PUT = "INSERT INTO work.mails (id, account, sealed, due_at) VALUES (%s, %s, %s, %s)"
+PUT = "INSERT INTO work.mails (id, account, sealed, due_at) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
 KEEP_TOKEN = """
 INSERT INTO work.mail_tokens (token_hash, account, purpose, email, epoch, expires_at)
 VALUES (%s, %s, %s, %s, %s, %s)

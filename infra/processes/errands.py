@@ -12,6 +12,7 @@ from infra.integrating import publishing
 from infra.keeping import keeping
 from infra.loras import tidying
 from infra.mailing import mailing
+from infra.notifying import notifying
 from infra.rebuilding import rebuilding
 from infra.removing import removing
 from infra.settings import Settings
@@ -40,6 +41,7 @@ def errands(settings: Settings) -> Sequence[Errand]:
         lambda: emptying(settings),
         lambda: mailing(settings),
         lambda: keeping(settings),
+        lambda: notifying(settings),
     )
 
 

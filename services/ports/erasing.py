@@ -11,9 +11,11 @@ from domain.ids import (
     CommentId,
     Digest,
     InputId,
+    OutputId,
     Position,
     PresetId,
     RunId,
+    StreamId,
     TemplateId,
     WorkflowId,
 )
@@ -72,6 +74,16 @@ class Belongings(Protocol):
 
     async def follows(self, account: AccountId) -> Sequence[tuple[AccountId, AccountId]]:
         """Follower and followed, where it is either."""
+
+    async def shares(self, account: AccountId) -> Sequence[StreamId]:
+        """The links it has made and not revoked."""
+
+    async def shown_outputs(self, account: AccountId) -> Sequence[OutputId]:
+        """Those it shows: their files go, so that nobody is shown anything."""
+
+    async def liked_outputs(self, account: AccountId) -> Sequence[OutputId]: ...
+
+    async def collections(self, account: AccountId) -> Sequence[StreamId]: ...
 
     def objects(self, account: AccountId) -> AsyncIterator[Sequence[Digest]]:
         """Everything it has uploaded or its runs have stored, also in attempts that were lost, and nobody else needs.

@@ -44,12 +44,22 @@ from domain.backend import (
     Kind,
 )
 from domain.batch import BatchCancelled, BatchSubmitted
-from domain.comment import CommentDeleted, CommentEdited, CommentPosted
+from domain.collection import (
+    CollectionBegun,
+    CollectionChanged,
+    CollectionDeleted,
+    CollectionOrdered,
+    Member,
+    MemberAdded,
+    MemberRemoved,
+)
+from domain.collection import Kind as Listed
+from domain.comment import CommentDeleted, CommentEdited, CommentHidden, CommentPosted, CommentShownAgain
 from domain.event import Event, topic
 from domain.follow import FollowBegun, FollowEnded
 from domain.gate import GateRules, GateSet
 from domain.handling import RenditionChosen, Retention, RetentionChosen
-from domain.ids import AnnouncementId, BatchId, CommentId, Digest, LoraId, ModelId, Position, RunId
+from domain.ids import AnnouncementId, BatchId, CommentId, Digest, LoraId, ModelId, Position, RunId, output_id
 from domain.input import InputDeleted, InputStored
 from domain.like import LikeGiven, LikeTakenBack
 from domain.limits import Allowance, LimitsSet
@@ -63,7 +73,10 @@ from domain.lora import (
     LoraUploaded,
 )
 from domain.model import About, ModelChanged, ModelRegistered, ModelRemoved
+from domain.notice import Kind as Heard
+from domain.notice import NoticeGiven, NoticeMailSet, NoticeRead, NoticesRead
 from domain.outcome import NodeTime
+from domain.output_like import OutputLiked, OutputUnliked
 from domain.personal import Personal
 from domain.preset import PresetCreated, PresetDeleted, PresetPublished, PresetSaved, PresetWithdrawn
 from domain.profile import AvatarChanged, ProfileChanged
@@ -78,6 +91,9 @@ from domain.queue import (
     QueueResumed,
 )
 from domain.rendition import Format, Rendition
+from domain.report import HidingUndone, ReportMade, ReportsDismissed, ReportsUpheld
+from domain.report import Kind as Reported
+from domain.report import Reason as Because
 from domain.reservation import NameReleased, NameReserved
 from domain.run import (
     Charge,
@@ -96,6 +112,15 @@ from domain.run import (
     RunStarted,
     RunSubmitted,
     RunSucceeded,
+)
+from domain.share import Kind as SharedKind
+from domain.share import ShareMade, ShareRevoked
+from domain.shared_output import (
+    OutputHidden,
+    OutputMarked,
+    OutputPublished,
+    OutputShownAgain,
+    OutputWithdrawn,
 )
 from domain.source import ParametersSource
 from domain.template import (
@@ -116,6 +141,7 @@ from domain.webhook import (
     WebhookResumed,
     WebhookSecretRotated,
 )
+from domain.words import WordsSet
 from domain.workflow import (
     EnvironmentRemoved,
     EnvironmentSet,
@@ -124,10 +150,13 @@ from domain.workflow import (
     WorkflowDeleted,
     WorkflowDescribed,
     WorkflowForked,
+    WorkflowHidden,
     WorkflowImported,
+    WorkflowMarked,
     WorkflowPublished,
     WorkflowRecovered,
     WorkflowRenamed,
+    WorkflowShownAgain,
     WorkflowTagged,
     WorkflowThumbnailRemoved,
     WorkflowThumbnailSet,
@@ -140,6 +169,7 @@ from tests.domain.facts import ANN, BOB, NOON, SESSION, WORKFLOW_ID, bad_node, c
 FOLDER = Path(__file__).parent / "golden"
 
 RUN_ID = RunId(UUID(int=0x2C))
+OUTPUT_ID = output_id(RUN_ID, "9", 0)
 LORA = LoraId(UUID(int=0x10FA))
 REQUIREMENTS = Requirements(("KSampler", "SaveImage"), ("checkpoints/sd15.safetensors",))
 EXAMPLES: tuple[Event, ...] = (
@@ -402,6 +432,72 @@ EXAMPLES: tuple[Event, ...] = (
         links=Personal(sealed="YSBub25jZSBhbmQgbGlua3M="),
     ),
     AvatarChanged(account=ANN, avatar=UUID(int=0xA7)),
+    WorkflowHidden(by=BOB, reason="Somebody else has made it."),
+    WorkflowShownAgain(by=BOB, reason="It is theirs after all.", public=True),
+    CommentHidden(workflow=WORKFLOW_ID, by=ANN, reason="An insult."),
+    CommentShownAgain(workflow=WORKFLOW_ID, by=ANN, reason="They meant it well."),
+    ReportMade(
+        kind=Reported.WORKFLOW,
+        subject=WORKFLOW_ID,
+        owner=ANN,
+        by=BOB,
+        reason=Because.COPYRIGHT,
+        text="It is mine.",
+        said="Portrait",
+    ),
+    ReportsDismissed(by=BOB, reason="It is not."),
+    ReportsUpheld(
+        kind=Reported.WORKFLOW,
+        subject=WORKFLOW_ID,
+        owner=ANN,
+        by=BOB,
+        reason="Somebody else has made it.",
+        said="Portrait",
+    ),
+    HidingUndone(by=BOB, reason="It is theirs after all."),
+    NoticeGiven(
+        account=ANN,
+        kind=Heard.ANSWERED,
+        cause=Position(7),
+        by=BOB,
+        workflow=WORKFLOW_ID,
+        comment=CommentId(UUID(int=0xC0)),
+        output=OUTPUT_ID,
+        count=2,
+        reason="An example.",
+    ),
+    NoticeRead(account=ANN, notice=UUID(int=0xD0), upto=Position(9)),
+    NoticesRead(account=ANN, upto=Position(12)),
+    NoticeMailSet(account=ANN, wanted=True),
+    ShareMade(owner=ANN, kind=SharedKind.OUTPUT, subject=RUN_ID, output=output, expires_at=NOON),
+    ShareRevoked(),
+    OutputPublished(
+        owner=ANN,
+        run=RUN_ID,
+        output=output,
+        name="A fox",
+        description="In the snow.",
+        tags=("fox",),
+        sensitive=True,
+        graph=content("a"),
+        values=content("b", 90),
+    ),
+    OutputWithdrawn(run=RUN_ID, node="9", index=0),
+    OutputHidden(run=RUN_ID, node="9", index=0, by=BOB, reason="It is no fox."),
+    OutputShownAgain(run=RUN_ID, node="9", index=0, by=BOB, reason="It is one."),
+    OutputMarked(run=RUN_ID, node="9", index=0, by=BOB, sensitive=True, judged=True, reason="Blood."),
+    WorkflowMarked(by=BOB, sensitive=True, judged=True, reason="Blood."),
+    WordsSet(blocked=("buy now", "spam"), reason="Nobody wants it."),
+    OutputLiked(account=BOB, output=OUTPUT_ID, run=RUN_ID, node="9", index=0),
+    OutputUnliked(account=BOB, output=OUTPUT_ID, run=RUN_ID, node="9", index=0),
+    CollectionBegun(owner=ANN, name="Foxes", description="In the snow.", public=True),
+    CollectionChanged(name="Vixens", description="In the wood.", public=False),
+    MemberAdded(member=Member(Listed.OUTPUT, OUTPUT_ID)),
+    MemberRemoved(member=Member(Listed.OUTPUT, OUTPUT_ID)),
+    CollectionOrdered(
+        members=(Member(Listed.WORKFLOW, WORKFLOW_ID), Member(Listed.OUTPUT, OUTPUT_ID)),
+    ),
+    CollectionDeleted(),
 )
 
 

@@ -159,6 +159,7 @@ def references(part: Any) -> list[str]:
 KINDS: dict[str, Any] = {
     "string": str,
     "integer": int,
+    "boolean": bool,
     "number": (int, float),
     "object": dict,
     "array": list,

@@ -44,6 +44,17 @@ BODIES: dict[tuple[str, str], Any] = {
     ("PATCH", "/loras/{lora:uuid}"): {"name": "mine now"},
     ("POST", "/workflows/{workflow:uuid}/comments"): {"text": "mine"},
     ("PATCH", "/comments/{comment:uuid}"): {"text": "mine now"},
+    **{
+        ("POST", f"/admin/reports/{{kind:str}}/{{subject:uuid}}/{deed}"): {"reason": "because"}
+        for deed in ("dismiss", "hide", "restore")
+    },
+    ("POST", "/gallery/outputs"): {"run": str(uuid4()), "node": "9", "name": "mine"},
+    ("POST", "/admin/reports/{kind:str}/{subject:uuid}/mark"): {"sensitive": True, "reason": "because"},
+    ("PUT", "/admin/words"): {"blocked": [], "reason": "because"},
+    ("PATCH", "/collections/{collection:uuid}"): {"name": "mine now"},
+    ("PUT", "/collections/{collection:uuid}/order"): {"members": []},
+    ("POST", "/shares"): {"kind": "workflow", "id": str(uuid4())},
+    ("POST", "/reports"): {"kind": "workflow", "id": str(uuid4()), "reason": "spam"},
     ("PUT", "/admin/gate"): {"reason": "because"},
     ("POST", "/admin/announcements"): {"text": "Tomorrow we are away.", "reason": "because"},
     ("PATCH", "/admin/announcements/{announcement:uuid}"): {"reason": "because"},
@@ -88,6 +99,16 @@ OWN = {
     ("DELETE", "/accounts/me/retention"),
     ("GET", "/backends"),
     ("GET", "/models"),
+    ("GET", "/notifications"),
+    ("POST", "/notifications/read"),
+    ("PUT", "/notifications/mail"),
+    ("POST", "/reports"),
+    ("GET", "/shares"),
+    ("POST", "/shares"),
+    ("GET", "/gallery/outputs"),
+    ("POST", "/gallery/outputs"),
+    ("GET", "/collections"),
+    ("POST", "/collections"),
     ("GET", "/accounts/me/export"),
     ("GET", "/api-keys"),
     ("GET", "/auth/me"),
@@ -157,6 +178,12 @@ OPEN = {
     ("GET", "/gallery"),
     ("GET", "/gallery/tags"),
     ("GET", "/loras/{lora:uuid}"),
+    ("GET", "/shared/{token:str}"),
+    ("GET", "/collections/{collection:uuid}"),
+    ("GET", "/accounts/{name:str}/collections"),
+    ("GET", "/gallery/outputs"),
+    ("GET", "/gallery/outputs/{output:uuid}"),
+    ("GET", "/accounts/{name:str}/outputs"),
     ("GET", "/outputs/{run:uuid}/{digest:str}/{name:str}"),
     ("GET", "/workflows/{workflow:uuid}"),
     ("GET", "/workflows/{workflow:uuid}/comments"),
@@ -189,7 +216,8 @@ class Things:
     def __init__(self, ann: Person, workflow: str, run: str, output: dict[str, Any], graph: str) -> None:
         self.ann, self.workflow, self.run, self.output, self.graph = ann, workflow, run, output, graph
         self.webhook = self.delivery = self.export = self.key = self.batch = self.input = ""
-        self.lora = self.upload = self.session = self.template = self.preset = self.comment = ""
+        self.lora = self.upload = self.session = self.template = self.preset = self.comment = self.share = ""
+        self.collection = ""
 
     def path(self, route: str, **other: str) -> str:
         """The address of ann's thing, or of something else in its place."""
@@ -213,6 +241,13 @@ class Things:
             "{lora:uuid}": other.get("workflow", self.lora),
             "{upload:uuid}": other.get("run", self.upload),
             "{session:uuid}": other.get("run", self.session),
+            "{collection:uuid}": other.get("run", self.collection),
+            "{member:uuid}": other.get("workflow", self.workflow),
+            "{share:uuid}": other.get("run", self.share),
+            "{token:str}": other.get("run", self.share),
+            "{notice:uuid}": other.get("run", self.comment),
+            "{subject:uuid}": other.get("workflow", self.workflow),
+            "{kind:str}": "workflow",
             "{number:int}": "1",
             "{other:int}": "1",
             "{position:int}": "1",
@@ -256,6 +291,9 @@ async def belongings(served: Whole, ann: Person) -> AsyncIterator[Things]:
         things.upload = (await begun(ann, 5_000, name="another")).rpartition("/")[2]
         said = await ann.post(f"/workflows/{workflow}/comments", {"text": "A note of ann's."})
         things.comment = said["id"]
+        things.collection = (await ann.post("/collections", {"name": "Ann's list"}))["id"]
+        link = await ann.post("/shares", {"kind": "workflow", "id": workflow})
+        things.share = link["id"]
         things.session = (await ann.get("/auth/sessions"))["items"][0]["id"]
         things.template = await ann.template(workflow)
         things.preset = (await ann.post("/presets", {"name": "A character"}))["id"]

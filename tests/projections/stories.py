@@ -1,11 +1,22 @@
 """Small histories that tests tell."""
 
-from uuid import UUID, uuid4
+from typing import Any
+from uuid import UUID, uuid4, uuid5
 
 from domain.account import AccountRegistered
 from domain.backend import BackendSeen
 from domain.batch import BatchCancelled, BatchSubmitted
-from domain.comment import CommentDeleted, CommentEdited, CommentPosted
+from domain.collection import (
+    CollectionBegun,
+    CollectionChanged,
+    CollectionDeleted,
+    CollectionOrdered,
+    Member,
+    MemberAdded,
+    MemberRemoved,
+)
+from domain.collection import Kind as Listed
+from domain.comment import CommentDeleted, CommentEdited, CommentHidden, CommentPosted, CommentShownAgain
 from domain.event import Event
 from domain.follow import FollowBegun, FollowEnded
 from domain.handling import RenditionChosen, Retention, RetentionChosen
@@ -15,6 +26,7 @@ from domain.ids import (
     CommentId,
     Digest,
     LoraId,
+    Position,
     RunId,
     WorkflowId,
     backend_id,
@@ -22,7 +34,11 @@ from domain.ids import (
     handling_id,
     input_id,
     like_id,
+    notices_id,
+    output_id,
+    output_like_id,
     profile_id,
+    report_id,
     shelf_id,
 )
 from domain.input import InputDeleted, InputStored
@@ -36,11 +52,15 @@ from domain.lora import (
     LoraUploaded,
     file_name,
 )
+from domain.notice import Kind as Heard
+from domain.notice import NoticeGiven, NoticeMailSet, NoticeRead, NoticesRead
 from domain.outcome import Failure, FailureKind, Image, Output
+from domain.output_like import OutputLiked
 from domain.personal import Personal
 from domain.preset import PresetCreated, PresetDeleted, PresetPublished, PresetSaved
 from domain.profile import AvatarChanged, ProfileChanged
 from domain.rendition import Format, Rendition
+from domain.report import HidingUndone, Kind, Reason, ReportMade, ReportsUpheld
 from domain.run import (
     InBatch,
     OutputDeleted,
@@ -54,6 +74,9 @@ from domain.run import (
     RunSubmitted,
     RunSucceeded,
 )
+from domain.share import Kind as Shared
+from domain.share import ShareMade, ShareRevoked
+from domain.shared_output import OutputHidden, OutputMarked, OutputPublished, OutputWithdrawn
 from domain.source import ParametersSource
 from domain.template import (
     FormSummary,
@@ -248,14 +271,18 @@ def likes(workflow: UUID) -> list[Told]:
 
 
 def comments(workflow: UUID) -> list[Told]:
-    """One with an answer that was deleted."""
-    place, first, answer = WorkflowId(workflow), CommentId(uuid4()), CommentId(uuid4())
+    """One with an answer that was deleted, one that is hidden, and one that was."""
+    place, first, answer, rude = WorkflowId(workflow), *[CommentId(uuid4()) for _ in range(3)]
     said = CommentPosted(owner=BOB, workflow=place, text="Schön, @ann!", mentions=(ANN,))
     return [
         (first, BOB, said),
         (answer, ANN, CommentPosted(owner=ANN, workflow=place, text="Thanks.", parent=first)),
         (first, BOB, CommentEdited(text='Sehr "schön" \\ 2')),
         (answer, ANN, CommentDeleted(workflow=place, by=ANN)),
+        (rude, BOB, CommentPosted(owner=BOB, workflow=place, text="Bah!", mentions=(ANN,))),
+        (rude, BOB, CommentHidden(workflow=place, by=ANN, reason="Rude.")),
+        (first, BOB, CommentHidden(workflow=place, by=ANN, reason="Rude as well.")),
+        (first, BOB, CommentShownAgain(workflow=place, by=ANN, reason="It is not.")),
     ]
 
 
@@ -300,6 +327,72 @@ def handling() -> list[Told]:
     return [(handling_id(ANN), ANN, event) for event in chosen]
 
 
+def reports(workflow: UUID) -> list[Told]:
+    """Reported, hidden and shown again."""
+    place = WorkflowId(workflow)
+    about: dict[str, Any] = {"kind": Kind.WORKFLOW, "subject": place, "owner": ANN, "by": BOB, "said": "Ä"}
+    case = report_id(Kind.WORKFLOW, place)
+    return [
+        (case, None, ReportMade(**about, reason=Reason.SPAM, text="Look!")),
+        (case, None, ReportsUpheld(**about, reason="Spam.")),
+        (case, None, HidingUndone(by=BOB, reason="It is none.")),
+    ]
+
+
+def notices(workflow: UUID) -> list[Told]:
+    """Likes that are gathered, and a follower; one of them read."""
+    stream, place = notices_id(ANN), WorkflowId(workflow)
+    liked = [
+        NoticeGiven(account=ANN, kind=Heard.LIKED, cause=Position(cause), workflow=place) for cause in (1, 2)
+    ]
+    followed = NoticeGiven(account=ANN, kind=Heard.FOLLOWED, cause=Position(3), by=BOB)
+    read = NoticeRead(account=ANN, notice=uuid5(stream, "3"), upto=Position(3))
+    told = (*liked, followed, read, NoticeMailSet(account=ANN, wanted=True))
+    return [(stream, ANN, event) for event in (*told, NoticesRead(account=ANN, upto=Position(1)))]
+
+
+def shares(workflow: UUID) -> list[Told]:
+    """One that is still good, and one that is not."""
+    made = ShareMade(owner=ANN, kind=Shared.WORKFLOW, subject=workflow)
+    revoked = uuid4()
+    return [(uuid4(), ANN, made), (revoked, ANN, made), (revoked, ANN, ShareRevoked())]
+
+
+def shared_outputs() -> list[Told]:
+    """One that is shown and liked, one hidden, one withdrawn, and one whose run is deleted."""
+    told: list[Told] = []
+    for number in range(4):
+        run = RunId(uuid4())
+        file = Output("9", number, "a.png", Digest("a" * 64), 9, "image/png", 8, 8)
+        id = output_id(run, "9", number)
+        at: dict[str, Any] = {"run": run, "node": "9", "index": number}
+        shown = OutputPublished(owner=ANN, run=run, output=file, name="Füchse", tags=("fox",))
+        liked = OutputLiked(account=BOB, output=id, **at)
+        told += [(id, ANN, shown), (output_like_id(BOB, id), BOB, liked)]
+        told += [
+            [(id, ANN, OutputMarked(**at, by=ANN, sensitive=True))],
+            [(id, ANN, OutputHidden(**at, by=BOB, reason="No."))],
+            [(id, ANN, OutputWithdrawn(**at))],
+            [(run, ANN, RunDeleted())],
+        ][number]
+    return told
+
+
+def collections(workflow: UUID) -> list[Told]:
+    """One with members that were put in order, and one that is deleted."""
+    ours, gone = uuid4(), uuid4()
+    one, other = [Member(Listed.WORKFLOW, id) for id in (workflow, uuid4())]
+    events = [
+        CollectionBegun(owner=ANN, name="Füchse"),
+        *(MemberAdded(member=one), MemberAdded(member=other)),
+        CollectionOrdered(members=(other, one)),
+        MemberRemoved(member=other),
+        CollectionChanged(public=True),
+    ]
+    begun = CollectionBegun(owner=BOB, name="Gone")
+    return [*((ours, ANN, event) for event in events), (gone, BOB, begun), (gone, BOB, CollectionDeleted())]
+
+
 def backend(name: str) -> Told:
     return backend_id(name), None, BackendSeen(name=name, executor="one")
 
@@ -308,6 +401,11 @@ def everything() -> list[Told]:
     """Something for every read model."""
     shown = workflow(ANN, "shown", public=True)
     return [
+        *reports(shown[0][0]),
+        *notices(shown[0][0]),
+        *shares(shown[0][0]),
+        *shared_outputs(),
+        *collections(shown[0][0]),
         joined(ANN, "ann"),
         joined(BOB, "bob"),
         *workflow(ANN, "secret"),

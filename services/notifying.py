@@ -1,0 +1,180 @@
+"""Notifies accounts of what others do with what is theirs: from each event of the log, who hears of it.
+
+Done again it tells nothing again: an account's own stream knows up to which event it was told.
+"""
+
+import asyncio
+import logging
+from collections import defaultdict
+from collections.abc import Sequence
+from contextlib import suppress
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from commands.dispatcher import Dispatcher
+from commands.notifications import GiveNotices
+from commands.ports import LogUnavailableError, OutcomeUnknownError
+from commands.streams import Context, Streams
+from domain.comment import COMMENT, CommentHidden, CommentPosted, CommentShownAgain
+from domain.event import AnyRecorded, Event, topic
+from domain.follow import FollowBegun
+from domain.ids import AccountId, Actor, CommentId, OutputId, Position, WorkflowId
+from domain.like import LikeGiven
+from domain.notice import Kind, NoticeGiven
+from domain.output_like import OutputLiked
+from domain.refusals import NotFound
+from domain.shared_output import SHARED_OUTPUT, OutputHidden, OutputMarked, OutputShownAgain
+from domain.workflow import WORKFLOW, WorkflowHidden, WorkflowMarked, WorkflowShownAgain
+from services.ports.dispatching import RunLog
+from services.ports.relaying import Leadership
+
+logger = logging.getLogger(__name__)
+
+ACTOR = Actor("notifying")
+JUDGEMENTS: dict[type[Event], Kind] = {
+    WorkflowHidden: Kind.HIDDEN,
+    WorkflowShownAgain: Kind.RESTORED,
+    WorkflowMarked: Kind.MARKED,
+    OutputHidden: Kind.HIDDEN,
+    OutputShownAgain: Kind.RESTORED,
+    OutputMarked: Kind.MARKED,
+    CommentHidden: Kind.HIDDEN,
+    CommentShownAgain: Kind.RESTORED,
+}
+HEARD: tuple[type[Event], ...] = (FollowBegun, LikeGiven, OutputLiked, CommentPosted, *JUDGEMENTS)
+TOPICS = frozenset(topic(event) for event in HEARD)
+PAGE = 500
+POLL_S = 1.0
+REST_S = 0.25  # a busy log grows all the time, and what comes at about the same time is gathered
+MOVE_EVERY = 10_000  # positions; so much of the log is looked through again after a crash, at most
+PAUSE_S = 2.0  # before something that failed is tried again
+
+
+class NoticeLog(RunLog, Protocol):
+    def leadership(self, name: str) -> Leadership: ...
+
+
+class Checkpoint(Protocol):
+    """Every method raises LogUnavailableError."""
+
+    async def position(self) -> Position: ...
+
+    async def move(self, upto: Position) -> None: ...
+
+
+class Notifying:
+    """Runs until it is cancelled, in one process at a time."""
+
+    name = "notifying"
+
+    def __init__(self, log: NoticeLog, checkpoint: Checkpoint, dispatcher: Dispatcher) -> None:
+        self._log = log
+        self._checkpoint = checkpoint
+        self._dispatcher = dispatcher
+        self._stored = Position(0)
+
+    async def run(self) -> None:
+        while True:
+            try:
+                async with self._log.leadership(self.name) as leadership:
+                    position = self._stored = await self._checkpoint.position()
+                    while await leadership.held():
+                        position = await self._go_on(position)
+                        await self._log.grown(POLL_S)
+                        await asyncio.sleep(REST_S)
+            except (LogUnavailableError, OutcomeUnknownError) as error:
+                logger.warning("notifying waits", extra={"reason": str(error)})
+            except Exception:  # the outermost loop: it begins again where the checkpoint is
+                logger.exception("notifying failed")
+            await asyncio.sleep(PAUSE_S)
+
+    async def _go_on(self, position: Position) -> Position:
+        while True:
+            page = await self._log.after(position, PAGE, TOPICS)
+            position = page.upto
+            if page.events:
+                await tell(page.events, self._dispatcher)
+            if page.events or position - self._stored >= MOVE_EVERY:
+                await self._checkpoint.move(position)
+                self._stored = position
+            if len(page.events) < PAGE:
+                return position
+
+
+async def tell(events: Sequence[AnyRecorded], dispatcher: Dispatcher) -> None:
+    """Each account at once of all that concerns it: what it was told of once stands in one append."""
+    given: defaultdict[AccountId, list[NoticeGiven]] = defaultdict(list)
+    for recorded in events:
+        with suppress(NotFound):
+            for each in await heard(recorded, dispatcher.needs.streams):
+                given[each.account].append(each)
+    for account, notices in given.items():
+        correlation = dispatcher.needs.new_id()
+        context = Context(actor=ACTOR, correlation=correlation, causation=notices[0].cause)
+        await dispatcher.run(GiveNotices(account=account, given=tuple(notices)), context)
+
+
+async def heard(recorded: AnyRecorded, streams: Streams) -> list[NoticeGiven]:
+    """Who hears of an event, each once, and never of their own doing. Raises NotFound."""
+    cause = recorded.position
+    match recorded.event:
+        case FollowBegun(follower=follower, followed=followed):
+            return [NoticeGiven(account=followed, kind=Kind.FOLLOWED, cause=cause, by=follower)]
+        case LikeGiven(account=by, workflow=workflow) if recorded.version == 1:  # not again and again
+            place, _ = await streams.load(WORKFLOW, workflow)
+            if place.owner is None or place.owner == by or place.deleted:
+                return []
+            return [NoticeGiven(account=place.owner, kind=Kind.LIKED, cause=cause, workflow=workflow)]
+        case OutputLiked(account=by, output=output) if recorded.version == 1:
+            shared, _ = await streams.load(SHARED_OUTPUT, output)
+            if shared.owner is None or shared.owner == by:
+                return []
+            return [NoticeGiven(account=shared.owner, kind=Kind.LIKED, cause=cause, output=output)]
+        case CommentPosted() as posted:
+            return await _said(posted, CommentId(recorded.stream), cause, streams)
+        case _:
+            return _judged(recorded)
+
+
+def _judged(recorded: AnyRecorded) -> list[NoticeGiven]:
+    """What moderators did, to whose it is. What owners mark themselves has no reason."""
+    event, id = recorded.event, recorded.stream
+    kind = JUDGEMENTS.get(type(event))
+    if kind is None or recorded.owner is None or not event.reason:
+        return []
+    told = NoticeGiven(account=recorded.owner, kind=kind, cause=recorded.position, reason=event.reason)
+    match event:
+        case CommentHidden(workflow=workflow) | CommentShownAgain(workflow=workflow):
+            return [replace(told, workflow=workflow, comment=CommentId(id))]
+        case OutputHidden() | OutputShownAgain() | OutputMarked():
+            return [replace(told, output=OutputId(id))]
+        case _:
+            return [replace(told, workflow=WorkflowId(id))]
+
+
+async def _said(
+    posted: CommentPosted, comment: CommentId, cause: Position, streams: Streams
+) -> list[NoticeGiven]:
+    """Whoever is mentioned, answered or commented on: by the first of these, where it is more than one."""
+    reasons: dict[AccountId, Kind] = dict.fromkeys(posted.mentions, Kind.MENTIONED)
+    if posted.parent is not None:
+        parent, _ = await streams.load(COMMENT, posted.parent)
+        if parent.owner is not None:
+            reasons.setdefault(parent.owner, Kind.ANSWERED)
+    place, _ = await streams.load(WORKFLOW, posted.workflow)
+    if place.owner is not None:
+        reasons.setdefault(place.owner, Kind.COMMENTED)
+    reasons.pop(posted.owner, None)
+    return [
+        NoticeGiven(
+            account=account,
+            kind=kind,
+            cause=cause,
+            by=posted.owner,
+            workflow=posted.workflow,
+            comment=comment,
+        )
+        for account, kind in reasons.items()
+        if (place.public and not place.hidden) or account == place.owner
+    ]
