@@ -16,6 +16,7 @@ from domain.ids import AccountId, profile_id
 from domain.personal import Personal, SealedText
 from domain.profile import PROFILE, Profile, ProfileEvent
 from domain.refusals import DomainError, FieldError, Invalid, NotAuthenticated
+from domain.words import WORDS, WORDS_ID, allow
 
 MAX_DISPLAY_NAME = 80
 MAX_BIO = 2_000
@@ -46,6 +47,8 @@ class RemoveAvatar(Command, frozen=True, kw_only=True):
 async def change_profile(command: ChangeProfile, context: Context, needs: Needs) -> Accepted:
     """Raises Invalid with every error at once, NotAuthenticated."""
     wanted = _checked(command)
+    blocked, _ = await needs.streams.load(WORDS, WORDS_ID)
+    allow(blocked, **wanted)
     keys = await needs.accounts.keys([command.account])
     if command.account not in keys:
         raise NotAuthenticated(SESSION_OVER)

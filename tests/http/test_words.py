@@ -28,6 +28,7 @@ async def test_blocked_words_stand_in_nothing_that_everybody_reads(served: Whole
             ("POST", f"/workflows/{shown}/comments", {"text": word}, "text"),
             ("PATCH", f"/comments/{comment}", {"text": word.title()}, "text"),
             ("POST", "/collections", {"name": word, "public": True}, "name"),
+            ("PATCH", "/accounts/me", {"bio": f"I am {word}."}, "bio"),
         ):
             problem = refused(await ann.ask(method, path, json=body), 422)
             (error,) = problem["errors"]
