@@ -30,9 +30,7 @@ class RelaySettings(Struct, frozen=True, kw_only=True):
     """`poll_s` is the longest that a lost wake-up, or a lost stream, stays unnoticed.
 
     `gather_s`: the pause after a publication of at least `gather_from` rows. Where many come, a few dozen
-    at a time cost three times as much as a few hundred, here, in NATS and for whoever listens. After fewer the
-    pause is as long as the publication took, at most so long: where there is little time for us, it is spent on
-    fewer and larger ones.
+    at a time cost three times as much as a few hundred, here, in NATS and for whoever listens.
     """
 
     batch: int = 1000
@@ -94,14 +92,12 @@ class Relay:
         """Publish until the log has been silent for a while."""
         now = asyncio.get_running_loop().time
         while True:
-            began = now()
             rows = await self._tail.rows(self.position, self._settings.batch)
-            if rows:
-                many = len(rows) >= self._settings.gather_from
-                while rows:
-                    rows = await self._publish(rows)
-                took_s = now() - began
-                await asyncio.sleep(self._settings.gather_s if many else min(took_s, self._settings.gather_s))
+            many = len(rows) >= self._settings.gather_from
+            while rows:
+                rows = await self._publish(rows)
+            if many:
+                await asyncio.sleep(self._settings.gather_s)
             silent_since = now()
             await self._tail.grown(self._settings.poll_s)
             if now() - silent_since >= self._settings.poll_s:
