@@ -19,7 +19,8 @@ from tests.servers import everything
 from tests.whole.graphs import pictures
 from tests.whole.moments import grown_to, head, restarted
 from tests.whole.people import PASSWORD, Account, person
-from tests.whole.truth import at_rest, read_models_are_right
+from tests.whole.read_models import read_models_are_rebuilt_the_same
+from tests.whole.truth import at_rest
 from tests.whole.whole import LOOK_S, PATIENCE_S, Whole, running, until
 
 ROUNDS = 3
@@ -162,4 +163,4 @@ async def nowhere(whole: Whole, gone: list[Somebody], stays: Somebody) -> None:
         assert (told["id"], told["username"]) == (stays.account.id, stays.name)
         files = {hashlib.sha256(archive.read(name)).hexdigest() for name in archive.namelist()}
     assert stays.digests & files
-    await read_models_are_right(whole)
+    await read_models_are_rebuilt_the_same(whole)

@@ -22,14 +22,12 @@ from infra.wiring import connect, read_models
 from projections.rebuild import rebuild
 from tests.whole.graphs import THREE, pictures
 from tests.whole.people import Account, Person, person
+from tests.whole.read_models import Rows, read_models_are_rebuilt_the_same, rows_of
 from tests.whole.truth import (
-    Rows,
     at_rest,
     ended_once,
     outputs_are_there,
     read_log,
-    read_models_are_right,
-    rows_of,
     the_log_is_whole,
     the_stream_is_the_log,
 )
@@ -172,7 +170,7 @@ async def test_a_backup_taken_under_load_gives_the_same_answers_elsewhere(
             workflow = await ann.workflow(pictures(0.05))
             assert (await ann.until_over(await ann.submit(workflow)))["status"] == "succeeded"
             await the_stream_is_the_log(new, await at_rest(new))
-            await read_models_are_right(new)
+            await read_models_are_rebuilt_the_same(new)
             said = await asyncio.to_thread(_command, data, "audit", "verify")
             assert f"Sound: {len(read_log(new).facts)} events" in said.replace(",", "")
 

@@ -20,16 +20,11 @@ from nats.js.api import DeliverPolicy
 from PIL import Image
 
 from domain.ids import RunId, attempt_id
-from infra.wiring import connect, read_models
-from projections.catalogue import PROJECTIONS
-from projections.overtaking import SwapFailedError
-from projections.projection import Projection
-from projections.rebuild import BusyError, rebuild
 from tests.whole.people import Person
+from tests.whole.read_models import read_models_are_right
 from tests.whole.whole import LOOK_S, PATIENCE_S, Whole
 
 ENDS = {"run.succeeded.v1": "succeeded", "run.failed.v1": "failed", "run.cancelled.v1": "cancelled"}
-Rows = dict[str, list[tuple[Any, ...]]]
 
 
 class Fact(Struct, frozen=True):
@@ -271,50 +266,3 @@ async def the_stream_is_the_log(whole: Whole, log: Log) -> None:
         await told.unsubscribe()
     finally:
         await client.close()
-
-
-# --- read models
-
-
-async def read_models_are_right(whole: Whole) -> None:
-    """Built anew from the log, each has the same rows, column by column."""
-    settings = whole.settings
-    async with read_models(settings) as models:
-        for name, model in models.items():
-            deadline = time.monotonic() + PATIENCE_S
-            while True:
-                position, followed = rows_of(whole.owner_url, name)
-                await rebuilt(model, str(settings.project_database_url))
-                again, fresh = rows_of(whole.owner_url, name)
-                if position == again:
-                    break  # else a backend came or went meanwhile
-                assert time.monotonic() < deadline, f"the log never rests: {read_log(whole).facts[-10:]}"
-            assert followed == fresh, name
-
-
-async def rebuilt(model: Projection, url: str) -> None:
-    deadline = time.monotonic() + PATIENCE_S
-    while True:
-        try:
-            await rebuild(model, connect(url))
-            return
-        except (BusyError, SwapFailedError):
-            assert time.monotonic() < deadline, f"{model.name} cannot be rebuilt"
-            await asyncio.sleep(LOOK_S)
-
-
-def rows_of(owner_url: str, name: str) -> tuple[int, Rows]:
-    """The live build: its position, and all it holds as of there."""
-    with psycopg.connect(owner_url) as connection:
-        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ
-        build, position = connection.execute(
-            "SELECT name || '_g' || generation, position FROM work.projections "
-            "WHERE name = %s AND state = 'live'",
-            (name,),
-        ).fetchone() or ("", 0)
-        found = {}
-        for table in PROJECTIONS[name].tables:
-            columns, order = ", ".join(table.row.__struct_fields__), ", ".join(table.key)
-            query = f"SELECT {columns} FROM {build}.{table.name} ORDER BY {order}"
-            found[table.name] = connection.execute(query.encode()).fetchall()
-        return position, found
