@@ -1,10 +1,13 @@
 """Fixtures every test may ask for, and how tests are spread over workers."""
 
+import asyncio
+import gc
 import os
 import sys
 from typing import Any
 
 import pytest
+import uvloop
 
 from tests.s3 import s3_server
 from tests.scheduling import turn
@@ -25,9 +28,23 @@ __all__ = [
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
+# Nothing of what is loaded and collected is ever let go, and looking through it takes as long as many tests do.
+gc.disable()
+GARBAGE = 20_000  # objects, as in our processes
+
+if sys.version_info < (3, 14):  # later Pythons have another way, which would name the loop in each test's id
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())  # the loop that our processes run on
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: turn(item.nodeid))
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
+    gc.enable()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -30,6 +30,10 @@ class Database(Struct, frozen=True):
 
     url: str
 
+    @property
+    def name(self) -> str:
+        return urlsplit(self.url).path.removeprefix("/")
+
     def url_of(self, role: str) -> str:
         """For one of the login roles, `comfyplus_app` and so on."""
         return _with(self.url, user=role, password=PASSWORD)

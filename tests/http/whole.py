@@ -5,17 +5,22 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from copy import copy
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import httpx
 import psycopg
+import uvloop
 from argon2 import PasswordHasher
+from litestar import Litestar
+from litestar.datastructures import State
 from msgspec import Struct
 from msgspec.structs import replace
 
-from adapters.http.app import create_app
+from adapters.http.app import routes, with_parts
+from adapters.http.door import Door
 from adapters.http.parts import Parts
 from adapters.http.protocol import PatientProtocol
 from adapters.identity.passwords import Argon2Passwords
@@ -27,6 +32,8 @@ from adapters.postgres.backend_table import PostgresBackendTable
 from adapters.postgres.queue import PostgresQueue
 from adapters.postgres.tail import PostgresTail
 from commands.dispatcher import Dispatcher
+from domain.event import AnyRecorded
+from domain.ids import Position
 from infra.embedded.ports import free_port
 from infra.integrating import publishing
 from infra.nats_users import urls
@@ -131,7 +138,7 @@ def beside(work: Callable[[], Any]) -> Iterator[None]:
 
     def run() -> None:
         try:
-            asyncio.run(hold())
+            uvloop.run(hold())
         except BaseException as error:
             failures.append(error)
         finally:
@@ -164,6 +171,25 @@ def until_shown(database: Database) -> None:
         while connection.execute(LIVE).fetchall() != [(len(PROJECTIONS),)]:
             assert time.monotonic() < deadline, "read models are missing"
             time.sleep(0.01)
+
+
+async def show(database: Database) -> None:
+    """Make every read model, as a whole does in a new database."""
+    connecting = connect(database.url_of("comfyplus_project"))
+    runner = asyncio.create_task(Runner(tuple(PROJECTIONS.values()), connecting, _Silence()).run())
+    try:
+        await asyncio.to_thread(until_shown, database)
+    finally:
+        runner.cancel()
+        await asyncio.wait([runner])
+
+
+class _Silence:
+    """A feed in which nothing comes."""
+
+    async def next(self, after: Position, timeout_s: float) -> list[AnyRecorded]:
+        await asyncio.sleep(timeout_s)
+        return []
 
 
 def hasty(parts: Parts) -> Parts:
@@ -213,7 +239,7 @@ async def _serving(
     settings: Settings, change: Change = unchanged, protocol: type[PatientProtocol] = PatientProtocol
 ) -> AsyncIterator[None]:
     async with api.opened(settings) as opened, change(hasty(opened)) as parts:
-        server = api.server(create_app(parts), settings)
+        server = api.server(_application(parts), settings)
         server.config.http = protocol
         serving = asyncio.create_task(server.serve())
         try:
@@ -221,6 +247,19 @@ async def _serving(
         finally:
             server.should_exit = True
             await serving
+
+
+_ROUTES: dict[int, Litestar] = {}
+"""By the size that a body may have."""
+
+
+def _application(parts: Parts) -> Door:
+    """As `create_app` makes it; its routes, which take half a second, are put together once for all wholes."""
+    if (size := parts.max_body_bytes) not in _ROUTES:
+        _ROUTES[size] = routes(size)
+    made = copy(_ROUTES[size])
+    made.state = State()
+    return with_parts(made, parts)
 
 
 async def _tail(stack: AsyncExitStack, url: str | None) -> PostgresTail:
