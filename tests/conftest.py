@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 import uvloop
 
+from tests.memory import keep_in_memory
 from tests.s3 import s3_server
 from tests.scheduling import turn
 from tests.servers import database, database_template, fresh_nats, nats_server, postgres_url
@@ -27,6 +28,8 @@ __all__ = [
 # What is compiled is kept, whatever the environment says: tests start hundreds of processes.
 sys.dont_write_bytecode = False
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+
+keep_in_memory()
 
 # Nothing of what is loaded and collected is ever let go, and looking through it takes as long as many tests do.
 gc.disable()
