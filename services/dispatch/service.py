@@ -2,7 +2,9 @@
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from typing import Any
 
 from commands.ports import LogUnavailableError, OutcomeUnknownError
 from services.dispatch.answering import Answering
@@ -12,6 +14,7 @@ from services.ports.dispatching import DispatchServer, QueueUnavailableError
 
 logger = logging.getLogger(__name__)
 
+AGAIN_S = 0.1
 PAUSE_S = 0.5  # before a loop that failed is begun again
 
 
@@ -28,9 +31,27 @@ async def dispatch(
             "stock": answering.stock,
         }
     )
-    async with asyncio.TaskGroup() as tasks:
-        tasks.create_task(_again("folding", folding.follow))
-        tasks.create_task(_again("sweeping", sweeping.sweep_for_ever))
+    await side_by_side(_again("folding", folding.follow), _again("sweeping", sweeping.sweep_for_ever))
+
+
+async def side_by_side(*loops: Coroutine[Any, Any, None]) -> None:
+    """Run them until cancelled, or until one fails.
+
+    A task group tells its tasks once that they are to stop, and whoever waits by asyncio.wait_for, as psycopg does,
+    may miss that once: here they are told until they have stopped.
+    """
+    tasks = [asyncio.create_task(loop) for loop in loops]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        while running := [task for task in tasks if not task.done()]:
+            for task in running:
+                task.cancel()
+            with suppress(asyncio.CancelledError):  # told once more: the first time is on its way out
+                await asyncio.wait(running, timeout=AGAIN_S)
+    for task in tasks:
+        if not task.cancelled():
+            task.result()
 
 
 async def _again(name: str, loop: Callable[[], Awaitable[None]]) -> None:

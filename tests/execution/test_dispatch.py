@@ -25,7 +25,7 @@ from infra.wiring import needs
 from services.dispatch.answering import Answering
 from services.dispatch.folding import Folding
 from services.dispatch.roll import Roll
-from services.dispatch.service import dispatch
+from services.dispatch.service import dispatch, side_by_side
 from services.dispatch.sweeping import Sweeping
 from services.ports.dispatching import LogPage, Responder
 from services.ports.messages import ClaimRequest, HeldAttempt
@@ -167,3 +167,37 @@ async def test_an_outage_of_the_log_is_a_warning(
     (told,) = [record for record in caplog.records if record.name == "services.dispatch.service"]
     assert (told.levelname, told.exc_info) == ("WARNING", None)
     assert vars(told)["reason"] == "The log cannot be read at the moment."
+
+
+async def test_told_to_stop_it_stops_even_where_a_wait_has_missed_it() -> None:
+    missed, begun = 0, asyncio.Event()
+
+    async def deaf_once() -> None:
+        nonlocal missed
+        while True:
+            begun.set()
+            try:
+                await asyncio.sleep(60)
+            except asyncio.CancelledError:
+                missed += 1
+                if missed > 1:
+                    raise
+
+    async def plain() -> None:
+        await asyncio.sleep(60)
+
+    task = asyncio.create_task(side_by_side(deaf_once(), plain()))
+    await begun.wait()
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await asyncio.wait_for(task, 30)
+    assert missed == 2
+
+
+async def test_what_fails_takes_the_others_with_it() -> None:
+    async def failing() -> None:
+        raise ValueError("on purpose")
+
+    async with asyncio.timeout(30):
+        with pytest.raises(ValueError, match="on purpose"):
+            await side_by_side(failing(), asyncio.sleep(60))
