@@ -152,7 +152,8 @@ async def test_a_run_moves_when_one_of_two_backends_dies(
     assert lost.failure.kind is FailureKind.TRANSPORT
 
 
-@pytest.mark.soak  # whoever only holds the line is given up after half a minute
+@pytest.mark.soak  # whoever only holds the line is given up when two questions went unanswered: a minute
+@pytest.mark.timeout(400)
 async def test_a_run_moves_when_its_backend_hangs_without_dying(
     dispatch: MemoryDispatch,
     store: ObjectServer,
