@@ -192,12 +192,9 @@ async def dismiss_reports(command: DismissReports, context: Context, needs: Need
 async def hide_thing(command: HideThing, context: Context, needs: Needs) -> Accepted:
     """What was reported about it is decided by that. Raises NotAllowed, NotFound, Conflict, Invalid."""
     subject, by, reason = SUBJECTS[command.kind], command.by, command.reason
-    changed = [False]
 
     def hide(state: Any, moderator: Account) -> Sequence[Event]:
-        events = subject.hide(state, moderator, by=by, reason=reason)
-        changed[:] = [bool(events)]
-        return events
+        return subject.hide(state, moderator, by=by, reason=reason)
 
     def uphold(case: Case, state: Any) -> list[ReportEvent]:
         upheld = ReportsUpheld(
@@ -208,7 +205,7 @@ async def hide_thing(command: HideThing, context: Context, needs: Needs) -> Acce
             reason=reason,
             said=subject.said(state),
         )
-        return report.uphold(case, upheld=upheld, changed=changed[0])
+        return report.uphold(case, upheld=upheld)
 
     return await needs.streams.transact(
         context,
@@ -220,15 +217,12 @@ async def hide_thing(command: HideThing, context: Context, needs: Needs) -> Acce
 async def show_thing(command: ShowThing, context: Context, needs: Needs) -> Accepted:
     """Raises NotAllowed, NotFound, Conflict, Invalid."""
     subject, by, reason = SUBJECTS[command.kind], command.by, command.reason
-    changed = [False]
 
     def show(state: Any, moderator: Account) -> Sequence[Event]:
-        events = subject.show(state, moderator, by=by, reason=reason)
-        changed[:] = [bool(events)]
-        return events
+        return subject.show(state, moderator, by=by, reason=reason)
 
     def undo(case: Case) -> list[ReportEvent]:
-        return report.undo(case, by=by, reason=reason, changed=changed[0])
+        return report.undo(case, by=by, reason=reason)
 
     return await needs.streams.transact(
         context,

@@ -16,7 +16,7 @@ from commands.ports import RequestKey
 from commands.stored_outputs import stored_output
 from commands.streams import Accepted, Change, Context, Source
 from domain import run as runs
-from domain import share
+from domain import share, shared_output
 from domain import workflow as workflows
 from domain.account import ACCOUNT
 from domain.ids import AccountId, Position, RunId, StreamId, WorkflowId
@@ -133,7 +133,7 @@ async def open_share(token: str, needs: Needs) -> OpenedShare:
             raise NotFound(NO_SHARE)
         return OpenedShare(found, known.username, found.subject, workflow=workflow)
     run, _ = await needs.streams.load(RUN, RunId(found.subject))
-    if run.status is runs.Status.DELETED:
+    if found.output is None or not shared_output.there(found.output, run):
         raise NotFound(NO_SHARE)
     return OpenedShare(found, known.username, found.subject, output=found.output)
 

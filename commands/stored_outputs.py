@@ -4,7 +4,7 @@ from commands.needs import Needs
 from domain.ids import RunId
 from domain.outcome import Output
 from domain.refusals import NotFound
-from domain.run import OutputStored, RunAttemptLost, RunDeleted, RunRevived
+from domain.run import OutputDeleted, OutputStored, RunAttemptLost, RunDeleted, RunRevived
 
 NO_OUTPUT = "The run has no such output."
 
@@ -16,6 +16,8 @@ async def stored_output(run: RunId, node: str, index: int, needs: Needs) -> Outp
         match recorded.event:
             case OutputStored(output=output) if (output.node, output.index) == (node, index):
                 found = output
+            case OutputDeleted() as gone if (gone.node, gone.index) == (node, index):
+                found = None
             case RunAttemptLost() | RunDeleted() | RunRevived():
                 found = None
             case _:

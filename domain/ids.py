@@ -84,6 +84,11 @@ def profile_id(account: AccountId) -> StreamId:
     return uuid5(_PROFILES, str(account))
 
 
+def output_id(run: RunId, node: str, index: int) -> OutputId:
+    """A file of a run is known by the node that made it, and by its place among that node's files."""
+    return OutputId(uuid5(run, f"output {index} {node}"))
+
+
 def output_like_id(account: AccountId, output: OutputId) -> StreamId:
     """The stream of whether an account likes an output."""
     return uuid5(_OUTPUT_LIKES, f"{account} {output}")
@@ -112,11 +117,6 @@ def model_id(type: str, name: str) -> ModelId:
 def attempt_id(run: RunId, epoch: int) -> AttemptId:
     """The n-th attempt of a run. Derived, so that everybody who knows run and epoch can name it."""
     return AttemptId(uuid5(run, f"attempt {epoch}"))
-
-
-def output_id(run: RunId, node: str, index: int) -> OutputId:
-    """A file of a run is known by the node that made it, and by its place among that node's files."""
-    return OutputId(uuid5(run, f"output {index} {node}"))
 
 
 def projection_id(name: str) -> UUID:

@@ -81,13 +81,18 @@ class Case(Struct, frozen=True):
 
     open: tuple[AccountId, ...] = ()
     known: bool = False
+    hidden: bool = False
 
 
 def evolve(case: Case, event: ReportEvent) -> Case:
     match event:
         case ReportMade(by=by):
             return replace(case, open=(*case.open, by), known=True)
-        case ReportsDismissed() | ReportsUpheld() | HidingUndone():
+        case ReportsDismissed():
+            return replace(case, open=())
+        case ReportsUpheld():
+            return Case(known=True, hidden=True)
+        case HidingUndone():
             return Case(known=True)
 
 
@@ -117,13 +122,15 @@ def dismiss(case: Case, *, by: AccountId, reason: str) -> list[ReportEvent]:
     return [ReportsDismissed(by=by, reason=because)] if case.open else []
 
 
-def uphold(case: Case, *, upheld: ReportsUpheld, changed: bool) -> list[ReportEvent]:
-    """It was hidden just now (`changed`), or had been before it was reported once more."""
+def uphold(case: Case, *, upheld: ReportsUpheld) -> list[ReportEvent]:
+    """It is hidden in the same breath, or was before it was reported once more."""
     because = stated(upheld.reason)
-    if not changed and not case.open:
+    if case.hidden and not case.open:
         return []
     return [replace(upheld, reason=because, said=upheld.said[:MAX_SAID])]
 
 
-def undo(case: Case, *, by: AccountId, reason: str, changed: bool) -> list[ReportEvent]:
-    return [HidingUndone(by=by, reason=stated(reason))] if changed else []
+def undo(case: Case, *, by: AccountId, reason: str) -> list[ReportEvent]:
+    """It is shown again in the same breath."""
+    because = stated(reason)
+    return [HidingUndone(by=by, reason=because)] if case.hidden else []

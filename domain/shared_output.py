@@ -135,14 +135,15 @@ def withdraw(shared: SharedOutput, *, by: AccountId) -> list[SharedOutputEvent]:
 def visible(shared: SharedOutput, run: Run, *, by: AccountId | None) -> OutputPublished:
     """What somebody may look at, while its run has it. Raises NotFound."""
     seen = shared.public and (not shared.hidden or shared.owner == by)
-    if shared.shown is None or not seen or not there(shared.shown, run):
+    if shared.shown is None or not seen or not there(shared.shown.output, run):
         raise NotFound(NO_OUTPUT)
     return shared.shown
 
 
-def there(shown: OutputPublished, run: Run) -> bool:
-    output = shown.output.node, shown.output.index
-    return run.status is not Status.DELETED and any(each[:2] == output for each in run.outputs)
+def there(output: Output, run: Run) -> bool:
+    """Whether the run has it still."""
+    place = output.node, output.index
+    return run.status is not Status.DELETED and any(each[:2] == place for each in run.outputs)
 
 
 def place(shown: OutputPublished) -> dict[str, Any]:

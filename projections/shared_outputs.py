@@ -1,6 +1,6 @@
 """Shared outputs: pictures and other files of runs that their owners show to everybody, in three orders.
 
-They go with their run. Who is erased shows nothing any more.
+They go with their run, or alone. Who is erased shows nothing any more.
 """
 
 from collections.abc import Iterable
@@ -19,7 +19,7 @@ from domain.outcome import Output
 from domain.output_like import OutputLiked, OutputLikeEvent, OutputUnliked
 from domain.personal import DELETED_ACCOUNT
 from domain.refusals import FieldError, Invalid
-from domain.run import RunDeleted
+from domain.run import OutputDeleted, RunDeleted
 from domain.shared_output import (
     OutputHidden,
     OutputMarked,
@@ -80,7 +80,7 @@ class OutputAuthorRow(Struct, gc=False):
 
 def _of_run(recorded: AnyRecorded) -> Iterable[UUID]:
     match recorded.event:
-        case RunDeleted():
+        case RunDeleted() | OutputDeleted():
             return (recorded.stream,)
         case AccountRegistered() | AccountErased():
             return ()
@@ -117,6 +117,8 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             buffer[AUTHORS.name].remove(id)
         case RunDeleted():
             outputs.remove_of(id)
+        case OutputDeleted(node=node, index=index):
+            outputs.remove((id, node, index))
         case OutputPublished() as published:
             _publish(published, recorded, buffer)
         case OutputWithdrawn(run=run, node=node, index=index):
@@ -178,7 +180,7 @@ SHARED_OUTPUTS = Projection(
     tables=(OUTPUTS, LIKES, AUTHORS),
     fold=fold,
     events=(
-        *(AccountRegistered, AccountErased, RunDeleted),
+        *(AccountRegistered, AccountErased, RunDeleted, OutputDeleted),
         *get_args(SharedOutputEvent),
         *get_args(OutputLikeEvent),
     ),

@@ -23,11 +23,14 @@ from domain.account import Role
 from domain.catalogue import CATALOGUE, DECIDERS, UNIONS, members
 from domain.event import AnyDecider, Event, kind, topic
 from domain.gate import BOUNDS
+from domain.ids import AccountId, RunId
 from domain.lora import LoraUploaded, Quota
 from domain.personal import Personal
 from domain.refusals import DomainError
-from domain.workflow import Content
-from tests.domain.facts import NOON, content
+from domain.run import Run, Status
+from domain.shared_output import OutputPublished, SharedOutput
+from domain.workflow import Content, Requirements, SavedVersion, Workflow
+from tests.domain.facts import NOON, content, output
 
 IDS = [UUID(int=number) for number in (1, 2, 3)]
 WORDS = ["a", "Portrait", "face", "Because.", "production", "https://example.org/hooks", ""]
@@ -98,6 +101,37 @@ SIMPLE: dict[Any, some.SearchStrategy[Any]] = {
     Content: some.sampled_from([content("a"), content("b")]),
     Personal: some.just(Personal("c2VhbGVk")),
     Quota: some.just(Quota(3, 10_000)),
+    Workflow: some.builds(
+        Workflow,
+        owner=some.sampled_from(IDS),
+        name=some.just("Portrait"),
+        public=some.booleans(),
+        hidden=some.booleans(),
+        versions=some.just((SavedVersion(content("a"), None, Requirements()),)),
+    ),
+    Run: some.builds(
+        Run,
+        owner=some.sampled_from(IDS),
+        status=some.sampled_from([Status.SUCCEEDED, Status.RUNNING, Status.DELETED]),
+        outputs=some.just(((output.node, output.index, output.size_bytes),)),
+    ),
+    OutputPublished: some.builds(
+        OutputPublished,
+        owner=some.just(AccountId(IDS[0])),
+        run=some.just(RunId(IDS[1])),
+        output=some.just(output),
+        name=some.sampled_from(["A fox", "A vixen"]),
+        sensitive=some.booleans(),
+    ),
+    SharedOutput: some.builds(
+        SharedOutput,
+        owner=some.sampled_from(IDS),
+        shown=some.just(
+            OutputPublished(owner=AccountId(IDS[0]), run=RunId(IDS[1]), output=output, name="A fox")
+        ),
+        public=some.booleans(),
+        hidden=some.booleans(),
+    ),
     LoraUploaded: some.builds(
         LoraUploaded,
         owner=some.just(IDS[0]),

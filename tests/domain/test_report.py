@@ -69,10 +69,10 @@ def test_a_decision_is_taken_once_and_says_why() -> None:
     case.given(made).when(report.dismiss, **decide).then(dismissed).and_again_nothing()
     case.given().when(report.dismiss, **decide).then_refused(NotFound)
     case.given(made).when(report.dismiss, by=BOB, reason=" ").then_invalid("reason")
-    case.given(made).when(report.uphold, upheld=upheld, changed=False).then(upheld).and_again_nothing()
-    case.given().when(report.uphold, upheld=upheld, changed=True).then(upheld)
-    case.given(upheld).when(report.undo, **decide, changed=True).then(undone)
-    case.given(upheld).when(report.undo, **decide, changed=False).then_nothing()
+    case.given(made).when(report.uphold, upheld=upheld).then(upheld).and_again_nothing()
+    case.given().when(report.uphold, upheld=upheld).then(upheld)
+    case.given(upheld).when(report.undo, **decide).then(undone).and_again_nothing()
+    case.given(made).when(report.undo, **decide).then_nothing()
 
 
 def test_a_hidden_workflow_is_its_owners_alone_until_it_is_shown_again() -> None:
@@ -119,7 +119,7 @@ def test_a_comment_is_hidden_and_shown_again() -> None:
                 (report.make, {"made": made}),
                 (report.make, {"made": replace(made, by=WORKFLOW_ID)}),
                 (report.dismiss, {"by": BOB, "reason": "Fine."}),
-                (report.uphold, {"upheld": upheld, "changed": False}),
+                (report.uphold, {"upheld": upheld}),
             ]
         )
     )
