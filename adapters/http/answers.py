@@ -202,6 +202,21 @@ class OutputAnswer(Struct):
     url: Url
 
 
+class FileAnswer(Struct):
+    """An output as others are shown it."""
+
+    node: NodeId
+    index: int
+    name: str
+    digest: Digest
+    media_type: str
+    width: int
+    height: int
+    size_bytes: int
+    thumbnails: list[ThumbnailAnswer]
+    url: Url
+
+
 class SourceAnswer(Struct):
     """`seed`: what was drawn or set for this run. `parameters`: of a run that was made from some.
 

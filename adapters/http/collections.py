@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from adapters.http.answers import ANYBODY, Cursor, OutputAnswer, answers
+from adapters.http.answers import ANYBODY, Cursor, FileAnswer, answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
@@ -89,7 +89,7 @@ class MemberAnswer(Struct):
     kind: Kind
     id: UUID
     name: str
-    file: OutputAnswer | None
+    file: FileAnswer | None
 
 
 class CollectionAnswer(Struct):

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
-from adapters.http.answers import ANYBODY, Cursor, OutputAnswer, answers
+from adapters.http.answers import ANYBODY, Cursor, FileAnswer, answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
@@ -58,7 +58,7 @@ class SharedOutputEntry(Struct, kw_only=True):
     description: str
     tags: list[str]
     sensitive: bool
-    file: OutputAnswer
+    file: FileAnswer
     with_workflow: bool
     published_at: datetime
     likes: int

@@ -10,7 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
-from adapters.http.answers import ANYBODY, Cursor, OutputAnswer, answers
+from adapters.http.answers import ANYBODY, Cursor, FileAnswer, answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
@@ -87,7 +87,7 @@ class OpenedAnswer(Struct, kw_only=True):
     author: str
     expires_at: datetime | None
     workflow: SharedWorkflow | None
-    output: OutputAnswer | None
+    output: FileAnswer | None
 
 
 @post(
