@@ -17,6 +17,7 @@ from adapters.http.callers import Caller
 from adapters.http.outputs import with_urls
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader, json_response
+from adapters.http.shared_outputs import BARE
 from commands.collections import (
     AddMember,
     BeginCollection,
@@ -160,7 +161,7 @@ async def show(
     for member in page["items"]:
         run, file = member.pop("run"), member["file"]
         if file is not None:
-            with_urls({"id": run, "outputs": [file]}, parts)
+            with_urls({"id": run, "outputs": [file], **BARE}, parts)
     return json_response(msgspec.json.encode(page | {"collection": msgspec.Raw(about)}))
 
 

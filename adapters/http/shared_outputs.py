@@ -26,6 +26,9 @@ from domain.shared_output import NO_OUTPUT
 from projections import shared_outputs
 from projections.shared_outputs import Sort
 
+BARE: dict[str, Any] = {"rendition": {"metadata": False}}
+"""What does not show how it was made does not hold it either."""
+
 Sensitive = Annotated[bool, Meta(description="Not everybody wants to see it by chance.")]
 
 
@@ -209,7 +212,8 @@ def _with_files(page: bytes, parts: Parts) -> bytes:
 
 def _with_file(entry: dict[str, Any], parts: Parts) -> dict[str, Any]:
     """With addresses in place of the run, which is nobody else's business."""
-    with_urls({"id": entry.pop("run"), "outputs": [entry["file"]]}, parts)
+    wanted = {} if entry["with_workflow"] else BARE
+    with_urls({"id": entry.pop("run"), "outputs": [entry["file"]], **wanted}, parts)
     return entry
 
 
