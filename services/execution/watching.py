@@ -47,10 +47,11 @@ class Watch:
             if not attempts:
                 pause_s = self._settings.look_s
                 continue
+            asked_at = loop.time()
             try:
                 places = await self._link.look([attempt.id for attempt in attempts])
             except BackendUnavailableError:
-                away_since = away_since or loop.time()
+                away_since = away_since or asked_at  # who hangs without dying lets half a minute go by
                 self._health.suspect()
                 if loop.time() - away_since > self._settings.backend_patience_s:
                     for attempt in attempts:

@@ -2,6 +2,8 @@
 
 import asyncio
 import logging
+import os
+import signal
 from pathlib import Path
 from urllib.parse import urlsplit
 from uuid import UUID, uuid4
@@ -16,7 +18,7 @@ from adapters.outbound.guard import Guard
 from adapters.outbound.transport import KeptTransport
 from domain.ids import RunId
 from domain.outcome import FailureKind
-from domain.run import RunAttemptLost, RunClaimed, RunRequeued, Status
+from domain.run import OutputStored, RunAttemptLost, RunClaimed, RunRequeued, Status
 from services.ports.backend import BackendUnavailableError
 from services.ports.messages import BackendOrder, BackendState
 from services.ports.trying import Trial
@@ -148,6 +150,41 @@ async def test_a_run_moves_when_one_of_two_backends_dies(
     assert used(dispatch, run) == ["dying", "staying"]
     (lost,) = [event for event in dispatch.events[run] if isinstance(event, RunAttemptLost)]
     assert lost.failure.kind is FailureKind.TRANSPORT
+
+
+@pytest.mark.soak  # whoever only holds the line is given up after half a minute
+async def test_a_run_moves_when_its_backend_hangs_without_dying(
+    dispatch: MemoryDispatch,
+    store: ObjectServer,
+    comfyui: SharedSandbox,
+    mortal: SandboxProcess,
+    tmp_path: Path,
+) -> None:
+    dispatch.orders, dispatch.timeout_s = [order("hanging", mortal.url)], 300
+    async with executor(dispatch, store, tmp_path, [], backend_patience_s=0.5):
+        run = dispatch.submit(sleeping(3))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+        dispatch.orders = [*dispatch.orders, order("staying", comfyui.url)]
+        await dispatch.until(lambda: live(dispatch, "staying"))
+        os.kill(mortal.pid, signal.SIGSTOP)
+        try:
+            await dispatch.until(lambda: dispatch.state(run).status is Status.SUCCEEDED, patience_s=120)
+        finally:
+            os.kill(mortal.pid, signal.SIGCONT)
+
+        async def idle() -> bool:
+            async with httpx.AsyncClient() as http:
+                queue: dict[str, list[object]] = (await http.get(f"{mortal.url}/queue")).json()
+                return not any(queue.values())
+
+        await eventually(idle)
+        after = dispatch.submit(picture())
+        await dispatch.ends(after)
+
+    assert used(dispatch, run) == ["hanging", "staying"]
+    (lost,) = [event for event in dispatch.events[run] if isinstance(event, RunAttemptLost)]
+    assert lost.failure.kind is FailureKind.TRANSPORT
+    assert {event.epoch for event in dispatch.events[run] if isinstance(event, OutputStored)} == {2}
 
 
 async def test_told_to_stop_it_hands_back_what_waits_and_finishes_what_runs(

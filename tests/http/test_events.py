@@ -79,7 +79,7 @@ async def test_only_the_types_asked_for(ann: Person, served: Whole) -> None:
 async def test_internal_events_are_nobodys_business(ann: Person, served: Whole) -> None:
     await ann.post("/api-keys", {"name": "bot", "scopes": ["read"]})
     told = {each["type"].partition(".")[0] for each in await followed(ann)}
-    assert told <= {"run", "workflow"}
+    assert told <= {"run", "workflow", "output"}
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,7 @@ async def test_a_registered_model_is_for_those_whom_it_is_meant_for(
             ("/generate/grid", {"parameters": wanted, "vary": {"cfg": [1, 2]}}),
         ):
             (error,) = refused(await bob.ask("POST", path, json=body), 422)["errors"]
-            assert error["field"].endswith(".inputs.ckpt_name")
+            assert error["field"].endswith("checkpoint")
             assert error["reason"] == f"The model {name} is on no backend."
 
         path = f"/admin/models/{made['id']}"
