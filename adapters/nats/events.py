@@ -37,6 +37,7 @@ LOG_KEY = "comfyplus.log"
 AT_ONCE = 1_000  # rows; the server drops what comes when ten times as many wait to be stored
 API_TIMEOUT_S = 5.0
 WRONG_LAST_SEQUENCE = 10071
+WRONG_LAST_ID = 10070
 
 
 class EventsSettings(Struct, frozen=True, kw_only=True):
@@ -129,17 +130,22 @@ class NatsEventStream:
         assert all(after.position == before.position + 1 for before, after in pairwise(rows))
         try:
             for start in range(0, len(rows), AT_ONCE):
-                await self._publisher.send([self._message(row) for row in rows[start : start + AT_ONCE]])
+                first, *others = rows[start : start + AT_ONCE]
+                messages = [self._message(first), *(self._message(row, chained=True) for row in others)]
+                await self._publisher.send(messages)
         except PublishError as error:
-            if error.err_code == WRONG_LAST_SEQUENCE:
+            if error.err_code in (WRONG_LAST_SEQUENCE, WRONG_LAST_ID):
                 raise FencedError(str(error)) from error
             raise StreamUnavailableError(str(error)) from error
         except UnacknowledgedError as error:
             raise StreamUnavailableError(str(error)) from error
 
-    def _message(self, row: StoredRow) -> Message:
+    def _message(self, row: StoredRow, *, chained: bool = False) -> Message:
+        """`chained`: behind one of the same breath. Its sequence alone might be a stranger's, who came between."""
         to, body, more = self._publication.message(row, self._log)
         fence = f"Nats-Expected-Last-Sequence: {row.position - 1}\r\n"
+        if chained:
+            fence += f"Nats-Expected-Last-Msg-Id: {self._log_name}:{row.position - 1}\r\n"
         return Message(to, body, f"{more}Nats-Msg-Id: {self._log_name}:{row.position}\r\n{fence}".encode())
 
     async def _open(self) -> None:

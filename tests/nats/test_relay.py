@@ -229,6 +229,20 @@ async def test_a_foreign_message_in_the_stream_is_put_right(
         await eventually(put_right, within_s=60)
 
 
+@pytest.mark.parametrize("behind", [1, 5])
+async def test_a_stranger_in_the_place_of_the_next_row_fences_all_that_follow(
+    connection: Connection, behind: int
+) -> None:
+    log, stream = ListLog(), NatsEventStream(connection)
+    await log.append(*started(3 + behind))
+    await stream.ensure(await log.identity(), Position(0))
+    await stream.publish(log.stored[:3])
+    await connection.client.jetstream().publish("events.run.x.forged.v1", b"{}")
+    with pytest.raises(FencedError):
+        await stream.publish(log.stored[3:])
+    assert (await connection.client.jetstream().stream_info(STREAM)).state.last_seq == 4
+
+
 async def test_changed_limits_reach_an_existing_stream(connection: Connection) -> None:
     log = UUID(int=1)
     await NatsEventStream(connection).ensure(log, Position(0))
