@@ -86,6 +86,7 @@ async def over(database: Database, job: Job) -> Job:
 def builds(database: Database, name: str) -> list[tuple[int, str]]:
     """As written down; every schema is one of them."""
     with psycopg.connect(database.url) as connection:
+        connection.isolation_level = psycopg.IsolationLevel.REPEATABLE_READ  # both as of one moment
         rows = connection.execute(
             "SELECT generation, state FROM work.projections WHERE name = %s ORDER BY generation", (name,)
         ).fetchall()

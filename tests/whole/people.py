@@ -39,7 +39,12 @@ class Person:
         headers = {"Idempotency-Key": key} if key else {}
         if after:
             headers["Consistent-With"] = str(after)
-        answer = await self.http.request(method, f"/api/v1{path}", headers=headers, **request)
+        try:
+            answer = await self.http.request(method, f"/api/v1{path}", headers=headers, **request)
+        except (
+            AttributeError
+        ) as error:  # anyio's words, over uvloop, for a line that was lost while it was made
+            raise httpx.ConnectError(str(error)) from error
         assert answer.status_code != 500, f"{method} {path}: {answer.text}"
         return answer
 
