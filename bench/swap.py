@@ -102,7 +102,9 @@ async def _swaps(settings: Settings, times: int) -> list[float]:
 async def _rebuilt(url: str) -> Rebuilt:
     async with asyncio.timeout(LET_GO_S):
         while True:
-            with suppress(BusyError):  # the one before lets go of it when the server has seen its connection end
+            with suppress(
+                BusyError
+            ):  # the one before lets go of it when the server has seen its connection end
                 return await rebuild(RUN_STATUS, connect(url), grace_s=1.0)
             await asyncio.sleep(0.01)
 
