@@ -133,7 +133,7 @@ async def finish_with_code(command: FinishWithCode, context: Context, needs: Nee
         found = await known(under_way.account, needs)
         if not await proves(found, command.code, needs):
             raise NotAuthenticated(WRONG_CODE)
-    except Exception:
+    except Exception:  # whatever it was, it is told as it is, and another code may be sent
         await needs.sign_ons.keep(under_way)
         raise
     await right(trying, needs)

@@ -256,7 +256,7 @@ def _never_raising(name: str, take: Take) -> Take:
     def guarded(subject: bytes, reply: bytes, body: bytes, headers: bytes | None) -> None:
         try:
             take(subject, reply, body, headers)
-        except Exception:
+        except Exception:  # raised into nats-py's parser it would end the reading of all that comes
             logger.exception("a message could not be handled", extra={"subscription": name})
 
     return guarded
