@@ -75,6 +75,7 @@ from adapters.http import (
 from adapters.http.callers import BY_KEY, DEPENDENCIES
 from adapters.http.door import Door
 from adapters.http.foreseen import Foreseeing
+from adapters.http.gateway.mount import Gateway
 from adapters.http.parts import Parts
 from adapters.http.presence import Guests
 from adapters.http.problems import HANDLERS
@@ -203,7 +204,7 @@ def with_parts(made: Litestar, parts: Parts) -> Door:
     """The routes with what is behind them."""
     guests = Guests(parts.ended)
     made.state.update({"parts": parts, "guests": guests, "sockets": Sockets(guests)})
-    return Door(made, parts.patience_s)
+    return Door(Gateway(parts, made), parts.patience_s)
 
 
 def described() -> dict[str, Any]:

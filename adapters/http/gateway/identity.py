@@ -1,0 +1,98 @@
+"""Who a ComfyUI client speaks for: by cookie, access token, API key, HTTP Basic, or a key in the address."""
+
+import base64
+import binascii
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+
+from msgspec import Struct
+
+from adapters.http.callers import API_KEY_BEGINS, NO_SUCH_KEY, Caller
+from adapters.http.parts import Parts
+from commands.api_keys import holder
+from domain.account import SESSION_OVER
+from domain.api_key import Scope
+from domain.refusals import NotAllowed, NotAuthenticated
+
+COOKIE = "comfyplus_session"
+SAFE = {"GET", "HEAD", "OPTIONS"}
+SAME = {"same-origin", "none"}
+PLEASE_LOG_IN = "Please log in to ComfyUI Plus, or send an API key."
+CROSS_SITE = "This request came from another site."
+
+
+class Shown(Struct, frozen=True):
+    """What a request shows of who sends it: a token or key, or a cookie, which a browser sends unasked."""
+
+    token: str = ""
+    cookie: str = ""
+
+
+async def who(headers: Mapping[bytes, bytes], key: str, method: str, parts: Parts) -> Caller:
+    """`key`: from the address. Raises NotAuthenticated, NotAllowed."""
+    shown = Shown(key) if key else presented(headers)
+    if shown.token:
+        return await _by_token(shown.token, method, parts)
+    if not shown.cookie:
+        raise NotAuthenticated(PLEASE_LOG_IN)
+    if not same_origin(headers, method):
+        raise NotAllowed(CROSS_SITE)
+    return await by_cookie(shown.cookie, parts)
+
+
+def presented(headers: Mapping[bytes, bytes]) -> Shown:
+    """A key or token goes before a cookie."""
+    if key := headers.get(b"x-api-key", b"").decode("latin-1").strip():
+        return Shown(key)
+    kind, _, rest = headers.get(b"authorization", b"").decode("latin-1").strip().partition(" ")
+    match kind.lower():
+        case "bearer":
+            return Shown(rest.strip())
+        case "basic":
+            return Shown(_password(rest.strip()))
+    try:
+        morsel = SimpleCookie(headers.get(b"cookie", b"").decode("latin-1")).get(COOKIE)
+    except CookieError:
+        morsel = None
+    return Shown(cookie=morsel.value if morsel is not None else "")
+
+
+def same_origin(headers: Mapping[bytes, bytes], method: str) -> bool:
+    """Whether a request that a cookie came with was sent by a page of ours.
+
+    Neither the content type nor a preflight protects here: the editor's own writes are simple requests.
+    """
+    if (site := headers.get(b"sec-fetch-site", b"").decode("latin-1")) and site not in SAME:
+        return method in SAFE and headers.get(b"sec-fetch-mode") == b"navigate"
+    origin = headers.get(b"origin", b"").decode("latin-1")
+    if origin:
+        return origin.partition("://")[2] == headers.get(b"host", b"").decode("latin-1")
+    return method in SAFE or bool(site)
+
+
+async def by_cookie(cookie: str, parts: Parts) -> Caller:
+    """Raises NotAuthenticated."""
+    access = parts.signatures.read_access_token(cookie)
+    caller = Caller(access.account, access.session, access.epoch)
+    if caller.is_over(parts.ended):
+        raise NotAuthenticated(SESSION_OVER)
+    return caller
+
+
+async def _by_token(token: str, method: str, parts: Parts) -> Caller:
+    if not token.startswith(API_KEY_BEGINS):
+        return await by_cookie(token, parts)
+    key = await holder(token, parts.commands.needs)
+    if key is None:
+        raise NotAuthenticated(NO_SUCH_KEY)
+    needed = Scope.READ if method in SAFE else Scope.WRITE
+    if needed not in key.scopes:
+        raise NotAllowed(f"This key lacks the scope {needed}.")
+    return Caller(key.account, key=key)
+
+
+def _password(basic: str) -> str:
+    try:
+        return base64.b64decode(basic, validate=True).decode().partition(":")[2]
+    except (binascii.Error, UnicodeDecodeError):
+        return ""

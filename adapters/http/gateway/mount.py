@@ -1,0 +1,85 @@
+"""ComfyUI's own interface, one for each account: `/comfy/...`, `/comfy/api/...`, and `/k/<key>/comfy/...`.
+
+Beside the routes of our own, as these match on the raw path and answer errors in ComfyUI's shapes.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from litestar.types import ASGIApp, Receive, Send
+
+from adapters.http.gateway.call import Answer, Call, Handler, text
+from adapters.http.gateway.identity import who
+from adapters.http.gateway.refusals import REFUSALS, failed, refused
+from adapters.http.gateway.routes import TABLE
+from adapters.http.gateway.table import split
+from adapters.http.parts import Parts
+from adapters.http.problems import Malformed
+
+FIRST = "comfy"
+BY_KEY = "k"
+
+
+class Gateway:
+    def __init__(self, parts: Parts, beside: ASGIApp) -> None:
+        """`beside`: answers whatever is not ours."""
+        self._parts = parts
+        self._beside = beside
+
+    # ASGI's scope is a plain dict
+    async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
+        if scope["type"] not in ("http", "websocket") or not _ours(scope["path"]):
+            await self._beside(scope, receive, send)
+            return
+        if scope["type"] == "http":
+            await _send(await self._answered(scope, receive), send, scope["method"])
+
+    async def _answered(self, scope: Any, receive: Receive) -> Answer:
+        try:
+            key, base, segments = _place(split(scope["raw_path"].partition(b"?")[0]))
+            found = _find(scope["method"], segments)
+            if isinstance(found, Answer):
+                return found
+            handler, names = found
+            caller = await who(dict(scope["headers"]), key, scope["method"], self._parts)
+            return await handler(Call(scope, receive, self._parts, caller, names, base))
+        except REFUSALS as error:
+            return refused(error)
+        except Exception as error:  # the outermost frame of this request
+            return failed(error, scope["path"])
+
+
+def _ours(path: str) -> bool:
+    first = path[1:].partition("/")[0]
+    return first in (FIRST, BY_KEY)
+
+
+def _place(segments: list[str]) -> tuple[str, str, list[str]]:
+    """The key in the address, the address of the interface itself, and what is asked for there. Raises Malformed."""
+    key, base = "", f"/{FIRST}"
+    if segments[0] == BY_KEY:
+        if len(segments) < 3 or segments[2] != FIRST:
+            raise Malformed("Please ask for /k/<key>/comfy/...")
+        key, base, segments = segments[1], f"/{BY_KEY}/{segments[1]}/{FIRST}", segments[2:]
+    return key, base, segments[2:] if segments[1:2] == ["api"] else segments[1:]
+
+
+def _find(method: str, segments: list[str]) -> tuple[Handler, Mapping[str, str]] | Answer:
+    handler, names, elsewhere = TABLE.find(method, segments)
+    if handler is not None:
+        return handler, names
+    return text("405: Method Not Allowed", 405) if elsewhere else text("404: Not Found", 404)
+
+
+async def _send(answer: Answer, send: Send, method: str) -> None:
+    headers = list(answer.headers)
+    if answer.media_type:
+        headers.append((b"content-type", answer.media_type.encode()))
+    if answer.stream is None:
+        headers.append((b"content-length", str(len(answer.body)).encode()))
+    await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+    if answer.stream is not None and method != "HEAD":
+        async for piece in answer.stream:
+            await send({"type": "http.response.body", "body": piece, "more_body": True})
+    body = b"" if method == "HEAD" or answer.stream is not None else answer.body
+    await send({"type": "http.response.body", "body": body, "more_body": False})
