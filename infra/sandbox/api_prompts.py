@@ -8,9 +8,9 @@ from msgspec import DecodeError
 from infra.sandbox.http import BROKEN, Request, Response, ok
 from infra.sandbox.queue import AmbiguousOrderError
 from infra.sandbox.state import Sandbox
-from infra.sandbox.validation import Valid, no_prompt, validate
-from workflows.protocol.prompt import PromptAccepted
+from workflows.protocol.prompt import GraphJson, PromptAccepted
 from workflows.protocol.queue import QueuedPrompt, QueueLength, QueueStatus
+from workflows.protocol.validation import Valid, no_prompt, validate
 
 DONE = Response()
 
@@ -31,7 +31,10 @@ def post_prompt(sandbox: Sandbox, request: Request) -> Response:
     if not isinstance(graph, dict):
         return BROKEN
     prompt_id = str(sent.get("prompt_id", uuid4()))
-    validated = validate(graph, sandbox.nodes, sandbox.folders, sent.get("partial_execution_targets"))
+    named = sandbox.nodes.keys() & {_class_of(told) for told in graph.values()}
+    classes = {name: sandbox.nodes[name].described(sandbox.folders) for name in named}
+    targets = sent.get("partial_execution_targets")
+    validated = validate(graph, classes, targets, _found_wrong(sandbox, graph))
     if not isinstance(validated, Valid):
         return ok(validated, 400)
     extra: dict[str, Any] = sent.get("extra_data", {})
@@ -39,6 +42,26 @@ def post_prompt(sandbox: Sandbox, request: Request) -> Response:
         extra["client_id"] = sent["client_id"]
     sandbox.queue.put(QueuedPrompt(number, prompt_id, graph, extra, validated.outputs))
     return ok(PromptAccepted(prompt_id=prompt_id, number=number, node_errors=validated.node_errors))
+
+
+def _found_wrong(sandbox: Sandbox, graph: GraphJson) -> dict[tuple[str, str], str]:
+    """What nodes that look at their inputs themselves say of them."""
+    wrong = {}
+    for id, told in graph.items():
+        node = sandbox.nodes.get(_class_of(told))
+        if node is None or node.check is None:
+            continue
+        name, check = node.check
+        inputs = told.get("inputs")
+        value = inputs.get(name, []) if isinstance(inputs, dict) else []
+        if not isinstance(value, list) and (reason := check(sandbox.folders, value)) is not None:
+            wrong[id, name] = reason
+    return wrong
+
+
+def _class_of(told: Any) -> str:
+    name = told.get("class_type") if isinstance(told, dict) else None
+    return name if isinstance(name, str) else ""
 
 
 def get_queue(sandbox: Sandbox, request: Request) -> Response:
