@@ -17,8 +17,18 @@ class Image(Struct, frozen=True):
     height: int
 
 
+class FileType(StrEnum):
+    """Of ComfyUI's folders: for keeping, or for a look."""
+
+    OUTPUT = "output"
+    TEMP = "temp"
+
+
 class Output(Struct, frozen=True):
-    """One file a run produced. `node` is the node's id in the graph, `index` its place among that node's files."""
+    """One file a run produced. `node` is the node's id in the graph, `index` its place among that node's files.
+
+    `subfolder` and `type`: where ComfyUI has put it, as the author of the graph knows its folders.
+    """
 
     node: str
     index: int
@@ -29,6 +39,8 @@ class Output(Struct, frozen=True):
     width: int = 0
     height: int = 0
     thumbnails: tuple[Image, ...] = ()
+    subfolder: str = ""
+    type: FileType = FileType.OUTPUT
 
 
 class FailureKind(StrEnum):

@@ -9,6 +9,7 @@ from projections.gallery import GALLERY
 from projections.inputs import INPUT_SHELF
 from projections.lora_shelf import LORA_SHELF
 from projections.notices import NOTICES_GIVEN
+from projections.output_names import OUTPUT_NAMES
 from projections.people import PEOPLE_HERE
 from projections.preset_shelf import PRESET_SHELF
 from projections.profiles import PROFILES
@@ -26,6 +27,6 @@ PROJECTIONS: dict[str, Projection] = {
     for projection in (
         *(WORKFLOW_SHELF, GALLERY, RUN_STATUS, INPUT_SHELF, USAGE, AUDIT_TRAIL, LORA_SHELF),
         *(PEOPLE_HERE, TEMPLATE_SHELF, PRESET_SHELF, COMMENTS_MADE, FOLLOWS, FEED, PROFILES),
-        *(REPORTS_MADE, NOTICES_GIVEN, SHARES_MADE, SHARED_OUTPUTS, COLLECTIONS_MADE),
+        *(REPORTS_MADE, NOTICES_GIVEN, SHARES_MADE, SHARED_OUTPUTS, COLLECTIONS_MADE, OUTPUT_NAMES),
     )
 }

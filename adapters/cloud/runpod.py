@@ -131,7 +131,7 @@ class RunPodBackend:
             await self._client.cancel(job)
 
     async def fetch(self, file: BackendFile, limit_bytes: int) -> bytes:
-        job, _, index = file.subfolder.partition("/")
+        job, _, index = file.place.partition("/")
         output = _output(await self._over(job))
         if output is None or not index.isdecimal() or int(index) >= len(output.images):
             raise OutputMissingError("RunPod no longer has the results of the run.")
@@ -202,8 +202,9 @@ def _ending(job_id: str, job: Job, graph: Mapping[str, Any]) -> Ending:
         BackendFile(
             node=_node(picture.filename, graph),
             filename=picture.filename,
-            subfolder=f"{job_id}/{index}",
+            subfolder="",
             type="output",
+            place=f"{job_id}/{index}",
         )
         for index, picture in enumerate(output.images)
     )

@@ -8,11 +8,12 @@ from hashlib import sha256
 
 from domain.attempt import MAX_OUTPUTS
 from domain.ids import Digest
-from domain.outcome import Image, Output
+from domain.outcome import FileType, Image, Output
 from services.execution.attempt import Attempt, OutputsLostError
 from services.execution.failures import UNREACHABLE, missing_output, too_many_outputs
 from services.execution.pauses import pauses
 from services.execution.settings import ExecutorSettings
+from services.execution.uniqueness import within
 from services.ports.backend import BackendFile, BackendLink, BackendUnavailableError, OutputMissingError
 from services.ports.executing import (
     ClaimObjects,
@@ -102,6 +103,8 @@ class Copier:
             width=picture.width if picture else 0,
             height=picture.height if picture else 0,
             thumbnails=tuple(_image(name, thumb) for name, thumb in thumbnails),
+            subfolder=within(file.subfolder, attempt.id),
+            type=FileType.TEMP if file.type == FileType.TEMP else FileType.OUTPUT,
         )
         return Stored(output=output)
 

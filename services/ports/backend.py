@@ -33,12 +33,16 @@ class OutputMissingError(Exception):
 
 
 class BackendFile(Struct, frozen=True, kw_only=True):
-    """A file as the backend names it. `node` is the graph's node; names are reused, so it is copied at once."""
+    """A file as the backend names it. `node` is the graph's node; names are reused, so it is copied at once.
+
+    `place`: where the link finds it, if not by its name.
+    """
 
     node: str
     filename: str
     subfolder: str
     type: str
+    place: str = ""
 
 
 class Finished(Struct, frozen=True, kw_only=True, tag="finished"):

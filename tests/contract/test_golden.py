@@ -7,7 +7,8 @@ import pytest
 
 from domain.catalogue import CATALOGUE, UPCASTS
 from domain.event import Event, topic
-from domain.run import RunSubmitted, source_of
+from domain.outcome import FileType
+from domain.run import OutputStored, RunSubmitted, source_of
 from domain.source import TemplateSource, WorkflowSource
 from tests.contract.golden import EXAMPLES, FOLDER, file_of, names
 from tests.domain.facts import ANN, WORKFLOW_ID, content
@@ -73,3 +74,11 @@ def test_a_run_that_was_submitted_before_there_were_other_sources_is_read() -> N
     assert isinstance(event, RunSubmitted)
     assert source_of(event) == WorkflowSource(WORKFLOW_ID, 2)
     assert (event.source, event.seed, event.batch, event.rerun_of) == (None, None, None, None)
+
+
+def test_an_output_that_was_stored_before_folders_were_known_is_read() -> None:
+    stored = b"""{"topic": "run.output_stored.v1", "epoch": 1, "output": {"node": "9", "index": 0, "name": "a.png",
+        "digest": "cc", "size_bytes": 12, "media_type": "image/png"}}"""
+    event = CATALOGUE.decode("run.output_stored.v1", stored)
+    assert isinstance(event, OutputStored)
+    assert (event.output.subfolder, event.output.type) == ("", FileType.OUTPUT)

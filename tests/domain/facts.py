@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 from uuid import UUID
 
 from domain.ids import AccountId, Digest, SessionId, WorkflowId
-from domain.outcome import Failure, FailureKind, Image, Output
+from domain.outcome import Failure, FailureKind, FileType, Image, Output
 from domain.run import (
     OutputStored,
     RunAttemptLost,
@@ -47,6 +47,8 @@ output = Output(
     512,
     512,
     (Image(Digest("d" * 64), 90, "image/webp", 64, 64),),
+    "faces",
+    FileType.TEMP,
 )
 output_stored = OutputStored(epoch=1, output=output)
 succeeded = RunSucceeded(epoch=1, execution_s=1.5, outputs=1, backend="gpu-1")

@@ -28,6 +28,7 @@ async def test_a_run_brings_its_picture_home(
     (stored,) = dispatch.outputs(run)
     output = stored.output
     assert (output.node, output.index, output.name) == ("2", 0, "cat_00001_.png")
+    assert (output.subfolder, output.type) == ("deep/ly", "output")
     assert (output.media_type, output.width, output.height) == ("image/png", 900, 300)
     assert [(thumb.width, thumb.height) for thumb in output.thumbnails] == [(256, 85), (768, 256)]
     assert Image.open(BytesIO(store.objects[output.digest])).size == (900, 300)

@@ -4,7 +4,7 @@ from uuid import UUID
 import pytest
 
 from domain.ids import AttemptId
-from services.execution.uniqueness import MARK, unique
+from services.execution.uniqueness import MARK, unique, within
 
 ATTEMPT = AttemptId(UUID("12345678-1234-5678-1234-567812345678"))
 
@@ -16,13 +16,16 @@ def saving(prefix: Any) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("prefix", "last"),
+    ("prefix", "inside"),
     [
         ("ComfyUI", "ComfyUI"),
-        ("a/b/cat", "cat"),
-        ("a\\b\\cat", "cat"),
-        ("../../../etc/cron", "cron"),
-        ("cat/", "ComfyUI"),
+        ("a/b/cat", "a/b/cat"),
+        ("a\\b\\cat", "a/b/cat"),
+        ("a/../b/./cat", "b/cat"),
+        ("../../../etc/cron", "etc/cron"),
+        ("/etc/cron", "etc/cron"),
+        ("cat/", "cat"),
+        ("1/2/3/4/5/6/7/8", "3/4/5/6/7/8"),
         ("..", "ComfyUI"),
         ("", "ComfyUI"),
         ("%width%x%height%", "%width%x%height%"),
@@ -32,8 +35,8 @@ def saving(prefix: Any) -> dict[str, Any]:
         (5, "ComfyUI"),
     ],
 )
-def test_every_file_is_saved_in_a_folder_of_its_attempt(prefix: object, last: str) -> None:
-    assert saving(prefix)["filename_prefix"] == f"comfyplus/{ATTEMPT}/{last}"
+def test_every_file_is_saved_in_a_folder_of_its_attempt(prefix: object, inside: str) -> None:
+    assert saving(prefix)["filename_prefix"] == f"comfyplus/{ATTEMPT}/{inside}"
 
 
 def test_a_last_node_that_names_no_file_is_marked_and_the_others_stay() -> None:
@@ -52,3 +55,19 @@ def test_a_last_node_that_names_no_file_is_marked_and_the_others_stay() -> None:
 )
 def test_a_graph_of_any_shape_is_left_for_the_backend_to_refuse(graph: dict[str, Any]) -> None:
     assert unique(graph, ATTEMPT).keys() == graph.keys()
+
+
+@pytest.mark.parametrize(
+    ("reported", "known"),
+    [
+        (f"comfyplus/{ATTEMPT}", ""),
+        (f"comfyplus/{ATTEMPT}/a/b", "a/b"),
+        (f"comfyplus\\{ATTEMPT}\\a", "a"),
+        ("", ""),
+        ("a/b", "a/b"),
+        ("../../etc//./x", "etc/x"),
+        ("comfyplus/another", "comfyplus/another"),
+    ],
+)
+def test_a_file_is_known_by_the_folder_that_the_graph_asked_for(reported: str, known: str) -> None:
+    assert within(reported, ATTEMPT) == known
