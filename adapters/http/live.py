@@ -97,6 +97,8 @@ class _Following:
                     if body:
                         await send({"type": "http.response.body", "body": body, "more_body": True})
                     body = await self._next(watch)
+                    while watch.waits and self._state.status not in OVER:
+                        body += await self._next(watch)  # what comes together is sent together
                 await send({"type": "http.response.body", "body": body, "more_body": False})
             finally:
                 self._guests.leave(self)

@@ -39,6 +39,10 @@ class QueueWatcher:
         self._progress -= isinstance(seen, StepSeen | PreviewSeen)
         return seen
 
+    @property
+    def waits(self) -> bool:
+        return bool(self._waiting) and not self.stopped
+
     def stop(self) -> None:
         self.stopped = True
         self._arrived.set()

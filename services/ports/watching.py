@@ -37,6 +37,10 @@ class Watcher(Protocol):
     async def next(self, timeout_s: float) -> Sighting | None:
         """The next thing seen; None after a silence. Who reads too slowly loses the oldest progress."""
 
+    @property
+    def waits(self) -> bool:
+        """Whether something has been seen already, so that `next` answers at once."""
+
     def stop(self) -> None:
         """Let whoever waits for the next thing go on: nobody wants it any more."""
 
