@@ -5,19 +5,17 @@ The last progress of each run is kept in the memory of NATS for those who come l
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from uuid import UUID
 
 import msgspec
-from nats.aio.client import Client
-from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from nats.js.errors import Error as JetStreamError
 
 from adapters.nats import cloud_event
-from adapters.nats.connection import Connection, Unreachable, never_raising
+from adapters.nats.connection import Connection, Take, Unreachable, parsed
 from adapters.nats.executor_link import CLAIM_HEADER
 from adapters.nats.watcher import QueueWatcher
 from domain.ids import AccountId, RunId
@@ -28,6 +26,7 @@ logger = logging.getLogger(__name__)
 
 FACTS = "events.run.>"
 MAX_GATHERED = 256  # steps and pictures of all runs that one reader watches
+LINGER_S = 5.0  # who has followed a run to its end often follows the next one
 _NOBODY: frozenset[QueueWatcher] = frozenset()
 STREAM = "PROGRESS"
 KEPT = StreamConfig(
@@ -53,19 +52,21 @@ class NatsLive:
     """Live over one connection. Its owner closes the connection.
 
     Facts of all runs come by one subscription: they are few, and nobody has to wait until it is made. Of progress
-    only what concerns a watched run is sent.
+    only that of accounts is sent of which something is watched.
     """
 
-    def __init__(self, connection: Connection, claims: Claims) -> None:
+    def __init__(self, connection: Connection, claims: Claims, *, linger_s: float = LINGER_S) -> None:
         """What comes without the claim of its run is dropped: an executor tells of what it holds only."""
         self._claims = claims
         self._connection = connection
         self._client = connection.client
+        self._linger_s = linger_s
         self._watched: dict[str, set[QueueWatcher]] = {}
-        self._progress: dict[str, _Progress] = {}
         self._gathered: dict[str, set[QueueWatcher]] = {}
         """Watchers of all runs of an account."""
+        self._progress: dict[AccountId, _Progress] = {}
         self._keeping: asyncio.Task[None] | None = None
+        self._leaving: set[asyncio.Task[None]] = set()
         connection.on_restored(self._restored)
 
     async def open(self) -> None:
@@ -93,29 +94,35 @@ class NatsLive:
 
     async def begin(self, watcher: QueueWatcher, account: AccountId, run: RunId | None) -> None:
         """None: every run of the account."""
-        subject, watched, id = self._place(account, run)
-        progress = self._progress.setdefault(subject, _Progress(self._claims))
+        watched, id = self._place(account, run)
         watched.setdefault(id, set()).add(watcher)
-        progress.watchers.add(watcher)
-        await progress.open(self._client, subject)
+        progress = self._progress.get(account)
+        if progress is None:
+            progress = self._progress[account] = _Progress(account, self._progressed)
+        progress.watchers += 1
+        await progress.open(self._connection)
 
     async def end(self, watcher: QueueWatcher, account: AccountId, run: RunId | None) -> None:
-        subject, watched, id = self._place(account, run)
-        if (watching := watched.get(id)) is not None:
-            watching.discard(watcher)
-            if not watching:
-                del watched[id]
-        if (progress := self._progress.get(subject)) is not None:
-            progress.watchers.discard(watcher)
-            if not progress.watchers:
-                del self._progress[subject]
-                await progress.close()
+        watched, id = self._place(account, run)
+        if (watching := watched.get(id)) is None or watcher not in watching:
+            return
+        watching.discard(watcher)
+        if not watching:
+            del watched[id]
+        self._progress[account].watchers -= 1
+        if not self._progress[account].watchers:
+            asyncio.get_running_loop().call_later(self._linger_s, self._let_go, account)
 
-    def _place(self, account: AccountId, run: RunId | None) -> tuple[str, dict[str, set[QueueWatcher]], str]:
-        """The subject of its progress, and where its facts are looked for."""
-        if run is None:
-            return f"progress.{account}", self._gathered, str(account)
-        return f"progress.{account}.{run}", self._watched, str(run)
+    def _let_go(self, account: AccountId) -> None:
+        progress = self._progress.get(account)
+        if progress is not None and not progress.watchers:
+            del self._progress[account]
+            leaving = asyncio.create_task(progress.close())
+            self._leaving.add(leaving)
+            leaving.add_done_callback(self._leaving.discard)
+
+    def _place(self, account: AccountId, run: RunId | None) -> tuple[dict[str, set[QueueWatcher]], str]:
+        return (self._gathered, str(account)) if run is None else (self._watched, str(run))
 
     async def last_progress(self, account: AccountId, run: RunId) -> Progress | None:
         jetstream = self._client.jetstream(timeout=1)
@@ -140,6 +147,22 @@ class NatsLive:
         seen = FactSeen(cloud_event.decode(body, None))
         for watcher in (*watching, *self._gathered.get(str(seen.recorded.owner), _NOBODY)):
             watcher.put(seen)
+
+    def _progressed(self, subject: bytes, _: bytes, body: bytes, headers: bytes | None) -> None:
+        account, named, kind = subject.decode().split(".", 3)[1:]
+        watching = (*self._watched.get(named, _NOBODY), *self._gathered.get(account, _NOBODY))
+        if not watching:
+            return
+        run, said = RunId(UUID(named)), parsed(headers)
+        match kind:
+            case "step":
+                progress = _decode_progress(body)
+                if progress.run == run and self._claims(_claim(said), run, progress.epoch):
+                    _tell(watching, StepSeen(progress))
+            case "preview" if self._claims(_claim(said), run, None):
+                _tell(watching, PreviewSeen(body, said.get("Content-Type", "image/jpeg"), run))
+            case _:
+                logger.info("progress that is not shown", extra={"subject": subject.decode()})
 
     def _restored(self) -> None:
         """The server may have lost its memory, and what was said meanwhile nobody heard."""
@@ -186,20 +209,24 @@ class NatsGathering(QueueWatcher):
 
 
 class _Progress:
-    """The progress of one run, or of all of an account, shared by its watchers."""
+    """The progress of an account's runs, shared by all who watch one of them."""
 
-    def __init__(self, claims: Claims) -> None:
-        self._claims = claims
-        self.watchers: set[QueueWatcher] = set()
+    def __init__(self, account: AccountId, take: Take) -> None:
+        self._subject = f"progress.{account}.>"
+        self._take = take
+        self.watchers = 0
         self._subscription: Subscription | None = None
         self._opened = False
 
-    async def open(self, client: Client, subject: str) -> None:
-        if not self._opened:
-            self._opened = True
-            self._subscription = await client.subscribe(
-                f"{subject}.>", cb=never_raising(subject, self._progressed)
-            )
+    async def open(self, connection: Connection) -> None:
+        if self._opened:
+            return
+        self._opened = True
+        try:
+            self._subscription = await connection.client.subscribe_straight(self._subject, self._take)
+        except Unreachable:
+            self._opened = False  # whoever comes next tries again
+            raise
 
     async def close(self) -> None:
         if self._subscription is None:
@@ -209,24 +236,10 @@ class _Progress:
         except Unreachable as error:
             logger.info("not unsubscribed", extra={"reason": repr(error)})
 
-    async def _progressed(self, message: Msg) -> None:
-        claim = _claim(message.headers)
-        _, _, named, kind = message.subject.split(".", 3)
-        run = RunId(UUID(named))
-        match kind:
-            case "step":
-                progress = _decode_progress(message.data)
-                if progress.run == run and self._claims(claim, run, progress.epoch):
-                    self._tell(StepSeen(progress))
-            case "preview" if self._claims(claim, run, None):
-                media_type = (message.headers or {}).get("Content-Type", "image/jpeg")
-                self._tell(PreviewSeen(message.data, media_type, run))
-            case _:
-                logger.info("progress that is not shown", extra={"subject": message.subject})
 
-    def _tell(self, seen: Sighting) -> None:
-        for watcher in self.watchers:
-            watcher.put(seen)
+def _tell(watching: Sequence[QueueWatcher], seen: Sighting) -> None:
+    for watcher in watching:
+        watcher.put(seen)
 
 
 def _claim(headers: dict[str, str] | None) -> str:

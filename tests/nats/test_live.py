@@ -4,6 +4,7 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+from nats.aio.subscription import Subscription
 
 from adapters.identity.secrets import ServerSecrets
 from adapters.nats.connection import Connection
@@ -97,20 +98,49 @@ async def test_who_comes_late_is_told_the_last_progress(
     assert await live.last_progress(BOB, RUN) is None
 
 
-async def test_several_watchers_share_what_nats_sends(
-    live: NatsLive, link: NatsDispatchLink, connection: Connection
+async def test_watchers_of_an_account_share_what_nats_sends_and_let_go_of_it_later(
+    link: NatsDispatchLink, connection: Connection, eventually: Eventually
 ) -> None:
-    before = len(connection.client._subs)
+    live = NatsLive(connection, lambda token, run, epoch: True, linger_s=0.01)
+    await live.open()
     async with live.watch(ANN, RUN) as one:
         shared = len(connection.client._subs)
-        async with live.watch(ANN, RUN) as two:
+        async with live.watch(ANN, RUN) as two, live.watch(ANN, OTHER) as three:
             assert len(connection.client._subs) == shared
             await live.last_progress(ANN, RUN)
             await link.progress(ANN, step(10))
+            await link.progress(ANN, step(99, OTHER))
             assert await heard(one) == await heard(two) == StepSeen(step(10))
+            assert await heard(three) == StepSeen(step(99, OTHER))
         await link.progress(ANN, step(20))
         assert await heard(one) == StepSeen(step(20))
-    assert len(connection.client._subs) <= before + 1  # the answers' inbox stays
+    assert live._progress
+
+    async def gone() -> bool:
+        return not live._progress and not any("progress" in each.subject for each in subscriptions())
+
+    def subscriptions() -> list[Subscription]:
+        return list(connection.client._subs.values())
+
+    await eventually(gone)
+    async with live.watch(ANN, RUN) as again:
+        await live.last_progress(ANN, RUN)
+        await link.progress(ANN, step(30))
+        assert await heard(again) == StepSeen(step(30))
+
+
+async def test_what_comes_together_waits_together() -> None:
+    watcher = QueueWatcher()
+    assert not watcher.waits
+    watcher.put(fact(1))
+    watcher.put(fact(2))
+    await heard(watcher)
+    assert watcher.waits
+    await heard(watcher)
+    assert not watcher.waits
+    watcher.put(fact(3))
+    watcher.stop()
+    assert not watcher.waits
 
 
 async def test_after_an_outage_watchers_are_warned_and_progress_is_kept_again(
