@@ -39,6 +39,7 @@ class _Client(Client):
     def __init__(self) -> None:
         super().__init__()
         self._straight: dict[int, Take] = {}
+        self._sending = False
 
     async def _request_new_style(
         self, subject: str, payload: bytes, timeout: float = 1, headers: dict[str, Any] | None = None
@@ -83,16 +84,30 @@ class _Client(Client):
             take(subject, reply, data, headers)
 
     async def _flush_pending(self, force_flush: bool = False) -> Any:
-        """Hand what is pending to the event loop, which sends all of one turn together: without waking a task for it.
+        """Send all of one turn of the event loop together, without waking a task for it.
 
         nats-py's own does the rest: whoever wants to wait, and whoever has sent more than the server takes.
         """
-        writer: Any = getattr(self._transport, "_io_writer", None)
-        at_once = writer is not None and self.is_connected and not force_flush
-        if not at_once or writer.transport.get_write_buffer_size() > BEHIND_BYTES:
+        writer = self._writer()
+        if writer is None or force_flush or writer.transport.get_write_buffer_size() > BEHIND_BYTES:
             return await super()._flush_pending(force_flush)
-        pending, self._pending, self._pending_data_size = self._pending, [], 0
-        return writer.writelines(pending)
+        if not self._sending:
+            self._sending = True
+            asyncio.get_running_loop().call_soon(self._send)
+        return None
+
+    def _send(self) -> None:
+        """What cannot be sent now nats-py keeps until it can."""
+        self._sending = False
+        writer = self._writer()
+        if writer is not None and self._pending:
+            writer.write(b"".join(self._pending))  # uvloop would write each for itself
+            self._pending, self._pending_data_size = [], 0
+
+    def _writer(self) -> Any:
+        """None where nothing can be written at the moment."""
+        writer = getattr(self._transport, "_io_writer", None) if self.is_connected else None
+        return None if writer is None or writer.transport.is_closing() else writer
 
     @staticmethod
     def _parse_header_lines(raw: bytes) -> dict[str, str]:
