@@ -5,7 +5,7 @@ import contextlib
 import os
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import BinaryIO
@@ -20,6 +20,7 @@ ABANDONED_S = 86_400  # no upload takes that long: whoever wrote it was killed
 HELD_BYTES = 256 * 1024  # of an upload in memory; a smaller one is written in one go
 PIECE_BYTES = 256 * 1024  # of an object that is read; a smaller one costs one visit to a thread
 DIGEST_LENGTH = 64
+NEW = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
 TOGETHER = 32  # small objects at once: the last waits for the first
 
 
@@ -32,7 +33,7 @@ class DiskObjects:
         self._incoming.mkdir(parents=True, exist_ok=True)
         for first in range(256):
             (folder / f"{first:02x}").mkdir(exist_ok=True)
-        self._together = _Together(self._keep_all)
+        self._together = _Together()
         _settle(folder)
         _clear(self._incoming)
 
@@ -50,7 +51,7 @@ class DiskObjects:
             if len(held) < size:
                 await asyncio.to_thread(self._keep, temporary, held, digest)
             else:
-                await self._together.keep(_Small(temporary, bytes(held), digest))
+                await self._keep_small(temporary, held, self._path(digest))
         except BaseException:
             temporary.unlink(missing_ok=True)
             raise
@@ -122,71 +123,90 @@ class DiskObjects:
 
     def _keep(self, temporary: Path, rest: bytes | bytearray, digest: Digest) -> None:
         """On the disk for good before anybody is told: an output that was reported must survive a power cut."""
-        self._place(temporary, rest, digest)
-        _settle(self._path(digest).parent)  # also where somebody else put it there a moment ago
-
-    def _keep_all(self, small: Sequence["_Small"]) -> list[OSError | None]:
-        """As `_keep`; the folder of several is settled once. What went wrong with each."""
-        outcomes: list[OSError | None] = []
-        for each in small:
-            try:
-                self._place(each.temporary, each.body, each.digest)
-                outcomes.append(None)
-            except OSError as error:
-                outcomes.append(error)
-        for folder in {self._path(each.digest).parent for each in small}:
-            _settle(folder)
-        return outcomes
-
-    def _place(self, temporary: Path, rest: bytes | bytearray, digest: Digest) -> None:
         path = self._path(digest)
-        try:
-            os.utime(path)  # as if it were stored now: nobody removes it before it is referred to
+        if _touched(path):
             temporary.unlink(missing_ok=True)
-        except FileNotFoundError:
+        else:
             _append(temporary, rest, durable=True)
             os.replace(temporary, path)
+        _settle(path.parent)  # also where somebody else put it there a moment ago
+
+    async def _keep_small(self, temporary: Path, body: bytearray, path: Path) -> None:
+        """As `_keep`. Only what waits for the disk is done in a thread: each call there is a fight for the GIL."""
+        file = None if _touched(path) else os.open(temporary, NEW, 0o644)
+        try:
+            if file is not None:
+                _write(file, body)
+        except BaseException:
+            assert file is not None
+            os.close(file)
+            raise
+        await self._together.settle(_Small(file, temporary, path))
 
 
 class _Small(Struct, frozen=True):
-    """An object that is in memory as a whole."""
+    """An object on its way to `path`: written to `temporary`, which is open as `file`. None: it is there already."""
 
+    file: int | None
     temporary: Path
-    body: bytes
-    digest: Digest
+    path: Path
 
 
 class _Together:
     """Small objects that come at the same time go to the disk by one hop to a thread, which costs as much as one."""
 
-    def __init__(self, keep_all: Callable[[Sequence[_Small]], list[OSError | None]]) -> None:
-        self._keep_all = keep_all
+    def __init__(self) -> None:
         self._waiting: list[tuple[_Small, asyncio.Future[None]]] = []
-        self._keeping: asyncio.Task[None] | None = None
+        self._settling: asyncio.Task[None] | None = None
 
-    async def keep(self, small: _Small) -> None:
-        """Raises OSError."""
-        kept: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiting.append((small, kept))
-        if self._keeping is None:
-            self._keeping = asyncio.create_task(self._keep())
-        await kept
+    async def settle(self, small: _Small) -> None:
+        """Takes charge of the open file. Raises OSError."""
+        settled: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._waiting.append((small, settled))
+        if self._settling is None:
+            self._settling = asyncio.create_task(self._settle())
+        await settled
 
-    async def _keep(self) -> None:
+    async def _settle(self) -> None:
         while self._waiting:
             batch, self._waiting = self._waiting[:TOGETHER], self._waiting[TOGETHER:]
-            try:
-                outcomes = await asyncio.to_thread(self._keep_all, [small for small, _ in batch])
-            except OSError as error:
-                outcomes = [error for _ in batch]
-            for (_, kept), outcome in zip(batch, outcomes, strict=True):
-                if kept.done():
+            for (_, settled), outcome in zip(batch, await _settled([each for each, _ in batch]), strict=True):
+                if settled.done():
                     continue  # nobody waits any more
                 if outcome is None:
-                    kept.set_result(None)
+                    settled.set_result(None)
                 else:
-                    kept.set_exception(outcome)
-        self._keeping = None
+                    settled.set_exception(outcome)
+        self._settling = None
+
+
+async def _settled(batch: Sequence[_Small]) -> list[OSError | None]:
+    """What went wrong with each. Their files are closed; the folder of several is settled once."""
+    folders: list[int] = []
+    try:
+        for folder in {small.path.parent for small in batch}:
+            folders.append(os.open(folder, os.O_RDONLY | os.O_CLOEXEC))
+        return await asyncio.to_thread(_settle_all, batch, folders)
+    except OSError as error:
+        return [error for _ in batch]
+    finally:
+        for descriptor in (*folders, *(small.file for small in batch if small.file is not None)):
+            os.close(descriptor)
+
+
+def _settle_all(batch: Sequence[_Small], folders: Sequence[int]) -> list[OSError | None]:
+    outcomes: list[OSError | None] = []
+    for small in batch:
+        try:
+            if small.file is not None:
+                os.fsync(small.file)
+                os.replace(small.temporary, small.path)
+            outcomes.append(None)
+        except OSError as error:
+            outcomes.append(error)
+    for folder in folders:
+        os.fsync(folder)
+    return outcomes
 
 
 def _begin(path: Path, start: int, end: int | None) -> tuple[BinaryIO, int, bytes]:
@@ -214,16 +234,29 @@ def _listed(folder: Path) -> list[Listed]:
     return found
 
 
-def _append(path: Path, body: bytes | bytearray, *, durable: bool = False) -> None:
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o644)
+def _touched(path: Path) -> bool:
+    """Whether it is there; as if it were stored now: nobody removes it before it is referred to."""
     try:
-        left = memoryview(body)
-        while left:
-            left = left[os.write(descriptor, left) :]
+        os.utime(path)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _append(path: Path, body: bytes | bytearray, *, durable: bool = False) -> None:
+    descriptor = os.open(path, NEW, 0o644)
+    try:
+        _write(descriptor, body)
         if durable:
             os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def _write(descriptor: int, body: bytes | bytearray) -> None:
+    left = memoryview(body)
+    while left:
+        left = left[os.write(descriptor, left) :]
 
 
 def _settle(folder: Path) -> None:
