@@ -14,8 +14,9 @@ from infra.embedded.child import Child, start, stop, wait_until_ready
 from infra.embedded.lock import folder_lock
 from infra.embedded.postgres import prepare_postgres
 from infra.migrate import ROLES, migrate
+from infra.programs import our_programs
 from infra.settings import PREFIX, Settings, role_password, role_url
-from infra.up import Launched, launched, our_programs
+from infra.up import Launched, launched
 
 ROOT = Path(__file__).parent.parent
 SECRET = b"only for measuring, never in the open"

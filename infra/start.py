@@ -4,7 +4,7 @@ import gc
 import importlib
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,24 +15,29 @@ GARBAGE = 20_000  # objects; Python's own 700 has a busy process look for cycles
 
 def start(name: str) -> None:
     """Run one of `infra.processes` until it is told to stop. Ends with 2 where the settings are wrong."""
-    try:
+    with _plain_refusal():
         settings = Settings.from_environment(os.environ)
-        gc.disable()  # nothing of what is loaded is ever let go
-        module, loaded = load(name, settings)
-        import uvloop
+        gc.disable()
+        program = prepared(name, settings)
+        keep_what_is_loaded()
+        program()
 
-        from infra.embedded.lock import pass_gate
-        from infra.logs import configure
 
-        configure(settings.log_level, name)
-        pass_gate(settings.gate)
-        gc.freeze()
-        gc.set_threshold(GARBAGE)
-        gc.enable()
-        uvloop.run(module.run(settings, *loaded))
-    except SettingsError as error:
-        print(error, file=sys.stderr)
-        raise SystemExit(2) from None
+def prepared(name: str, settings: Settings) -> Callable[[], None]:
+    """One of `infra.processes` with everything loaded, to be called in a process of its own."""
+    module, loaded = load(name, settings)
+    import uvloop
+
+    from infra.embedded.lock import pass_gate
+    from infra.logs import configure
+
+    def run() -> None:
+        with _plain_refusal():
+            configure(settings.log_level, name)
+            pass_gate(settings.gate)
+            uvloop.run(module.run(settings, *loaded))
+
+    return run
 
 
 def load(name: str, settings: Settings) -> tuple[Any, tuple[Any, ...]]:
@@ -42,6 +47,22 @@ def load(name: str, settings: Settings) -> tuple[Any, tuple[Any, ...]]:
     with _without("pydantic", "httpx._main"):  # models and a command line that we do not have
         module: Any = importlib.import_module(f"infra.processes.{name}")
         return module, (module.load(settings),) if hasattr(module, "load") else ()
+
+
+def keep_what_is_loaded() -> None:
+    """Nothing of it is ever let go, so nobody looks through it for what could be."""
+    gc.freeze()
+    gc.set_threshold(GARBAGE)
+    gc.enable()
+
+
+@contextmanager
+def _plain_refusal() -> Iterator[None]:
+    try:
+        yield
+    except SettingsError as error:
+        print(error, file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 @contextmanager

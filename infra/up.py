@@ -2,30 +2,27 @@
 
 import os
 import signal
-import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from http.client import HTTPConnection, HTTPException
-from pathlib import Path
 from types import FrameType
 from urllib.parse import urlsplit, urlunsplit
 
 from msgspec import Struct
 from msgspec.structs import replace
 
-from infra.embedded.child import Child
+from infra.embedded.child import POLL_S, Child, clearing_its_own_way, finish, start, stop
 from infra.embedded.lock import closed_gate, folder_lock
 from infra.embedded.nats import prepare_nats
-from infra.embedded.ports import choose_port, free_port
+from infra.embedded.ports import ANYWHERE, choose_port
 from infra.embedded.postgres import prepare_postgres
 from infra.nats_users import app_password, executor_password, urls, users
-from infra.settings import PREFIX, Settings, SettingsError, load_secret, role_password, role_url
+from infra.programs import ROOT, inherited, our_programs
+from infra.settings import Settings, SettingsError, load_secret, role_password, role_url
 from infra.supervisor import Supervisor
 
 SERVERS, PROGRAMS, ERRANDS = 1, 2, 3  # stages: the last stops first
 RUNNING = "running.env"
-ROOT = Path(__file__).parent.parent
-ANYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # where a server that listens everywhere is reached
 
 
 class Launched(Struct, frozen=True):
@@ -69,9 +66,12 @@ class _Told:
 def launched(
     settings: Settings,
     say: Callable[[str], None],
-    programs: Callable[[Settings], Sequence[Child]] = lambda settings: our_programs(settings),
+    programs: Callable[[Settings], Sequence[Child]] = our_programs,
 ) -> Iterator[Launched]:
-    """Start all, wait until the API is ready, stop all in the end. Nothing is restarted unless somebody watches."""
+    """Start all, wait until the API is ready, stop all in the end. Nothing is restarted unless somebody watches.
+
+    What the programs need is loaded once, here, while the servers start and the migrations run.
+    """
     settings = replace(settings, data=settings.data.absolute(), gate=settings.data.absolute() / "gate")
     with folder_lock(settings.data), Supervisor(settings.data / "processes.json", say) as supervisor:
         with closed_gate(settings.data / "gate"):
@@ -80,10 +80,14 @@ def launched(
             owner_url = str(settings.database_url)
             settings = _with_addresses(_with_roles(settings, secret), say)
             _tell_operators(settings)
-            chosen = programs(settings)
-            supervisor.start(PROGRAMS, *(child for child in chosen if not child.can_wait))
             supervisor.start(SERVERS, *servers)
-            _migrate(owner_url, secret, supervisor)
+            with _migrating(
+                settings, owner_url, secret, [(each, supervisor.pid(each.name)) for each in servers]
+            ) as until_done:
+                chosen = programs(settings)
+                supervisor.start(PROGRAMS, *(child for child in chosen if not child.can_wait))
+                supervisor.wait_until_ready(SERVERS)
+                until_done()
         supervisor.wait_until_ready(PROGRAMS)
         supervisor.start(ERRANDS, *(child for child in chosen if child.can_wait))
         yield Launched(str(settings.public_url), settings, supervisor)
@@ -96,11 +100,32 @@ def _tell_operators(settings: Settings) -> None:
         file.writelines(f"{name}={value}\n" for name, value in settings.to_environment().items())
 
 
-def _migrate(owner_url: str, secret: bytes, supervisor: Supervisor) -> None:
-    from infra.migrate import ROLES, migrate  # psycopg loads while the servers start
+@contextmanager
+def _migrating(
+    settings: Settings, owner_url: str, secret: bytes, servers: Sequence[tuple[Child, int]]
+) -> Iterator[Callable[[], None]]:
+    """A process migrates as soon as the servers are there. Gives what waits for it, or raises ChildFailedError."""
 
-    supervisor.wait_until_ready(SERVERS)
-    migrate(owner_url, {role: role_password(secret, role) for role in ROLES})
+    def program() -> None:
+        import psycopg  # while the servers start
+
+        from infra.migrate import ROLES, MigrationChangedError, migrate
+
+        for server, pid in servers:
+            while not server.is_ready(pid):
+                time.sleep(POLL_S)
+        try:
+            migrate(owner_url, {role: role_password(secret, role) for role in ROLES})
+        except (MigrationChangedError, psycopg.Error) as error:
+            raise SystemExit(str(error)) from error
+
+    log = settings.data / "log" / "migrate.log"
+    child = Child(name="migrate", program=program, cwd=ROOT, log=log, environment=inherited())
+    process = start(child)
+    try:
+        yield lambda: finish(child, process)
+    finally:
+        stop(child, process)
 
 
 def _with_servers(settings: Settings, secret: bytes) -> tuple[Settings, list[Child]]:
@@ -129,7 +154,8 @@ def _with_servers(settings: Settings, secret: bytes) -> tuple[Settings, list[Chi
         raise SettingsError("COMFYPLUS_NATS_URL is set, so COMFYPLUS_NATS_EXEC_URL must be set too.")
     if settings.database_url is None:
         postgres = prepare_postgres(settings.data, logs / "postgres.log")
-        servers.append(postgres.child)
+        made = (settings.data / "postgres" / "PG_VERSION").exists()
+        servers.append(postgres.child if made else clearing_its_own_way(postgres.child, settings.data))
         settings = replace(settings, database_url=postgres.url)
     return settings, servers
 
@@ -166,86 +192,6 @@ def _with_addresses(settings: Settings, say: Callable[[str], None]) -> Settings:
     )
 
 
-def our_programs(settings: Settings) -> Sequence[Child]:
-    """The API first: it takes longest to load."""
-    host, port = ANYWHERE.get(settings.host, settings.host), settings.port
-    children = [_program("api", settings, is_ready=lambda _pid: _answers(host, port, "/health/ready"))]
-    children += [_program(name, settings) for name in ("dispatch", "project", "relay")]
-    children.append(replace(_program("errands", settings), can_wait=True))
-    backend, models = settings.comfyui_url, settings.models_dir
-    if backend is None:
-        models = settings.data / "sandbox" / "models"
-        sandbox_port = free_port()
-        backend = f"http://127.0.0.1:{sandbox_port}"
-        children.append(
-            replace(
-                _program("sandbox", Settings(data=settings.data, log_level=settings.log_level)),
-                argv=_sandbox(settings.data / "sandbox", sandbox_port),
-            )
-        )
-    executor = Settings(
-        data=settings.data / f"executor-{settings.executor}",
-        gate=settings.gate,
-        nats_exec_url=settings.nats_exec_url,
-        api_url=settings.api_url,
-        comfyui_url=backend,
-        backend=settings.backend,
-        executor=settings.executor,
-        models_dir=models,
-        lora_cache_bytes=settings.lora_cache_bytes,
-        lease_s=settings.lease_s,
-        beat_s=settings.beat_s,
-        drain_s=settings.drain_s,
-        slots=settings.slots,
-        backend_private_addresses=settings.backend_private_addresses,
-        max_object_bytes=settings.max_object_bytes,
-        max_image_pixels=settings.max_image_pixels,
-        log_level=settings.log_level,
-    )
-    children.append(_program("execute", executor, logs=settings.data / "log"))
-    return children
-
-
-def _sandbox(directory: Path, port: int) -> tuple[str, ...]:
-    return (sys.executable, "-m", "infra.sandbox", "--directory", str(directory), "--port", str(port))
-
-
-def _program(
-    name: str,
-    settings: Settings,
-    logs: Path | None = None,
-    is_ready: Callable[[int], bool] = lambda _pid: True,
-) -> Child:
-    return Child(
-        name=name,
-        argv=(sys.executable, "-m", "infra.processes", name),
-        cwd=ROOT,
-        log=(logs or settings.data / "log") / f"{name}.log",
-        environment=_inherited() | settings.to_environment(),
-        is_ready=is_ready,
-    )
-
-
-def _inherited() -> dict[str, str]:
-    """Our environment without our settings: those are passed on as they turned out."""
-    return {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith(PREFIX) and name != "COMFYUI_URL"
-    } | {"PYTHONUNBUFFERED": "1"}
-
-
 def _as(url: str, user: str, password: str) -> str:
     parts = urlsplit(url)
     return urlunsplit(parts._replace(netloc=f"{user}:{password}@{parts.netloc}"))
-
-
-def _answers(host: str, port: int, path: str) -> bool:
-    connection = HTTPConnection(host, port, timeout=1)
-    try:
-        connection.request("GET", path)
-        return connection.getresponse().status == 200
-    except (OSError, HTTPException):
-        return False
-    finally:
-        connection.close()

@@ -1,18 +1,19 @@
 """A process of ours: started so that it dies with us, watched until it is ready, stopped politely, then firmly."""
 
-import ctypes
 import os
 import signal
 import subprocess
 import time
 from collections.abc import Callable, Mapping
-from functools import cache
 from pathlib import Path
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
+from msgspec.structs import replace
 
-PR_SET_PDEATHSIG = 1
+from infra.embedded.dying import dying_with_us
+from infra.embedded.forked import fork
+
 POLL_S = 0.005
 LOG_LIMIT_BYTES = 16 * 2**20  # a log file larger than this is set aside when its process starts
 
@@ -28,7 +29,9 @@ class Child(Struct, frozen=True, kw_only=True):
     """
 
     name: str
-    argv: tuple[str, ...]
+    argv: tuple[str, ...] = ()
+    program: Callable[[], object] | None = None
+    """In place of `argv`: what a copy of our process does, with all that we have loaded."""
     cwd: Path
     log: Path
     environment: Mapping[str, str]
@@ -42,16 +45,38 @@ class Child(Struct, frozen=True, kw_only=True):
     """Nobody needs it to be served: it is started when the others are ready, and does not compete with them."""
 
 
-Started: TypeAlias = tuple[Child, subprocess.Popen[bytes]]
+class Process(Protocol):
+    """The face that executed and forked ones have in common, by `subprocess.Popen`'s names."""
+
+    @property
+    def pid(self) -> int: ...
+    @property
+    def returncode(self) -> int | None: ...
+    def poll(self) -> int | None: ...
+    def wait(self, timeout: float | None = None) -> int: ...
+    def send_signal(self, sig: int) -> None: ...
+    def kill(self) -> None: ...
 
 
-def start(child: Child) -> subprocess.Popen[bytes]:
+Started: TypeAlias = tuple[Child, Process]
+
+
+def start(child: Child) -> Process:
     """Start without waiting. Call from a thread that lives as long as the child should: its end kills the child."""
     child.log.parent.mkdir(parents=True, exist_ok=True)
     if child.log.exists() and child.log.stat().st_size > LOG_LIMIT_BYTES:
         child.log.replace(child.log.with_name(f"{child.log.name}.old"))
     child.before()
     with child.log.open("ab") as log:
+        if child.program is not None:
+            return fork(
+                child.program,
+                name=child.name,
+                cwd=child.cwd,
+                environment=child.environment,
+                log=log.fileno(),
+                death_signal=child.death_signal,
+            )
         return subprocess.Popen(
             child.argv,
             cwd=child.cwd,
@@ -64,16 +89,20 @@ def start(child: Child) -> subprocess.Popen[bytes]:
         )
 
 
-def dying_with_us(death_signal: int) -> Callable[[], None]:
-    """To be run in a new process before its program: the kernel sends it the signal when the caller is gone."""
-    libc, parent = _libc(), os.getpid()
+def clearing_its_own_way(child: Child, cwd: Path) -> Child:
+    """The same, but that `before` is the new process's work too, before its program: `start` does not wait for it."""
 
-    def prepare() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, death_signal)
-        if os.getppid() != parent:  # it died before we asked
-            os._exit(1)
+    def program() -> None:
+        try:
+            child.before()
+        except ChildFailedError as error:
+            raise SystemExit(str(error)) from error
+        os.chdir(child.cwd)
+        for number in (signal.SIGPIPE, signal.SIGXFSZ):  # which Python ignores
+            signal.signal(number, signal.SIG_DFL)
+        os.execvpe(child.argv[0], child.argv, dict(child.environment))
 
-    return prepare
+    return replace(child, argv=(), program=program, cwd=cwd, before=lambda: None)
 
 
 def wait_until_ready(*started: Started) -> None:
@@ -84,14 +113,14 @@ def wait_until_ready(*started: Started) -> None:
         time.sleep(POLL_S)
 
 
-def has_ended(process: subprocess.Popen[bytes]) -> bool:
+def has_ended(process: Process) -> bool:
     """Look without touching `Popen`'s lock: a signal that raises while it is held would leave it held for ever."""
     if process.returncode is not None:
         return True
     return os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
 
 
-def stop(child: Child, process: subprocess.Popen[bytes]) -> int:
+def stop(child: Child, process: Process) -> int:
     """Ask it to end, kill it after `stop_s`. Returns its exit code."""
     if process.poll() is None:
         process.send_signal(child.stop_signal)
@@ -100,6 +129,12 @@ def stop(child: Child, process: subprocess.Popen[bytes]) -> int:
         except subprocess.TimeoutExpired:
             process.kill()
     return process.wait()
+
+
+def finish(child: Child, process: Process) -> None:
+    """Wait for one that ends by itself. Raises ChildFailedError where it says that it has failed."""
+    if (code := process.wait()) != 0:
+        raise ChildFailedError(_ended(child, code))
 
 
 def last_lines(path: Path, count: int = 12) -> str:
@@ -131,9 +166,9 @@ def wait_until_gone(folder: Path, command: str, patience_s: float = 10) -> None:
         time.sleep(POLL_S)
 
 
-def _is_ready(child: Child, process: subprocess.Popen[bytes], waited_s: float) -> bool:
+def _is_ready(child: Child, process: Process, waited_s: float) -> bool:
     if has_ended(process):
-        raise ChildFailedError(f"{child.name} ended with {process.wait()}.\n{last_lines(child.log)}")
+        raise ChildFailedError(_ended(child, process.wait()))
     if waited_s > child.ready_s:
         raise ChildFailedError(
             f"{child.name} was not ready within {child.ready_s:g} s.\n{last_lines(child.log)}"
@@ -141,6 +176,5 @@ def _is_ready(child: Child, process: subprocess.Popen[bytes], waited_s: float) -
     return child.is_ready(process.pid)
 
 
-@cache
-def _libc() -> ctypes.CDLL:
-    return ctypes.CDLL(None)
+def _ended(child: Child, code: int) -> str:
+    return f"{child.name} ended with {code}.\n{last_lines(child.log)}"

@@ -6,6 +6,7 @@ import socket
 from infra.embedded.child import ChildFailedError
 
 LOOPBACK = "127.0.0.1"
+ANYWHERE = {"0.0.0.0": LOOPBACK, "::": "::1"}  # where a server that listens everywhere is reached
 # Below the range the kernel takes ports of outgoing connections from: a port stays ours while its server restarts.
 CANDIDATES = range(20_000, 32_000)
 

@@ -17,7 +17,8 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
-from infra.embedded.child import Child, ChildFailedError, dying_with_us, wait_until_gone
+from infra.embedded.child import Child, ChildFailedError, wait_until_gone
+from infra.embedded.dying import dying_with_us
 from infra.embedded.unprivileged import NOBODY, unprivileged
 
 OWNER = "comfyplus"

@@ -5,6 +5,7 @@ Prints one line when all is ready: where the log can be found by whom.
 
 import json
 import os
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -13,16 +14,10 @@ from infra.embedded.lock import FolderTakenError
 from infra.settings import Settings
 from infra.up import ROOT, launched
 
-WAIT = "import signal; signal.pause()"
-
 
 def one_program(settings: Settings) -> Sequence[Child]:
     log = settings.data / "log" / "waiter.log"
-    return [
-        Child(
-            name="waiter", argv=(sys.executable, "-c", WAIT), cwd=ROOT, log=log, environment=dict(os.environ)
-        )
-    ]
+    return [Child(name="waiter", program=signal.pause, cwd=ROOT, log=log, environment=dict(os.environ))]
 
 
 def main() -> None:

@@ -65,7 +65,7 @@ def owner_url(data: Path) -> str:
     return prepare_postgres(data, data / "log" / "postgres.log").url
 
 
-def until(condition: Callable[[], bool], what: str) -> None:
+def until(condition: Callable[[], object], what: str) -> None:
     deadline = time.monotonic() + PATIENCE_S
     while not condition():
         assert time.monotonic() < deadline, f"not {what} within {PATIENCE_S} s"

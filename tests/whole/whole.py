@@ -12,7 +12,7 @@ from pathlib import Path
 
 import msgspec
 
-from infra.embedded.child import dying_with_us
+from infra.embedded.dying import dying_with_us
 from infra.settings import Settings
 from infra.up import ROOT, RUNNING
 from tests.embedded.wholes import lives, owner_url
@@ -122,8 +122,7 @@ class Whole:
     @property
     def sandbox_url(self) -> str:
         """The sandbox keeps its port when it is restarted."""
-        argv = Path(f"/proc/{self.pids()['sandbox']}/cmdline").read_bytes().split(b"\0")
-        return f"http://127.0.0.1:{int(argv[argv.index(b'--port') + 1])}"
+        return f"http://127.0.0.1:{(self.data / 'sandbox' / 'port').read_text()}"
 
     @property
     def sandbox_outputs(self) -> Path:
