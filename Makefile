@@ -4,7 +4,7 @@ RUN := .venv/bin/python
 PYTEST := $(RUN) -m pytest
 WORKERS ?= 3
 
-.PHONY: help demo up test test-again test-browser test-fuzz check format bench soak golden lock setup clean
+.PHONY: help demo up editor test test-again test-browser test-fuzz check format bench soak golden lock setup clean
 
 help:
 	@echo "make demo    the whole story in the terminal, from nothing to a picture with a history"
@@ -12,6 +12,7 @@ help:
 	@echo "make test-browser  what needs Chromium: our conversion of graphs beside the official frontend's"
 	@echo "make test-fuzz  every route asked nonsense by everybody, its answers beside the OpenAPI document"
 	@echo "make up      start everything and keep it running"
+	@echo "make editor  ComfyUI's own editor, to be served at /editor/"
 	@echo "make check   format, lint, strict types, import contracts"
 	@echo "make bench   the figures of docs/benchmarks.md, into bench/latest.json"
 	@echo "make soak    the long fault rounds; as root, for executors in network namespaces"
@@ -23,6 +24,13 @@ demo: setup
 
 up: setup
 	@$(RUN) -m infra.cli up
+
+# The next start takes it.
+editor: setup requirements-editor.lock
+	@echo "installing ComfyUI's editor into .venv"
+	@if command -v uv >/dev/null 2>&1; \
+	then uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements-editor.lock; \
+	else $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-editor.lock; fi
 
 test: setup
 	$(PYTEST) -n $(WORKERS) --dist loadgroup -m "not soak and not browser and not fuzz"
@@ -89,6 +97,7 @@ lock:
 	uv pip compile --quiet pyproject.toml --generate-hashes --no-emit-index-url --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements.lock
 	uv pip compile --quiet pyproject.toml --extra dev --generate-hashes --no-emit-index-url --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements-dev.lock
 	uv pip compile --quiet --group pyproject.toml:browser --constraints requirements-dev.lock --generate-hashes --no-emit-index-url --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements-browser.lock
+	uv pip compile --quiet --group pyproject.toml:editor --generate-hashes --no-emit-index-url --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements-editor.lock
 	uv pip compile --quiet --group pyproject.toml:fuzz --constraints requirements-dev.lock --generate-hashes --no-emit-index-url --universal --python-version 3.11 --custom-compile-command "make lock" -o requirements-fuzz.lock
 
 clean:

@@ -96,6 +96,14 @@ async def register_account(command: RegisterAccount, context: Context, needs: Ne
 
 async def log_in(command: LogIn, context: Context, needs: Needs) -> Tokens:
     """Raises NotAuthenticated, as late for an unknown login as for a wrong password; CodeNeeded, TooMany."""
+    found = await known_by_password(command, needs)
+    if found.state.factor is not None and not command.code:
+        raise CodeNeeded("Please log in with the code that your device shows as well.")
+    return await enter(found, command.client, context, needs)
+
+
+async def known_by_password(command: LogIn, needs: Needs) -> Known:
+    """Who has said the right password, and the right code if any. Raises as `log_in` but for a code that is missing."""
     trying = await attempt("login", canonical_email(command.login), command.client.address, needs)
     found = await _known(command.login, needs)
     if not await needs.passwords.verify(command.password, found.password_hash) or found.id == NOBODY:
@@ -103,14 +111,17 @@ async def log_in(command: LogIn, context: Context, needs: Needs) -> Tokens:
     if found.state.factor is not None and command.code and not await proves(found, command.code, needs):
         raise NotAuthenticated(WRONG_CODE)
     await right(trying, needs)
-    if found.state.factor is not None and not command.code:
-        raise CodeNeeded("Please log in with the code that your device shows as well.")
+    return found
+
+
+async def enter(found: Known, client: Client, context: Context, needs: Needs) -> Tokens:
+    """Begin a session of somebody who has proved who they are. Raises NotAuthenticated, NotAllowed."""
     session, epoch = SessionId(needs.new_id()), found.state.epoch
 
     def decide(state: Account) -> list[AccountEvent]:
         return account.log_in(state, session=session, epoch=epoch)
 
-    _, tokens = await begin_session(found, session, decide, command.client, context, needs)
+    _, tokens = await begin_session(found, session, decide, client, context, needs)
     return tokens
 
 

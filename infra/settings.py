@@ -103,6 +103,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     api_url: HttpUrl | None = None
     """How executors reach the API; unset: host and port."""
 
+    editor: Path | None = None
+    """The folder of the editor's files, for another version; unset: the installed `comfyui-frontend-package`."""
+
     secret: Annotated[str, Meta(min_length=32)] | None = None
     """What all keys are derived from; unset: made once in <data>/secret."""
     audit_key: Annotated[str, Meta(pattern=r"^[0-9a-fA-F]{64}$")] | None = None

@@ -158,9 +158,13 @@ async def me(parts: NamedDependency[Parts], caller: NamedDependency[Caller]) -> 
 
 
 def client(request: Request[Any, Any, Any]) -> Client:
+    return client_of(request.headers.get("user-agent", ""), request.client.host if request.client else "")
+
+
+def client_of(user_agent: str, address: str) -> Client:
     """What it says it is, shortened and without control characters, and where it comes from."""
-    said = "".join(letter for letter in request.headers.get("user-agent", "") if letter.isprintable())
-    return Client(said[:MAX_USER_AGENT], request.client.host if request.client else "")
+    said = "".join(letter for letter in user_agent if letter.isprintable())
+    return Client(said[:MAX_USER_AGENT], address)
 
 
 ROUTER = Router("/auth", route_handlers=[register, log_in, refresh, log_out, me], tags=["auth"])

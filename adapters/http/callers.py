@@ -207,6 +207,11 @@ async def visitor(token: str, parts: Parts) -> Caller:
         if Scope.READ not in key.scopes:
             raise NotAllowed(f"This key lacks the scope {Scope.READ}.")
         return Caller(key.account, key=key)
+    return by_access_token(token, parts)
+
+
+def by_access_token(token: str, parts: Parts) -> Caller:
+    """Raises NotAuthenticated."""
     access = parts.signatures.read_access_token(token)
     shown = Caller(access.account, access.session, access.epoch)
     if shown.is_over(parts.ended):

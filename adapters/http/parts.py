@@ -1,12 +1,14 @@
 """What the handlers are given: the parts that wiring has opened."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
 from typing import Any, Protocol
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Struct, field
 from psycopg_pool import AsyncConnectionPool
 
+from adapters.http.browsers import Browsers
 from adapters.http.reads import Reads
 from commands.dispatcher import Dispatcher
 from commands.ports import Clock, EventLog, Objects
@@ -31,6 +33,18 @@ class Signatures(Protocol):
     def read_access_token(self, token: str) -> Any: ...
 
     def read_claim_token(self, token: str, now: Any) -> Any: ...
+
+    def browser_token(self, access: Any, expires_at: Any) -> str:
+        """`access`: as `read_access_token` has read it."""
+
+    def read_browser_token(self, token: str, now: Any) -> Any:
+        """Raises NotAuthenticated."""
+
+    def half_way_token(self, account: AccountId, epoch: int, expires_at: Any) -> str:
+        """For whoever's password was right, and whose code is missing."""
+
+    def read_half_way_token(self, token: str, now: Any) -> Any:
+        """Raises NotAuthenticated."""
 
     def request_hash(self, request: bytes) -> bytes:
         """Keyed: a request may hold a password."""
@@ -100,6 +114,9 @@ class Parts(Struct, frozen=True, kw_only=True):
     integration: Integration | None = None
     """None: integrators are not let in over NATS."""
     prices: Prices = Prices()
+    browsers: Browsers = field(default_factory=Browsers)
+    editor: Path | None = None
+    """The folder of the editor's files; None: it is not installed."""
     public_url: str = ""
     max_body_bytes: int = 9 * 1024 * 1024
     max_object_bytes: int = 1024 * 1024 * 1024

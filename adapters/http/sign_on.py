@@ -2,6 +2,7 @@
 
 import re
 from typing import Annotated, Any
+from urllib.parse import urlencode
 
 from litestar import Request, Response, Router, delete, get, post
 from litestar.datastructures import Cookie
@@ -31,6 +32,9 @@ from domain.ids import Position
 from domain.refusals import NotAuthenticated
 
 COOKIE = "comfyplus_sign_on"
+FOR_PAGE = "comfyplus_sign_on_for_page"
+"""Holds the state of a log-in that was begun at the editor's page, which then goes on there."""
+PAGE = "/editor/signed-on"
 PATH = "/api/v1/auth/oidc"
 OURS = re.compile(r"[A-Za-z0-9_-]{43}")
 LIVES_S = 3600
@@ -136,17 +140,24 @@ async def callback(
     anonymous_context: NamedDependency[Context],
     code: FromQuery[str] = "",
     begun: Annotated[str, QueryParameter(name="state")] = "",  # `state` is a word of Litestar's own
-) -> SignedOnAnswer:
+) -> Response[SignedOnAnswer | None]:
     """Where the provider sends the browser back to. Tokens, or an identity linked.
+
+    303 to the editor's page where that has begun it.
 
     401 of the type `code-needed`: `POST /auth/oidc/code` with the code of the second factor. 409: an account has the
     address already.
     """
     known_provider(parts.commands.needs)
+    if begun and request.cookies.get(FOR_PAGE, "") == begun:
+        query = urlencode({"state": begun, "code": code})
+        return Response(
+            None, status_code=303, headers={"Location": f"{PAGE}?{query}"}, media_type="text/plain"
+        )
     if not code or not begun or len(code) > LONGEST or len(begun) > LONGEST:
         raise NotAuthenticated(NOT_LET_IN)
     wish = FinishSignOn(browser=_known_browser(request), state=begun, code=code, client=client(request))
-    return _answer(await parts.commands.run(wish, anonymous_context))
+    return Response(_answer(await parts.commands.run(wish, anonymous_context)))
 
 
 @post(

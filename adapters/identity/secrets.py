@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import lru_cache
+from typing import TypeVar
 from uuid import UUID
 
 import msgspec
@@ -18,6 +19,8 @@ from msgspec import Struct
 
 from domain.ids import AccountId, ApiKeyId, Digest, RunId, SessionId
 from domain.refusals import NotAuthenticated
+
+S = TypeVar("S", bound=Struct)
 
 BEGINNING = datetime.fromtimestamp(0, UTC)
 ALGORITHM = "HS256"
@@ -29,6 +32,7 @@ API_KEY_PREFIX = "cpk_"
 API_KEY_MAC_BYTES = 24
 API_KEY_LENGTH = len(API_KEY_PREFIX) + 54  # 40 bytes in base64
 NOT_LOGGED_IN = "Please log in: the access token is missing, expired or not ours."
+TOO_LONG_AGO = "This took too long. Please begin again."
 
 
 class Access(Struct, frozen=True):
@@ -48,6 +52,23 @@ class ClaimToken(Struct, frozen=True):
     expires: int
 
 
+class BrowserToken(Struct, frozen=True):
+    """Who a browser's cookie speaks for."""
+
+    account: AccountId
+    session: SessionId
+    epoch: int
+    expires: int
+
+
+class HalfWayToken(Struct, frozen=True):
+    """Whose password was right, in which epoch: they still have to send a code."""
+
+    account: AccountId
+    epoch: int
+    expires: int
+
+
 class ServerSecrets:
     """The Secrets port, and the tokens that only adapters deal with."""
 
@@ -58,6 +79,8 @@ class ServerSecrets:
         self._refresh = derive(secret, "refresh tokens")
         self._access = derive(secret, "access tokens")
         self._claims = derive(secret, "claim tokens")
+        self._browsers = derive(secret, "browser tokens")
+        self._half_way = derive(secret, "half-way tokens")
         self._urls = derive(secret, "object urls")
         self._exports = derive(secret, "export urls")
         self._requests = derive(secret, "requests")
@@ -120,20 +143,45 @@ class ServerSecrets:
         return access
 
     def claim_token(self, run: RunId, epoch: int, graph: Digest, expires_at: datetime) -> str:
-        body = msgspec.json.encode(ClaimToken(run, epoch, graph, int(expires_at.timestamp())))
-        return f"{_text(body)}.{_text(hmac.digest(self._claims, body, 'sha256'))}"
+        return _signed(self._claims, ClaimToken(run, epoch, graph, int(expires_at.timestamp())))
 
     def read_claim_token(self, token: str, now: datetime) -> ClaimToken:
         """Raises NotAuthenticated."""
         try:
-            body, mac = (_bytes(part) for part in token.split("."))
-            if hmac.compare_digest(mac, hmac.digest(self._claims, body, "sha256")):
-                claim = msgspec.json.decode(body, type=ClaimToken)
-                if claim.expires > now.timestamp():
-                    return claim
-        except (ValueError, msgspec.DecodeError, RecursionError) as error:
+            claim = _read(self._claims, token, ClaimToken)
+        except ValueError as error:
             raise NotAuthenticated("The claim's token is not valid.") from error
-        raise NotAuthenticated("The claim's token has expired or is not ours.")
+        if claim.expires <= now.timestamp():
+            raise NotAuthenticated("The claim's token has expired.")
+        return claim
+
+    def browser_token(self, access: Access, expires_at: datetime) -> str:
+        """For a cookie: it lasts, and so it is worth nothing where access tokens are."""
+        expires = int(expires_at.timestamp())
+        return _signed(self._browsers, BrowserToken(access.account, access.session, access.epoch, expires))
+
+    def read_browser_token(self, token: str, now: datetime) -> Access:
+        """Raises NotAuthenticated."""
+        try:
+            shown = _read(self._browsers, token, BrowserToken)
+        except ValueError as error:
+            raise NotAuthenticated(NOT_LOGGED_IN) from error
+        if shown.expires <= now.timestamp():
+            raise NotAuthenticated(NOT_LOGGED_IN)
+        return Access(shown.account, shown.session, shown.epoch)
+
+    def half_way_token(self, account: AccountId, epoch: int, expires_at: datetime) -> str:
+        return _signed(self._half_way, HalfWayToken(account, epoch, int(expires_at.timestamp())))
+
+    def read_half_way_token(self, token: str, now: datetime) -> HalfWayToken:
+        """Raises NotAuthenticated."""
+        try:
+            shown = _read(self._half_way, token, HalfWayToken)
+        except ValueError as error:
+            raise NotAuthenticated(TOO_LONG_AGO) from error
+        if shown.expires <= now.timestamp():
+            raise NotAuthenticated(TOO_LONG_AGO)
+        return shown
 
     def holds(self, token: str, run: RunId, epoch: int | None) -> bool:
         """Whether it was made for a claim of this run, and of this attempt where one is named; expired or not."""
@@ -187,6 +235,19 @@ class ServerSecrets:
 def derive(secret: bytes, purpose: str) -> bytes:
     """A key of 32 bytes for one purpose."""
     return hmac.digest(secret, f"comfyplus {purpose}".encode(), hashlib.sha256)
+
+
+def _signed(key: bytes, said: Struct) -> str:
+    body = msgspec.json.encode(said)
+    return f"{_text(body)}.{_text(hmac.digest(key, body, 'sha256'))}"
+
+
+def _read(key: bytes, token: str, kind: type[S]) -> S:
+    """Raises ValueError for what was not signed with this key."""
+    body, mac = (_bytes(part) for part in token.split("."))
+    if not hmac.compare_digest(mac, hmac.digest(key, body, "sha256")):
+        raise ValueError("It is not ours.")
+    return msgspec.json.decode(body, type=kind)
 
 
 def _text(body: bytes) -> str:

@@ -33,6 +33,7 @@ from commands.ports import Objects
 from domain.ids import Digest
 from domain.prices import read_prices
 from infra import auditing, objects
+from infra.editor import editor_folder
 from infra.integrating import integration, keeping
 from infra.loras import uploading
 from infra.settings import Settings, load_secret
@@ -120,6 +121,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             new_id=new_id,
             checks=_checks(connection, tail, query_url, audit, stored.objects),
             prices=read_prices(settings.prices),
+            editor=editor_folder(settings),
             public_url=public_url,
             max_body_bytes=_body_bytes(settings),
             max_object_bytes=settings.max_object_bytes,

@@ -57,6 +57,28 @@ def test_no_character_of_a_claim_token_can_be_changed() -> None:
             OURS.read_claim_token(token[:place] + other + token[place + 1 :], NOW)
 
 
+def test_a_browser_s_token_is_of_a_kind_of_its_own() -> None:
+    access = Access(AccountId(uuid4()), SessionId(uuid4()), 3)
+    token = OURS.browser_token(access, SOON)
+    assert OURS.read_browser_token(token, NOW) == access
+    half_way = OURS.half_way_token(access.account, 3, SOON)
+    assert OURS.read_half_way_token(half_way, NOW).epoch == 3
+    for read, shown, now in (
+        (THEIRS.read_browser_token, token, NOW),
+        (OURS.read_browser_token, token, SOON),
+        (OURS.read_browser_token, half_way, NOW),
+        (OURS.read_half_way_token, token, NOW),
+        (OURS.read_half_way_token, half_way, SOON),
+        (OURS.read_claim_token, token, NOW),
+        (OURS.read_browser_token, OURS.access_token(access.account, access.session, SOON), NOW),
+        (OURS.read_browser_token, "", NOW),
+    ):
+        with pytest.raises(NotAuthenticated):
+            read(shown, now)
+    with pytest.raises(NotAuthenticated):
+        OURS.read_access_token(token)
+
+
 def test_an_address_is_good_for_one_object_of_one_run_until_it_expires() -> None:
     expires = int(SOON.timestamp())
     signature = OURS.object_signature(RUN, GRAPH, expires)

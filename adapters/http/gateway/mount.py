@@ -1,4 +1,5 @@
-"""ComfyUI's own interface, one for each account: `/comfy/...`, `/comfy/api/...`, and `/k/<key>/comfy/...`.
+"""ComfyUI's own interface, one for each account: `/comfy/...`, `/comfy/api/...`, and `/k/<key>/comfy/...`; and beside
+the editor's files, `/editor/...`.
 
 Beside the routes of our own, as these match on the raw path and answer errors in ComfyUI's shapes.
 """
@@ -8,6 +9,7 @@ from typing import Any
 
 from litestar.types import ASGIApp, Receive, Send
 
+from adapters.http.editor.serving import Editor, is_aside
 from adapters.http.gateway.call import Answer, Call, Handler, text
 from adapters.http.gateway.identity import who
 from adapters.http.gateway.refusals import REFUSALS, failed, refused
@@ -18,6 +20,7 @@ from adapters.http.problems import Malformed
 
 FIRST = "comfy"
 BY_KEY = "k"
+EDITOR = "editor"
 
 
 class Gateway:
@@ -25,18 +28,25 @@ class Gateway:
         """`beside`: answers whatever is not ours."""
         self._parts = parts
         self._beside = beside
+        self._editor = Editor(parts)
 
     # ASGI's scope is a plain dict
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket") or not _ours(scope["path"]):
-            await self._beside(scope, receive, send)
+            if is_aside(scope) and (shown := await self._editor.aside(scope)) is not None:
+                await _send(shown, send, scope["method"])
+            else:
+                await self._beside(scope, receive, send)
             return
         if scope["type"] == "http":
             await _send(await self._answered(scope, receive), send, scope["method"])
 
     async def _answered(self, scope: Any, receive: Receive) -> Answer:
         try:
-            key, base, segments = _place(split(scope["raw_path"].partition(b"?")[0]))
+            segments = split(scope["raw_path"].partition(b"?")[0])
+            if segments[0] == EDITOR and (page := await self._editor.answer(scope, receive, segments[1:])):
+                return page
+            key, base, segments = _place(segments)
             found = _find(scope["method"], segments)
             if isinstance(found, Answer):
                 return found
@@ -51,12 +61,12 @@ class Gateway:
 
 def _ours(path: str) -> bool:
     first = path[1:].partition("/")[0]
-    return first in (FIRST, BY_KEY)
+    return first in (FIRST, BY_KEY, EDITOR)
 
 
 def _place(segments: list[str]) -> tuple[str, str, list[str]]:
     """The key in the address, the address of the interface itself, and what is asked for there. Raises Malformed."""
-    key, base = "", f"/{FIRST}"
+    key, base = "", f"/{segments[0]}"
     if segments[0] == BY_KEY:
         if len(segments) < 3 or segments[2] != FIRST:
             raise Malformed("Please ask for /k/<key>/comfy/...")
