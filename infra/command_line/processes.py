@@ -1,8 +1,10 @@
 """`comfyplus api`, `relay` ...: one process each, and `up`, all of them."""
 
+from typing import Annotated
+
 import typer
 
-from infra.command_line.given import fail, given_settings
+from infra.command_line.given import fail, given_settings, running_settings
 from infra.settings import SettingsError
 
 app = typer.Typer()
@@ -54,6 +56,24 @@ def sandbox(port: int = 8188, host: str = "127.0.0.1") -> None:
 
 
 @app.command()
+def gateway(
+    key: Annotated[
+        str,
+        typer.Option(envvar="COMFYPLUS_GATEWAY_KEY", help="An API key of the account, to read and to write."),
+    ],
+    port: Annotated[int, typer.Option(min=1, max=65_535, help="Of this machine.")] = 8188,
+    url: Annotated[str | None, typer.Option(help="Where ComfyUI Plus is; else as the settings say.")] = None,
+) -> None:
+    """Be one account's ComfyUI on a port of this machine, for programs that can send no key."""
+    from infra.loopback.serve import NotServedError, serve
+
+    try:
+        serve(url or _own_url(), key, port, print)
+    except NotServedError as error:
+        fail(str(error))
+
+
+@app.command()
 def up() -> None:
     """Start everything, with embedded servers where the settings name none, and keep it running."""
     from infra.embedded.child import ChildFailedError
@@ -72,6 +92,11 @@ def demo() -> None:
     from infra.demo import demo as tell
 
     raise typer.Exit(tell(given_settings()))
+
+
+def _own_url() -> str:
+    settings = running_settings()
+    return settings.public_url or f"http://{settings.host}:{settings.port}"
 
 
 def _process(name: str) -> None:
