@@ -46,7 +46,15 @@ class StoredInput(Struct, frozen=True):
 
 async def store_input(command: StoreInput, context: Context, needs: Needs) -> Accepted:
     """Raises KeyReused."""
-    stored = InputStored(
+    stored = stored_of(command)
+    id = input_id(command.by, command.digest)
+    return await needs.streams.transact(
+        context, Change(INPUT, id, lambda state: input.store(state, stored=stored))
+    )
+
+
+def stored_of(command: StoreInput) -> InputStored:
+    return InputStored(
         owner=command.by,
         digest=command.digest,
         name="".join(letter for letter in command.name if letter.isprintable())[-MAX_NAME:] or "input",
@@ -54,10 +62,6 @@ async def store_input(command: StoreInput, context: Context, needs: Needs) -> Ac
         size_bytes=command.size_bytes,
         width=command.width,
         height=command.height,
-    )
-    id = input_id(command.by, command.digest)
-    return await needs.streams.transact(
-        context, Change(INPUT, id, lambda state: input.store(state, stored=stored))
     )
 
 

@@ -17,6 +17,7 @@ from domain.follow import FOLLOW, FollowEvent
 from domain.gate import GATE, GateEvent
 from domain.handling import HANDLING, HandlingEvent
 from domain.input import INPUT, InputEvent
+from domain.input_name import INPUT_NAME, InputNameEvent
 from domain.like import LIKE, LikeEvent
 from domain.limits import LIMITS, LimitsEvent
 from domain.lora import SHELF, LoraEvent
@@ -85,6 +86,7 @@ UNIONS: tuple[Any, ...] = (
     RunEvent,
     BatchEvent,
     InputEvent,
+    InputNameEvent,
     BackendEvent,
     ApiKeyEvent,
     WebhookEvent,
@@ -113,7 +115,7 @@ UNIONS: tuple[Any, ...] = (
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
     for decider in (
-        *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT),
+        *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT, INPUT_NAME),
         *(BACKEND, API_KEY, WEBHOOK, PROJECTION, SHELF),
         *(QUEUE, LIMITS, GATE, MODELS, ANNOUNCEMENTS, TEMPLATE, PRESET),
         *(LIKE, COMMENT, FOLLOW, PROFILE, HANDLING, REPORT, NOTICES, SHARE),

@@ -64,6 +64,11 @@ def input_id(account: AccountId, digest: Digest) -> InputId:
     return InputId(uuid5(_INPUTS, f"{account} {digest}"))
 
 
+def input_name_id(account: AccountId, type: str, subfolder: str, filename: str) -> StreamId:
+    """The stream of which picture of an account has a name."""
+    return uuid5(account, f"input name {type}/{subfolder}/{filename}")
+
+
 def shelf_id(account: AccountId) -> StreamId:
     """The stream of an account's LoRAs: all of them in one, so that names and quotas are decided without a race."""
     return uuid5(_SHELVES, str(account))

@@ -40,6 +40,7 @@ from domain.gate import GateSet
 from domain.handling import HandlingEvent
 from domain.ids import StreamId
 from domain.input import InputEvent
+from domain.input_name import InputNamed
 from domain.like import LikeEvent
 from domain.limits import LimitsSet
 from domain.model import ModelEvent
@@ -442,6 +443,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *get_args(BackendEvent),
         *get_args(BatchEvent),
         *get_args(InputEvent),
+        InputNamed,
         *(lora.LoraShared, lora.LoraUnshared),
         *(workflow.WorkflowImported, workflow.WorkflowThumbnailSet, workflow.WorkflowThumbnailRemoved),
         template.TemplateCreated,

@@ -11,6 +11,7 @@ from msgspec import Struct
 from domain.event import AnyRecorded
 from domain.ids import AccountId, InputId
 from domain.input import InputDeleted, InputEvent, InputStored
+from domain.input_name import InputNamed
 from projections.paging import TIMED, bounded, page, timed
 from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one
@@ -28,11 +29,24 @@ class InputRow(Struct, gc=False):
     uploaded_at: datetime
 
 
+class InputNameRow(Struct, gc=False):
+    """What a name stands for, as long as that picture is there."""
+
+    id: UUID
+    owner: AccountId
+    type: str
+    subfolder: str
+    filename: str
+    digest: str
+    named_at: datetime
+
+
 def _deleted(recorded: AnyRecorded) -> Iterable[UUID]:
     return (recorded.stream,) if type(recorded.event) is InputDeleted else ()
 
 
 INPUTS = Table("inputs", InputRow, ("id",), _deleted)
+NAMES = Table("input_names", InputNameRow, ("id",))
 
 
 def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
@@ -43,17 +57,20 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             buffer["inputs"].put(row)
         case InputDeleted():
             buffer["inputs"].remove(recorded.stream)
+        case InputNamed(owner=owner, type=type, subfolder=subfolder, filename=filename, digest=digest):
+            named = InputNameRow(recorded.stream, owner, type, subfolder, filename, digest, recorded.at)
+            buffer["input_names"].put(named)
         case _:
             pass
 
 
 INPUT_SHELF = Projection(
     name="inputs",
-    version=1,
+    version=2,
     sql=Path(__file__).with_suffix(".sql"),
-    tables=(INPUTS,),
+    tables=(INPUTS, NAMES),
     fold=fold,
-    events=get_args(InputEvent),
+    events=(*get_args(InputEvent), InputNamed),
     reads=frozenset({"at"}),
 )
 
@@ -67,6 +84,12 @@ _OWN = page(
     ORDER BY input.uploaded_at DESC, input.id DESC LIMIT %(limit)s::int + 1""",
     TIMED,
 )
+_NAMED = b"""
+SELECT name.filename FROM read.input_names AS name
+WHERE name.owner = %(owner)s AND name.type = %(type)s AND name.subfolder = %(subfolder)s
+    AND EXISTS (SELECT FROM read.inputs AS input WHERE input.owner = name.owner AND input.digest = name.digest)
+ORDER BY name.named_at DESC, name.filename LIMIT %(limit)s
+"""
 _COUNT = b"SELECT count(*) FROM read.inputs AS input WHERE input.owner = %(owner)s"
 
 
@@ -86,3 +109,12 @@ async def count(cursor: Cursor, owner: AccountId) -> int:
     await cursor.execute(_COUNT, {"owner": owner}, prepare=True)
     ((found,),) = await cursor.fetchall()
     return int(found)
+
+
+async def named(
+    cursor: Cursor, owner: AccountId, limit: int, *, type: str = "input", subfolder: str = ""
+) -> list[str]:
+    """The names in one of an account's folders, the newest first."""
+    asked = {"owner": owner, "type": type, "subfolder": subfolder, "limit": limit}
+    await cursor.execute(_NAMED, asked, prepare=True)
+    return [filename for (filename,) in await cursor.fetchall()]

@@ -14,7 +14,8 @@ from uuid import UUID
 from msgspec import Struct
 
 from domain.event import AnyRecorded
-from domain.ids import AccountId, RunId
+from domain.file_name import FileName
+from domain.ids import AccountId, Digest, RunId
 from domain.outcome import Output
 from domain.run import OutputDeleted, OutputStored, RunAttemptLost, RunDeleted
 from projections.projection import Buffer, Projection, Table
@@ -38,6 +39,8 @@ class OutputNameRow(Struct, gc=False):
     digest: str
     media_type: str
     size_bytes: int
+    width: int
+    height: int
     at: datetime
     lost: bool = False
 
@@ -85,6 +88,8 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
                     output.digest,
                     output.media_type,
                     output.size_bytes,
+                    output.width,
+                    output.height,
                     recorded.at,
                 )
             )
@@ -138,7 +143,7 @@ def _hashed(text: str) -> str:
 
 OUTPUT_NAMES = Projection(
     name="output_names",
-    version=1,
+    version=2,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(NAMES, COUNTERS),
     fold=fold,
@@ -147,21 +152,15 @@ OUTPUT_NAMES = Projection(
 )
 
 
-class FileName(Struct, frozen=True):
-    """As ComfyUI's clients name a file."""
-
-    filename: str
-    subfolder: str
-    type: str
-
-
 class NamedOutput(Struct, frozen=True):
     run: RunId
     node: str
     index: int
-    digest: str
+    digest: Digest
     media_type: str
     size_bytes: int
+    width: int
+    height: int
     at: datetime
 
 
@@ -170,7 +169,7 @@ SELECT run, node, index, filename, subfolder, type FROM read.output_names
 WHERE run = ANY (%(runs)s) AND NOT lost ORDER BY run, node, index
 """
 _BY_NAME = b"""
-SELECT run, node, index, digest, media_type, size_bytes, at FROM read.output_names
+SELECT run, node, index, digest, media_type, size_bytes, width, height, at FROM read.output_names
 WHERE owner = %(owner)s AND type = %(type)s AND subfolder = %(subfolder)s AND filename = %(filename)s
     AND NOT lost
 """

@@ -9,6 +9,8 @@ CREATE TABLE output_names (
     digest text NOT NULL,
     media_type text NOT NULL,
     size_bytes bigint NOT NULL,
+    width bigint NOT NULL,
+    height bigint NOT NULL,
     at timestamptz NOT NULL,
     lost boolean NOT NULL
 );

@@ -10,7 +10,7 @@ from typing import Any
 
 from domain.ids import Digest
 
-LOADERS = {"LoadImage": "image", "LoadImageMask": "image"}
+LOADERS = {"LoadImage": "image", "LoadImageMask": "image", "LoadImageOutput": "image"}
 """ComfyUI's own nodes that load an uploaded picture, and the input that names it."""
 PREFIX = "input:"
 OURS = "comfyplus"
@@ -21,12 +21,17 @@ _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 def named(graph: Mapping[str, Any]) -> dict[str, str]:
     """What may name an input: node id -> an id or a digest, without the prefix."""
-    found = {}
-    for id, _, value in _loaded(graph):
-        name = value.removeprefix(PREFIX)
-        if value.startswith(PREFIX) or _DIGEST.fullmatch(name) or _ID.fullmatch(name):
-            found[id] = name
-    return found
+    return {id: value.removeprefix(PREFIX) for id, _, value in _loaded(graph) if _is_id(value)}
+
+
+def files(graph: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
+    """What names a file in one of ComfyUI's folders: node id -> the input, and the name."""
+    return {id: (input, value) for id, input, value in _loaded(graph) if not _is_id(value)}
+
+
+def with_files(graph: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
+    """`names`: what the nodes load in the place of those, by their ids."""
+    return _with(graph, names)
 
 
 def others(graph: Mapping[str, Any]) -> list[str]:
@@ -56,6 +61,11 @@ def placed(graph: Mapping[str, Any], names: Mapping[Digest, str]) -> dict[str, A
         if value.startswith(PREFIX) and (name := names.get(Digest(value.removeprefix(PREFIX)))) is not None:
             found[id] = name
     return _with(graph, found)
+
+
+def _is_id(value: str) -> bool:
+    name = value.removeprefix(PREFIX)
+    return value.startswith(PREFIX) or _DIGEST.fullmatch(name) is not None or _ID.fullmatch(name) is not None
 
 
 def _loaded(graph: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:

@@ -92,7 +92,7 @@ async def fetch(
         headers = GUARDED | NOT_KEPT | {"Location": url}
         return Response(None, status_code=HTTPStatus.TEMPORARY_REDIRECT, headers=headers)
     headers = GUARDED | NOT_KEPT | {"Accept-Ranges": "bytes", "Content-Disposition": ZIP.disposition}
-    part = asked_for(request, size, f'"{export}"')
+    part = asked_for(request.headers, size, f'"{export}"')
     start, end = part or (0, size)
     if part is not None:
         headers["Content-Range"] = f"bytes {start}-{end - 1}/{size}"

@@ -1,6 +1,6 @@
 """An object as the answer to a request: streamed, in part where a part is asked for, or left to the object store."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any
@@ -37,7 +37,7 @@ async def sent(
         there = GUARDED | {"Location": url, "Cache-Control": LINK_CACHED}
         return Response(None, status_code=HTTPStatus.TEMPORARY_REDIRECT, headers=there)
     headers["Content-Disposition"] = download.disposition
-    part = asked_for(request, size, etag)
+    part = asked_for(request.headers, size, etag)
     start, end = part or (0, size)
     status = HTTPStatus.OK
     if part is not None:
@@ -61,12 +61,12 @@ def disposition(name: str, *, shown: bool) -> str:
     return f"{'inline' if shown else 'attachment'}; {named}"
 
 
-def asked_for(request: Request[Any, Any, Any], size: int, etag: str) -> tuple[int, int] | None:
+def asked_for(headers: Mapping[str, str], size: int, etag: str) -> tuple[int, int] | None:
     """The start and the end of what `Range` asks for. Several parts, or what makes no sense, are as if not asked."""
-    asked = request.headers.get("range", "")
+    asked = headers.get("range", "")
     unit, _, part = asked.partition("=")
     first, dash, last = part.strip().partition("-")
-    if unit.strip().lower() != "bytes" or not dash or request.headers.get("if-range", etag) != etag:
+    if unit.strip().lower() != "bytes" or not dash or headers.get("if-range", etag) != etag:
         return None
     if not (_number(first) and _number(last)) or not (first or last):
         return None
@@ -90,3 +90,7 @@ async def closing(body: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
     async with aclosing(body):  # type: ignore[type-var]  # all of ours are generators
         async for piece in body:
             yield piece
+
+
+async def one_chunk(body: bytes) -> AsyncIterator[bytes]:
+    yield body

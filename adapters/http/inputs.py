@@ -16,7 +16,7 @@ from litestar.params import FromPath, FromQuery
 from adapters.http.answers import InputAnswer, InputPage, StoredInputAnswer, answers
 from adapters.http.auth import Moved
 from adapters.http.callers import Caller
-from adapters.http.files import disposition, sent
+from adapters.http.files import disposition, one_chunk, sent
 from adapters.http.parts import Parts
 from adapters.http.problems import Malformed, TooLarge, WrongMediaType
 from adapters.http.reads import Reader, json_response
@@ -96,7 +96,7 @@ async def upload(
     if len(bare.body) > MAX_KEPT_BYTES:
         raise TooLarge("Encoded anew, the picture is too large.")
     digest = Digest((await asyncio.to_thread(sha256, bare.body)).hexdigest())
-    await parts.objects.put(digest, _chunks(bare.body), len(bare.body))
+    await parts.objects.put(digest, one_chunk(bare.body), len(bare.body))
     wish = StoreInput(
         by=caller.account,
         digest=digest,
@@ -169,10 +169,6 @@ async def _digest(id: InputId, by: AccountId, parts: Parts) -> Digest:
     state, _ = await parts.commands.needs.streams.load(INPUT, id)
     owned(state, by=by)
     return state.digest
-
-
-async def _chunks(body: bytes) -> AsyncIterator[bytes]:
-    yield body
 
 
 ROUTER = Router("/", route_handlers=[upload, mine, show, show_image, remove], tags=["inputs"])

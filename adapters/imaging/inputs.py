@@ -20,6 +20,7 @@ MAX_PIXELS = 50_000_000  # 200 MB decoded
 AVATAR_EDGE = 256  # pixels
 EFFORT = 4  # of PNG's nine: a higher one takes twice as long for a few percent
 KINDS = ", ".join(FORMATS)
+OTHER_SIZE = "The mask has another size than the picture."
 
 
 class PillowPictures:
@@ -39,6 +40,16 @@ class PillowPictures:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(self._threads, _thumbnails, file, self._max_pixels)
 
+    async def masked(self, picture: bytes, mask: IO[bytes]) -> Reencoded:
+        """Raises Invalid."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, _masked, picture, mask, self._max_pixels)
+
+    async def channel(self, picture: bytes, *, alpha: bool) -> bytes:
+        """Raises Invalid."""
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self._threads, _channel, picture, alpha, self._max_pixels)
+
     async def avatar(self, file: IO[bytes]) -> Reencoded:
         """Raises Invalid."""
         loop = asyncio.get_running_loop()
@@ -50,9 +61,32 @@ class PillowPictures:
 
 def _reencode(file: IO[bytes], max_pixels: int) -> Reencoded:
     bare = _bare(file, max_pixels)
+    return Reencoded(_as_png(bare), "image/png", bare.width, bare.height)
+
+
+def _masked(picture: bytes, mask: IO[bytes], max_pixels: int) -> Reencoded:
+    drawn, seen = _bare(mask, max_pixels), _bare(BytesIO(picture), max_pixels)
+    if drawn.size != seen.size:
+        raise Invalid(OTHER_SIZE, FieldError("image", OTHER_SIZE))
+    made = seen.convert("RGBA")
+    made.putalpha(drawn.convert("RGBA").getchannel("A"))
+    return Reencoded(_as_png(made), "image/png", made.width, made.height)
+
+
+def _channel(picture: bytes, alpha: bool, max_pixels: int) -> bytes:
+    """The transparency is that of a black picture, as ComfyUI hands it out."""
+    whole = _bare(BytesIO(picture), max_pixels)
+    if not alpha:
+        return _as_png(whole.convert("RGB"))
+    black = Image.new("RGBA", whole.size)
+    black.putalpha(whole.convert("RGBA").getchannel("A"))
+    return _as_png(black)
+
+
+def _as_png(image: Image.Image) -> bytes:
     encoded = BytesIO()
-    bare.save(encoded, "PNG", compress_level=EFFORT)
-    return Reencoded(encoded.getvalue(), "image/png", bare.width, bare.height)
+    image.save(encoded, "PNG", compress_level=EFFORT)
+    return encoded.getvalue()
 
 
 def _thumbnails(file: IO[bytes], max_pixels: int) -> tuple[Thumbnail, ...]:

@@ -26,6 +26,12 @@ class Pictures(Protocol):
     async def thumbnails(self, file: IO[bytes]) -> tuple[Thumbnail, ...]:
         """The picture alone, upright, in one or two sizes, the smaller first. Raises Invalid as `reencode` does."""
 
+    async def masked(self, picture: bytes, mask: IO[bytes]) -> Reencoded:
+        """A picture with the transparency of another one of its size. Raises Invalid as `reencode` does."""
+
+    async def channel(self, picture: bytes, *, alpha: bool) -> bytes:
+        """As a PNG: the transparency alone, or the colours alone. Raises Invalid as `reencode` does."""
+
     async def avatar(self, file: IO[bytes]) -> Reencoded:
         """A small square out of its middle. Raises Invalid as `reencode` does."""
 

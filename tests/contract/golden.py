@@ -61,6 +61,7 @@ from domain.gate import GateRules, GateSet
 from domain.handling import RenditionChosen, Retention, RetentionChosen
 from domain.ids import AnnouncementId, BatchId, CommentId, Digest, LoraId, ModelId, Position, RunId, output_id
 from domain.input import InputDeleted, InputStored
+from domain.input_name import InputNamed
 from domain.like import LikeGiven, LikeTakenBack
 from domain.limits import Allowance, LimitsSet
 from domain.lora import (
@@ -488,6 +489,7 @@ EXAMPLES: tuple[Event, ...] = (
     OutputMarked(run=RUN_ID, node="9", index=0, by=BOB, sensitive=True, judged=True, reason="Blood."),
     WorkflowMarked(by=BOB, sensitive=True, judged=True, reason="Blood."),
     WordsSet(blocked=("buy now", "spam"), reason="Nobody wants it."),
+    InputNamed(owner=ANN, type="input", subfolder="a", filename="red.png", digest=Digest("a" * 64)),
     OutputLiked(account=BOB, output=OUTPUT_ID, run=RUN_ID, node="9", index=0),
     OutputUnliked(account=BOB, output=OUTPUT_ID, run=RUN_ID, node="9", index=0),
     CollectionBegun(owner=ANN, name="Foxes", description="In the snow.", public=True),
