@@ -11,6 +11,7 @@ from PIL import Image
 from tests.http.executor import by_hand
 from tests.http.person import Person, client, joined, png
 from tests.http.whole import Whole
+from tests.loras.files import lora
 
 
 async def upload(person: Person, body: bytes, name: str = "red.png", to: str = "image", **form: str) -> Any:
@@ -188,3 +189,16 @@ async def test_a_runs_files_are_found_by_the_names_that_go_on_counting(served: W
         ]
         path = "/comfy/view?filename=blue_00001_.png"
         assert (await stranger.get(path)).status_code == 401
+
+
+async def test_a_lora_tells_its_owner_of_itself(ann: Person, bob: Person) -> None:
+    told = {"ss_tag_frequency": "{}", "ss_base_model_version": "sdxl_base_v1-0"}
+    file = {"file": ("soft.safetensors", lora(mark=7, rank=1, width=64, metadata=told))}
+    made = (await ann.ask("POST", "/loras", files=file)).json()
+    path = (await ann.get(f"/loras/{made['id']}"))["graph_name"]
+    for name in (path, "soft.safetensors"):
+        answer = await ann.http.get("/comfy/view_metadata/loras", params={"filename": name})
+        assert answer.json() == told
+    assert (await ann.http.get("/comfy/view_metadata/vae", params={"filename": path})).status_code == 404
+    assert (await ann.http.get("/comfy/view_metadata/loras")).status_code == 404
+    assert (await bob.http.get("/comfy/view_metadata/loras", params={"filename": path})).status_code == 404
