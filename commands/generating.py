@@ -21,7 +21,7 @@ from domain.ids import AccountId, RunId
 from domain.refusals import FieldError, Invalid, NotFound
 from domain.rendition import Rendition
 from domain.run import RUN, RunSubmitted, source_of
-from domain.source import GraphSource, ParametersSource, TemplateSource, WorkflowSource
+from domain.source import GraphSource, ParametersSource, PromptSource, TemplateSource, WorkflowSource
 from domain.workflow import Content
 from workflows.graph import names_loras, read_graph
 from workflows.parameters import NOT_POSSIBLE, RANDOM, Parameters
@@ -103,7 +103,7 @@ async def rerun(command: Rerun, context: Context, needs: Needs) -> Submitted:
             (prepared,) = await of_values([found], command.by, needs)
             wish = replace(command, pool=pool, rendition=rendition)
             return await _submit(prepared, wish, priority, context, needs, rerun_of=command.run)
-        case ParametersSource() | TemplateSource() | GraphSource() | WorkflowSource():
+        case ParametersSource() | TemplateSource() | GraphSource() | WorkflowSource() | PromptSource():
             await owned_still(before.inputs, command.by, needs)
             if names_loras(before.requirements):
                 await with_loras(
@@ -113,6 +113,7 @@ async def rerun(command: Rerun, context: Context, needs: Needs) -> Submitted:
                 raise Invalid(NO_PARAMETERS, FieldError("parameters", "There are none to change."))
             again = replace(
                 before,
+                source=GraphSource() if isinstance(before.source, PromptSource) else before.source,
                 priority=priority,
                 batch=None,
                 rerun_of=command.run,
@@ -125,13 +126,18 @@ async def rerun(command: Rerun, context: Context, needs: Needs) -> Submitted:
 
 
 async def submit(
-    submitted: RunSubmitted, context: Context, needs: Needs, *, pool: str | None = None
+    submitted: RunSubmitted,
+    context: Context,
+    needs: Needs,
+    *,
+    pool: str | None = None,
+    id: RunId | None = None,
 ) -> Submitted:
-    """None for `pool`: the one its account has. Raises Invalid, KeyReused."""
+    """None for `pool`: the one its account has; for `id`: a new one. Raises Invalid, Conflict, KeyReused."""
     submitted = replace(submitted, pool=await chosen(pool, submitted.owner, needs))
     needed = await admit(submitted.graph, submitted.owner, submitted.pool, needs)
     submitted = replace(submitted, requirements=needed)
-    id = RunId(needs.new_id())
+    id = id or RunId(needs.new_id())
     change = Change(RUN, id, lambda state: run.submit(state, submitted=submitted), new=True)
     granted = await admitted(
         [id],

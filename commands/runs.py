@@ -14,7 +14,7 @@ from commands.streams import Accepted, Change, Context, Source
 from domain import attempt, environments, run, workflow
 from domain.ids import AccountId, Digest, Position, RunId, WorkflowId
 from domain.limits import Quota
-from domain.outcome import Failure, NodeTime, Output
+from domain.outcome import Course, Failure, NodeTime, Output
 from domain.rendition import Rendition
 from domain.run import RUN, Run, RunEvent, RunSubmitted
 from domain.workflow import WORKFLOW, Content, Requirements, Workflow
@@ -225,9 +225,11 @@ def stored(epoch: int, output: Output) -> Callable[[Run], Sequence[RunEvent]]:
 
 
 def succeeded(
-    epoch: int, execution_s: float, nodes: tuple[NodeTime, ...] = ()
+    epoch: int, execution_s: float, nodes: tuple[NodeTime, ...] = (), course: Course | None = None
 ) -> Callable[[Run], Sequence[RunEvent]]:
-    return lambda state: attempt.succeed(state, epoch=epoch, execution_s=execution_s, nodes=nodes)
+    return lambda state: attempt.succeed(
+        state, epoch=epoch, execution_s=execution_s, nodes=nodes, course=course
+    )
 
 
 def lost(
@@ -236,6 +238,7 @@ def lost(
     needs: Needs,
     execution_s: float = 0.0,
     nodes: tuple[NodeTime, ...] = (),
+    course: Course | None = None,
 ) -> Callable[[Run], Sequence[RunEvent]]:
     return lambda state: attempt.lose_attempt(
         state,
@@ -245,6 +248,7 @@ def lost(
         retries=needs.limits.retries,
         execution_s=execution_s,
         nodes=nodes,
+        course=course,
     )
 
 

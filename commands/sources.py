@@ -14,7 +14,7 @@ from domain.ids import AccountId, Digest, RunId
 from domain.refusals import FieldError, Invalid
 from domain.rendition import Rendition
 from domain.run import InBatch, RunSubmitted
-from domain.source import GraphSource, ParametersSource, TemplateSource
+from domain.source import GraphSource, ParametersSource, PromptSource, TemplateSource
 from domain.workflow import Content, Requirements
 from workflows.graph import ReadGraph, read_graph
 from workflows.inputs import LOADERS, named
@@ -28,7 +28,7 @@ class Prepared(Struct, frozen=True, kw_only=True):
 
     graph: Content
     requirements: Requirements
-    source: ParametersSource | TemplateSource | GraphSource
+    source: ParametersSource | TemplateSource | GraphSource | PromptSource
     seed: int | None = None
     inputs: tuple[Digest, ...] = ()
     words: str = ""

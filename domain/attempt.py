@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from domain.outcome import RETRIED, Failure, FailureKind, NodeTime, Output, slowest
+from domain.outcome import RETRIED, Course, Failure, FailureKind, NodeTime, Output, short, slowest
 from domain.refusals import Conflict
 from domain.run import (
     OutputStored,
@@ -64,7 +64,14 @@ def store_output(run: Run, *, epoch: int, output: Output) -> list[RunEvent]:
     return [OutputStored(epoch=epoch, output=output)]
 
 
-def succeed(run: Run, *, epoch: int, execution_s: float, nodes: tuple[NodeTime, ...] = ()) -> list[RunEvent]:
+def succeed(
+    run: Run,
+    *,
+    epoch: int,
+    execution_s: float,
+    nodes: tuple[NodeTime, ...] = (),
+    course: Course | None = None,
+) -> list[RunEvent]:
     """Everything is executed and every output is stored."""
     if run.status is Status.SUCCEEDED and run.epoch == epoch:
         return []
@@ -76,6 +83,7 @@ def succeed(run: Run, *, epoch: int, execution_s: float, nodes: tuple[NodeTime, 
             outputs=len(run.outputs),
             backend=run.backend,
             nodes=slowest(nodes),
+            course=None if course is None else short(course),
         )
     ]
 
@@ -89,6 +97,7 @@ def lose_attempt(
     retries: Retries = Retries(),
     execution_s: float = 0.0,
     nodes: tuple[NodeTime, ...] = (),
+    course: Course | None = None,
 ) -> list[RunEvent]:
     """An attempt came to nothing. It is repeated after a pause where that can help, else the run has failed."""
     if run.status is Status.FAILED and run.epoch == epoch:
@@ -100,7 +109,10 @@ def lose_attempt(
     )
     hopeless = failure.kind not in RETRIED or run.lost_attempts >= retries.limit
     if hopeless or (failure.kind is FailureKind.OUT_OF_MEMORY and run.out_of_memory >= 1):
-        failed = RunFailed(failure=failure, execution_s=execution_s, backend=run.backend, nodes=timed)
+        told = None if course is None else short(course)
+        failed = RunFailed(
+            failure=failure, execution_s=execution_s, backend=run.backend, nodes=timed, course=told
+        )
         return [lost, failed]
     return [lost, RunRequeued(not_before=now + retries.pause(run.lost_attempts))]
 

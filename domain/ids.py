@@ -119,6 +119,11 @@ def model_id(type: str, name: str) -> ModelId:
     return ModelId(uuid5(_MODELS, f"{type}/{name}"))
 
 
+def prompt_run(account: AccountId, prompt: str) -> RunId:
+    """The run that an account's client of ComfyUI calls by this name."""
+    return RunId(uuid5(account, f"prompt {prompt}"))
+
+
 def attempt_id(run: RunId, epoch: int) -> AttemptId:
     """The n-th attempt of a run. Derived, so that everybody who knows run and epoch can name it."""
     return AttemptId(uuid5(run, f"attempt {epoch}"))

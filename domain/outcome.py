@@ -74,6 +74,39 @@ class NodeTime(Struct, frozen=True):
     seconds: float
 
 
+class NodeShown(Struct, frozen=True):
+    """What a node showed when it was done, as JSON. `display`: the node of the graph that it was expanded from."""
+
+    node: str
+    display: str
+    shown: str
+
+
+class Course(Struct, frozen=True):
+    """What an attempt did, node by node: those it took from the backend's cache, and those it executed, in order.
+
+    Files that were shown are among the outputs, in the same order.
+    """
+
+    cached: tuple[str, ...] = ()
+    executed: tuple[str, ...] = ()
+    shown: tuple[NodeShown, ...] = ()
+
+
+MAX_COURSE_BYTES = 16 * 1024  # an event is small
+MAX_COURSE_NODES = 500
+
+
+def short(course: Course) -> Course:
+    """So much of a course as fits into an event."""
+    kept, room = [], MAX_COURSE_BYTES
+    for each in course.shown[:MAX_COURSE_NODES]:
+        shown = each.shown if len(each.shown.encode()) <= room else "{}"
+        room -= len(shown.encode())
+        kept.append(NodeShown(each.node, each.display, shown))
+    return Course(course.cached[:MAX_COURSE_NODES], course.executed[:MAX_COURSE_NODES], tuple(kept))
+
+
 MAX_TIMED_NODES = 50  # an event is small: the others took less
 
 

@@ -438,7 +438,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *(PasswordChanged, EmailChanged, EmailConfirmed, SessionsEnded, AccountSuspended, AccountReinstated),
         *(ApiKeyMade, ApiKeyRevoked),
         *(NameReserved, NameReleased),
-        *(run.RunClaimed, run.RunAttemptLost, run.RunDeleted),
+        *(run.RunClaimed, run.RunAttemptLost, run.RunDeleted, run.RunDismissed),
         *(run.OutputStarred, run.OutputUnstarred, run.OutputDeleted),
         *get_args(BackendEvent),
         *get_args(BatchEvent),

@@ -14,11 +14,18 @@ from msgspec.structs import replace
 
 from domain.event import Decider, Event
 from domain.ids import AccountId, BatchId, Digest, RunId, WorkflowId
-from domain.outcome import RETRIED, Failure, FailureKind, NodeTime, Output
+from domain.outcome import RETRIED, Course, Failure, FailureKind, NodeTime, Output
 from domain.reasons import stated
 from domain.refusals import Conflict, FieldError, Invalid, NotFound
 from domain.rendition import Rendition
-from domain.source import GraphSource, ParametersSource, Source, TemplateSource, WorkflowSource
+from domain.source import (
+    GraphSource,
+    ParametersSource,
+    PromptSource,
+    Source,
+    TemplateSource,
+    WorkflowSource,
+)
 from domain.workflow import Content, Requirements
 
 SHARED = "shared"
@@ -60,7 +67,7 @@ class RunSubmitted(Event, frozen=True, kw_only=True, tag="run.submitted.v1"):
     requirements: Requirements = Requirements()
     priority: int = 5
     timeout_s: int = 300
-    source: ParametersSource | TemplateSource | GraphSource | None = None
+    source: ParametersSource | TemplateSource | GraphSource | PromptSource | None = None
     seed: int | None = None
     batch: InBatch | None = None
     rerun_of: RunId | None = None
@@ -90,13 +97,14 @@ class OutputStored(Event, frozen=True, kw_only=True, tag="run.output_stored.v1")
 
 
 class RunSucceeded(Event, frozen=True, kw_only=True, tag="run.succeeded.v1"):
-    """`nodes`: of those that took longest, where their times were heard."""
+    """`nodes`: of those that took longest, where their times were heard. `course`: of a prompt."""
 
     epoch: int
     execution_s: float
     outputs: int
     backend: str = ""
     nodes: tuple[NodeTime, ...] = ()
+    course: Course | None = None
 
 
 class RunAttemptLost(Event, frozen=True, kw_only=True, tag="run.attempt_lost.v1"):
@@ -117,12 +125,13 @@ class RunRequeued(Event, frozen=True, kw_only=True, tag="run.requeued.v1"):
 
 
 class RunFailed(Event, frozen=True, kw_only=True, tag="run.failed.v1"):
-    """The rest is of the last attempt."""
+    """The rest is of the last attempt. `course`: of a prompt."""
 
     failure: Failure
     execution_s: float = 0.0
     backend: str = ""
     nodes: tuple[NodeTime, ...] = ()
+    course: Course | None = None
 
 
 class RunCancelled(Event, frozen=True, kw_only=True, tag="run.cancelled.v1"):
@@ -143,6 +152,10 @@ class RunRevived(Event, frozen=True, kw_only=True, tag="run.revived.v1"):
 
     not_before: datetime
     reason: str
+
+
+class RunDismissed(Event, frozen=True, kw_only=True, tag="run.dismissed.v1"):
+    """A ComfyUI client wants to see it in its history no more. Everywhere else it stays, with its outputs."""
 
 
 class OutputStarred(Event, frozen=True, kw_only=True, tag="run.output_starred.v1"):
@@ -178,6 +191,7 @@ RunEvent: TypeAlias = (
     | RunCancelled
     | RunDeleted
     | RunRevived
+    | RunDismissed
     | OutputStarred
     | OutputUnstarred
     | OutputDeleted
@@ -216,6 +230,7 @@ class Run(Struct, frozen=True):
     graph: Content | None = None
     timeout_s: int = 0
     failure: FailureKind | None = None
+    dismissed: bool = False
 
 
 def evolve(run: Run, event: RunEvent) -> Run:
@@ -246,6 +261,8 @@ def evolve(run: Run, event: RunEvent) -> Run:
         case RunRevived():
             waiting = replace(run, status=Status.QUEUED, executor="", backend="", failure=None)
             return replace(waiting, lost_attempts=0, out_of_memory=0, outputs=())
+        case RunDismissed():
+            return replace(run, dismissed=True)
         case OutputStarred(node=node, index=index):
             return replace(run, starred=run.starred | {(node, index)})
         case OutputUnstarred(node=node, index=index):
@@ -256,7 +273,7 @@ def evolve(run: Run, event: RunEvent) -> Run:
             return replace(run, outputs=outputs, starred=run.starred - {gone}, removed=run.removed | {gone})
 
 
-RUN: Decider[Run, RunEvent] = Decider("run", Run(), evolve, lambda run: run.owner, shape=3)
+RUN: Decider[Run, RunEvent] = Decider("run", Run(), evolve, lambda run: run.owner, shape=4)
 
 
 def warmth(requirements: Requirements) -> str:
@@ -308,6 +325,12 @@ def delete(run: Run, *, by: AccountId) -> list[RunEvent]:
     if run.status not in OVER:
         raise Conflict("The run is not over yet. Cancel it first.")
     return [RunDeleted(outputs=len(run.outputs))]
+
+
+def dismiss(run: Run, *, by: AccountId) -> list[RunEvent]:
+    """Leave a run that is over out of the history of ComfyUI's clients. Asking twice is not an error."""
+    owned(run, by=by)
+    return [] if run.dismissed or run.status not in OVER else [RunDismissed()]
 
 
 def owned(run: Run, *, by: AccountId) -> None:

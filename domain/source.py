@@ -1,4 +1,5 @@
-"""What a run executes: a version of a workflow, typed parameters, a template with values, or a graph of its own."""
+"""What a run executes: a version of a workflow, typed parameters, a template with values, a graph of its own, or a
+prompt of a ComfyUI client."""
 
 from typing import TypeAlias
 
@@ -34,4 +35,18 @@ class GraphSource(Struct, frozen=True, tag_field="kind", tag="graph"):
     """Nobody keeps it but the run itself."""
 
 
-Source: TypeAlias = WorkflowSource | ParametersSource | TemplateSource | GraphSource
+class PromptSource(Struct, frozen=True, kw_only=True, tag_field="kind", tag="prompt"):
+    """A graph that a ComfyUI client sent: a prompt, which it calls by `id`; `client`: who of its clients hears of it.
+
+    `sent`: the graph as it was sent. `number`: its place in the queue, as the client wished; None: behind the others.
+    `extra`: what else it sent, to be kept in the files of its pictures.
+    """
+
+    id: str
+    client: str
+    sent: Content
+    number: float | None = None
+    extra: Content | None = None
+
+
+Source: TypeAlias = WorkflowSource | ParametersSource | TemplateSource | GraphSource | PromptSource

@@ -14,6 +14,7 @@ from projections.people import PEOPLE_HERE
 from projections.preset_shelf import PRESET_SHELF
 from projections.profiles import PROFILES
 from projections.projection import Projection
+from projections.prompts import PROMPTS_SENT
 from projections.reports import REPORTS_MADE
 from projections.run_status import RUN_STATUS
 from projections.shared_outputs import SHARED_OUTPUTS
@@ -27,6 +28,14 @@ PROJECTIONS: dict[str, Projection] = {
     for projection in (
         *(WORKFLOW_SHELF, GALLERY, RUN_STATUS, INPUT_SHELF, USAGE, AUDIT_TRAIL, LORA_SHELF),
         *(PEOPLE_HERE, TEMPLATE_SHELF, PRESET_SHELF, COMMENTS_MADE, FOLLOWS, FEED, PROFILES),
-        *(REPORTS_MADE, NOTICES_GIVEN, SHARES_MADE, SHARED_OUTPUTS, COLLECTIONS_MADE, OUTPUT_NAMES),
+        *(
+            REPORTS_MADE,
+            NOTICES_GIVEN,
+            SHARES_MADE,
+            SHARED_OUTPUTS,
+            COLLECTIONS_MADE,
+            OUTPUT_NAMES,
+            PROMPTS_SENT,
+        ),
     )
 }

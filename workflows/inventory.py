@@ -30,9 +30,6 @@ class Inventory(Struct, frozen=True, kw_only=True):
     version: str = ""
     device: str = ""
     vram_bytes: int = 0
-    ram_bytes: int = 0
-    python_version: str = ""
-    pytorch_version: str = ""
     node_classes: dict[str, str] = {}
     models: dict[str, tuple[str, ...]] = {}
     choices: dict[str, tuple[str, ...]] = {}
@@ -40,8 +37,8 @@ class Inventory(Struct, frozen=True, kw_only=True):
     base_models: dict[str, str] = {}
     takes_loras: bool = False
     """Whether its executor sees its models folder, and brings there what accounts have uploaded."""
-    described: tuple[Digest, ...] = ()
-    """Of what its node classes tell of themselves: documents beside the log."""
+    definitions: Digest | None = None
+    """Of what its node classes take and give: a document beside the log."""
 
 
 class Missing(Struct, frozen=True):

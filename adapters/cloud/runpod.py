@@ -95,7 +95,10 @@ class RunPodBackend:
         """An endpoint does not tell: who asks for a model that it has not is told by the worker."""
         return None
 
-    async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> str:
+    async def submit(
+        self, attempt: AttemptId, graph: dict[str, Any], extra: dict[str, Any] | None = None
+    ) -> str:
+        """Workers take nothing but a graph, and tell of no nodes: `extra` goes nowhere."""
         self._graphs[attempt] = graph
         wanted = {"workflow": graph}
         if pictures := self._loaded(graph):

@@ -29,6 +29,7 @@ from services.ports.backend import (
     PromptUncertainError,
     Signal,
     StockTaken,
+    Told,
     Unsettled,
 )
 from workflows.protocol import messages as told
@@ -58,7 +59,7 @@ class ComfyUIBackend:
         self._hear: Callable[[Signal], None] = lambda signal: None
         self._latest_states: str | None = None
         self._advance: asyncio.TimerHandle | None = None
-        self._seen = stock.Seen()
+        self._base_models: dict[str, str] = {}
 
     @property
     def name(self) -> str:
@@ -87,15 +88,22 @@ class ComfyUIBackend:
         return BackendSight(version=stats.system.comfyui_version, device=device)
 
     async def inventory(self) -> StockTaken:
-        return await stock.inventory(self._client, self._seen)
+        return await stock.inventory(self._client, self._base_models)
 
-    async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> str:
+    async def submit(
+        self, attempt: AttemptId, graph: dict[str, Any], extra: dict[str, Any] | None = None
+    ) -> str:
         await self._socket.tried()
-        self._traces[str(attempt)] = Trace(_classes(graph), self._socket.line)
+        self._traces[str(attempt)] = Trace(_classes(graph), self._socket.line, asked=extra is not None)
         self._socket.expect_status()
         try:
             await self._client.submit(
-                PromptRequest(prompt=graph, client_id=self._socket.client_id, prompt_id=str(attempt))
+                PromptRequest(
+                    prompt=graph,
+                    client_id=self._socket.client_id,
+                    prompt_id=str(attempt),
+                    extra_data=extra or {},
+                )
             )
         except (BackendUnavailableError, GraphRefusedError, PromptUncertainError):
             self._socket.expect_nothing()  # perhaps it is not queued: silence proves nothing then
@@ -158,7 +166,10 @@ class ComfyUIBackend:
             return
         if preview.metadata.prompt_id in self._traces:
             attempt = AttemptId(UUID(preview.metadata.prompt_id))
-            self._hear(Previewed(attempt=attempt, image=preview.image, media_type=preview.media_type))
+            node = preview.metadata.node_id
+            self._hear(
+                Previewed(attempt=attempt, image=preview.image, media_type=preview.media_type, node=node)
+            )
 
     def _receive_message(self, message: told.Message | told.Unknown) -> None:
         match message:
@@ -170,31 +181,35 @@ class ComfyUIBackend:
                     self._hear(Began(AttemptId(UUID(body.prompt_id))))
             case told.ExecutionCached(body=body):
                 if trace := self._traces.get(body.prompt_id):
-                    trace.cached = frozenset(body.nodes)
-            case told.Executing(body=body):
-                self._entered(body)
+                    trace.cached = body.nodes
+                    self._pass_on(trace, body.prompt_id, message)
+            case told.Executing():
+                self._entered(message)
             case told.Executed(body=body):
                 if trace := self._traces.get(body.prompt_id):
                     trace.executed(body.node, body.display_node, body.output or {})
+                    self._pass_on(trace, body.prompt_id, message)
             case told.ExecutionSuccess(body=body):
                 self._succeeded(body)
             case told.ExecutionError(body=body):
                 self._broken(body)
             case told.ExecutionInterrupted(body=body):
                 self._end(body.prompt_id, Interrupted())
-            case told.ProgressState(body=body):
-                self._advanced(body)
+            case told.ProgressState():
+                self._advanced(message)
             case told.Progress() | told.FeatureFlags() | told.Unknown():
                 pass  # `progress_state` says more than `progress`; custom nodes send what they like
 
-    def _entered(self, body: told.ExecutingBody) -> None:
+    def _entered(self, message: told.Executing) -> None:
+        body = message.body
         trace = self._traces.get(body.prompt_id or "")
         if trace is None:
             return
         if body.node is None:
             self._hear(Unsettled())  # over, and its end was not understood: the history has it from here on
         else:
-            trace.enter(body.display_node or body.node, asyncio.get_running_loop().time())
+            trace.enter(body.display_node or body.node, asyncio.get_running_loop().time(), body.node)
+            self._pass_on(trace, body.prompt_id or "", message)
 
     def _succeeded(self, body: told.PromptBody) -> None:
         """Heard from the first message to this one, nothing is left to ask the history for."""
@@ -210,23 +225,35 @@ class ComfyUIBackend:
     def _broken(self, body: told.ErrorBody) -> None:
         if trace := self._traces.get(body.prompt_id):
             trace.enter(None, asyncio.get_running_loop().time())
-            self._end(body.prompt_id, Broken(failure=node_failure(body), nodes=trace.spent()))
+            failure = node_failure(body)
+            self._end(body.prompt_id, Broken(failure=failure, nodes=trace.spent(), course=trace.course()))
 
     def _end(self, prompt_id: str, ending: Ending) -> None:
         if self._traces.pop(prompt_id, None) is not None:
             self._hear(Ended(attempt=AttemptId(UUID(prompt_id)), ending=ending))
 
-    def _tell_progress(self) -> None:
-        self._advance = None
-        if self._latest_states is not None:
-            self._receive_message(told.decode_message(self._latest_states))
-            self._latest_states = None
+    def _pass_on(self, trace: Trace, prompt_id: str, message: told.Message) -> None:
+        """What was said before is told before."""
+        if trace.asked:
+            self._tell_progress()
+            self._hear(Told(AttemptId(UUID(prompt_id)), message))
 
-    def _advanced(self, body: told.ProgressStateBody) -> None:
+    def _tell_progress(self) -> None:
+        if self._advance is not None:
+            self._advance.cancel()
+            self._advance = None
+        if self._latest_states is not None:
+            latest, self._latest_states = self._latest_states, None
+            self._receive_message(told.decode_message(latest))
+
+    def _advanced(self, message: told.ProgressState) -> None:
+        body = message.body
         trace = self._traces.get(body.prompt_id)
         if trace is None:
             return
         trace.states = body.nodes
+        if trace.asked:
+            self._hear(Told(AttemptId(UUID(body.prompt_id)), message))
         running = [state for state in body.nodes.values() if state.state == "running"]
         node = (running[-1].display_node_id or running[-1].node_id) if running else trace.node
         self._hear(

@@ -204,7 +204,7 @@ def with_parts(made: Litestar, parts: Parts) -> Door:
     """The routes with what is behind them."""
     guests = Guests(parts.ended)
     made.state.update({"parts": parts, "guests": guests, "sockets": Sockets(guests)})
-    return Door(Gateway(parts, made), parts.patience_s)
+    return Door(Gateway(parts, guests, made), parts.patience_s)
 
 
 def described() -> dict[str, Any]:

@@ -23,7 +23,7 @@ from domain.event import AnyRecorded, Recorded, topic
 from domain.ids import RunId
 from domain.refusals import NotFound
 from domain.run import OVER, RUN, Run, RunSubmitted, Status
-from services.ports.watching import FactSeen, GapFeared, PreviewSeen, StepSeen, Watcher
+from services.ports.watching import FactSeen, GapFeared, NodesSeen, PreviewSeen, StepSeen, Watcher
 
 LastEventId: TypeAlias = Annotated[
     str,
@@ -120,6 +120,8 @@ class _Following:
                 return await self._news() + await self._progress()
             case None:
                 return b"" if watch.stopped else await self._news() + STILL_HERE
+            case NodesSeen():
+                return b""
 
     async def _news(self) -> bytes:
         return self._told(await self._parts.log.read(self._run, after=self._version))

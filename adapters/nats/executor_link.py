@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from typing import TypeVar
+from urllib.parse import quote
 
 import msgspec
 from nats.aio.msg import Msg
@@ -20,6 +21,7 @@ from services.ports.messages import (
     BeatAnswer,
     ClaimRequest,
     HeldAttempt,
+    NodesTold,
     OpenRequest,
     Progress,
     Report,
@@ -34,6 +36,7 @@ ANSWER_S = 5.0
 MAX_PREVIEW_BYTES = 256 * 1024
 MAX_CLAIMS = 1024  # remembered; an executor holds a few
 CLAIM_HEADER = "Comfyplus-Claim"
+NODE_HEADER = "Comfyplus-Node"
 """Progress comes with the claim's token: a subject may be named by any executor."""
 
 A = TypeVar("A")
@@ -96,9 +99,12 @@ class NatsDispatchLink:
             f"progress.{owner}.{progress.run}.step", _encode(progress), self._claim(progress.run)
         )
 
-    async def preview(self, owner: AccountId, run: RunId, image: bytes, media_type: str) -> None:
+    async def nodes_told(self, owner: AccountId, told: NodesTold) -> None:
+        await self._tell(f"progress.{owner}.{told.run}.nodes", _encode(told), self._claim(told.run))
+
+    async def preview(self, owner: AccountId, run: RunId, image: bytes, media_type: str, node: str) -> None:
         if len(image) <= MAX_PREVIEW_BYTES:
-            headers = {"Content-Type": media_type} | self._claim(run)
+            headers = {"Content-Type": media_type, NODE_HEADER: quote(node)} | self._claim(run)
             await self._tell(f"progress.{owner}.{run}.preview", image, headers)
 
     def on_wake(self, callback: Callable[[], None]) -> None:

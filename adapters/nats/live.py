@@ -7,6 +7,7 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from urllib.parse import unquote
 from uuid import UUID
 
 import msgspec
@@ -16,11 +17,11 @@ from nats.js.errors import Error as JetStreamError
 
 from adapters.nats import cloud_event
 from adapters.nats.connection import Connection, Take, Unreachable, parsed
-from adapters.nats.executor_link import CLAIM_HEADER
+from adapters.nats.executor_link import CLAIM_HEADER, NODE_HEADER
 from adapters.nats.watcher import QueueWatcher
 from domain.ids import AccountId, RunId
-from services.ports.messages import Progress
-from services.ports.watching import FactSeen, GapFeared, PreviewSeen, Sighting, StepSeen
+from services.ports.messages import NodesTold, Progress
+from services.ports.watching import FactSeen, GapFeared, NodesSeen, PreviewSeen, Sighting, StepSeen
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ Claims = Callable[[str, RunId, int | None], bool]
 """Whether a token is the claim of this run, and of this attempt where one is named."""
 
 _decode_progress = msgspec.json.Decoder(Progress).decode
+_decode_nodes = msgspec.json.Decoder(NodesTold).decode
 
 
 class NatsLive:
@@ -160,7 +162,12 @@ class NatsLive:
                 if progress.run == run and self._claims(_claim(said), run, progress.epoch):
                     _tell(watching, StepSeen(progress))
             case "preview" if self._claims(_claim(said), run, None):
-                _tell(watching, PreviewSeen(body, said.get("Content-Type", "image/jpeg"), run))
+                media_type, node = said.get("Content-Type", "image/jpeg"), unquote(said.get(NODE_HEADER, ""))
+                _tell(watching, PreviewSeen(body, media_type, run, node))
+            case "nodes":
+                told = _decode_nodes(body)
+                if told.run == run and self._claims(_claim(said), run, told.epoch):
+                    _tell(watching, NodesSeen(told))
             case _:
                 logger.info("progress that is not shown", extra={"subject": subject.decode()})
 

@@ -25,7 +25,7 @@ DOMAIN = "events"
 FEED_API = f"$JS.{DOMAIN}.API.CONSUMER"
 CREATE = "integrators.create"
 """Where integrators' wishes for consumers arrive in AUTH."""
-PROGRESS = ("progress.*.*.step", "progress.*.*.preview")
+PROGRESS = ("progress.*.*.step", "progress.*.*.preview", "progress.*.*.nodes")
 EXECUTOR_VERBS = ("claim", "beat", "open", "report", "stock")
 EXECUTOR_TRIALS = "exec.any.try"
 """What every executor may be asked, but for those that belong to an account."""

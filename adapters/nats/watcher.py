@@ -4,7 +4,7 @@ import asyncio
 from collections import deque
 
 from domain.ids import Position, RunId
-from services.ports.watching import FactSeen, GapFeared, PreviewSeen, Sighting, StepSeen
+from services.ports.watching import FactSeen, GapFeared, NodesSeen, PreviewSeen, Sighting, StepSeen
 
 MAX_PROGRESS = 32  # waiting for one watcher: some seconds of it
 MAX_WAITING = 5_000  # facts: who has not read those is not reading
@@ -36,7 +36,7 @@ class QueueWatcher:
         if self.stopped or not self._waiting:
             return None
         seen = self._waiting.popleft()
-        self._progress -= isinstance(seen, StepSeen | PreviewSeen)
+        self._progress -= isinstance(seen, StepSeen | PreviewSeen | NodesSeen)
         return seen
 
     @property
@@ -56,7 +56,7 @@ class QueueWatcher:
                 if recorded.position <= self._position:
                     return  # the relay says things again after an outage
                 self._position = recorded.position
-            case StepSeen() | PreviewSeen():
+            case StepSeen() | PreviewSeen() | NodesSeen():
                 if isinstance(seen, PreviewSeen):
                     self._forget_picture(seen.run)
                 self._make_room()
@@ -81,7 +81,7 @@ class QueueWatcher:
         """Pictures go first: they are large, and the next step says more."""
         if self._progress < self._max_progress:
             return
-        for kind in (PreviewSeen, StepSeen):
+        for kind in (PreviewSeen, StepSeen, NodesSeen):
             place = next((n for n, seen in enumerate(self._waiting) if isinstance(seen, kind)), None)
             if place is not None:
                 del self._waiting[place]

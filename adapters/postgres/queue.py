@@ -39,7 +39,7 @@ WHERE q.run = held.run AND q.epoch = held.epoch AND q.executor = %s AND q.state 
 RETURNING q.run, q.epoch, q.graph
 """
 HELD = """
-SELECT run, version, epoch, owner, backend, graph, timeout_s, position FROM work.queue
+SELECT run, version, epoch, owner, backend, graph, timeout_s, prompted, extra, position FROM work.queue
 WHERE executor = %s AND state = 'held' ORDER BY position
 """
 EXPIRED = """
@@ -99,7 +99,7 @@ class PostgresQueue:
         async with self._applying:
             pass  # it holds the rows of those that have just been served: to look at them now would be in vain
         while rows := await self._carry_out(_CLAIM, self._claim(request, lease_until, epoch)):
-            ((pool, first, run, version, before, owner, graph, timeout_s, position),) = rows
+            ((pool, first, run, version, before, owner, graph, timeout_s, prompted, extra, position),) = rows
             if run is None:
                 await self._fetch(WAIT, (pool, first))
             elif before + 1 != epoch:
@@ -116,6 +116,8 @@ class PostgresQueue:
                     graph=Digest(graph),
                     timeout_s=timeout_s,
                     position=Position(position),
+                    prompted=prompted,
+                    extra=extra,
                 )
         return None
 
@@ -146,6 +148,7 @@ class PostgresQueue:
         return {HeldAttempt(RunId(run), epoch): Digest(graph) for run, epoch, graph in rows}
 
     async def held(self, executor: str) -> Sequence[Claimed]:
+        rows = await self._fetch(HELD, (executor,))
         return [
             Claimed(
                 run=RunId(run),
@@ -156,10 +159,10 @@ class PostgresQueue:
                 graph=Digest(graph),
                 timeout_s=timeout_s,
                 position=Position(position),
+                prompted=prompted,
+                extra=extra,
             )
-            for run, version, epoch, owner, backend, graph, timeout_s, position in await self._fetch(
-                HELD, (executor,)
-            )
+            for run, version, epoch, owner, backend, graph, timeout_s, prompted, extra, position in rows
         ]
 
     async def expired(self, now: datetime) -> Sequence[Expired]:

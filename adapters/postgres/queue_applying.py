@@ -9,7 +9,7 @@ WITH moved AS (
 ), change AS MATERIALIZED (
     SELECT each.* FROM moved CROSS JOIN jsonb_to_recordset(%(changes)s::jsonb) AS each (
         run uuid, version bigint, owner uuid, pool text, warm text, needs uuid, rank float8, graph text, timeout_s int,
-        state text,
+        prompted bool, extra text, state text,
         not_before timestamptz, epoch int, backend text, executor text, charged_us bigint, weight float8,
         started_at timestamptz, failed_at timestamptz, failure jsonb, position bigint, over bool, cancelled bool,
         submitted_on date, came bigint, succeeded int, failed int, gone int
@@ -23,13 +23,13 @@ WITH moved AS (
     FROM change AS c LEFT JOIN before AS b ON b.run = c.run WHERE b.run IS NOT NULL OR c.owner IS NOT NULL
 ), inserted AS (
     INSERT INTO work.queue (
-        run, version, owner, pool, warm, needs, state, rank, not_before, graph, timeout_s, epoch, backend,
-        executor,
+        run, version, owner, pool, warm, needs, state, rank, not_before, graph, timeout_s, prompted,
+        extra, epoch, backend, executor,
         charged_us, weight, started_at, failed_at, failure, lease_until, position
     )
-    SELECT run, version, owner, pool, warm, needs, state, rank, not_before, graph, timeout_s, coalesce(epoch, 0),
-        backend,
-        executor, coalesce(charged_us, 0), coalesce(weight, 1), started_at, failed_at, failure,
+    SELECT run, version, owner, pool, warm, needs, state, rank, not_before, graph, timeout_s, prompted,
+        extra, coalesce(epoch, 0), backend, executor, coalesce(charged_us, 0), coalesce(weight, 1), started_at,
+        failed_at, failure,
         CASE WHEN state = 'held' THEN now() + interval '1 minute' END, position
     FROM change WHERE owner IS NOT NULL AND NOT over
     ON CONFLICT (run) DO NOTHING

@@ -76,7 +76,8 @@ WITH pool AS MATERIALIZED (
     ) AS account
     WINDOW turns AS (PARTITION BY pool.name ORDER BY account.served_us, account.came, account.owner)
 ), next AS MATERIALIZED (
-    SELECT q.run, q.version, q.owner, q.pool, q.epoch, q.graph, q.timeout_s, q.warm, near.weight,
+    SELECT q.run, q.version, q.owner, q.pool, q.epoch, q.graph, q.timeout_s, q.prompted, q.extra,
+        q.warm, near.weight,
         near.clock_us,
         greatest(near.clock_us - s.served_us, 0) AS skipped_us,
         greatest(round(1e6 * coalesce(s.recent_s / nullif(s.recent_runs, 0), near.run_s) / near.weight)::bigint,
@@ -112,7 +113,7 @@ WITH pool AS MATERIALIZED (
     FROM next CROSS JOIN held WHERE b.name = %(backend)s AND next.warm NOT IN ('', b.warm)
 )
 SELECT first.pool, first.owner, next.run, next.version, next.epoch, next.owner, next.graph, next.timeout_s,
-    held.position
+    next.prompted, next.extra, held.position
 FROM (SELECT pool, owner FROM near ORDER BY served_us, came LIMIT 1) AS first
 LEFT JOIN next ON true LEFT JOIN held ON true
 """

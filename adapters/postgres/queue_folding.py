@@ -32,6 +32,7 @@ from domain.run import (
     RunSucceeded,
     warmth,
 )
+from domain.source import PromptSource
 from domain.workflow import Requirements
 from workflows.inventory import wants
 
@@ -50,6 +51,8 @@ class _Change(Struct, kw_only=True):
     rank: float | None = None
     graph: str | None = None
     timeout_s: int | None = None
+    prompted: bool = False
+    extra: str | None = None
     state: str | None = None
     not_before: datetime | None = None
     epoch: int | None = None
@@ -179,6 +182,8 @@ class Batch:
         match recorded.event:
             case RunSubmitted() as submitted:
                 change.owner, change.graph = submitted.owner, submitted.graph.digest
+                if isinstance(prompt := submitted.source, PromptSource):
+                    change.prompted, change.extra = True, prompt.extra.digest if prompt.extra else None
                 change.pool, change.warm = submitted.pool, warmth(submitted.requirements)
                 change.needs = self._needs_of(submitted.requirements)
                 change.rank = recorded.at.timestamp() - RANK_S * submitted.priority

@@ -1,6 +1,8 @@
 """What dispatch answers to executors: a claim, a beat, the attempts they hold, a report."""
 
+import asyncio
 import logging
+import zlib
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
@@ -41,6 +43,7 @@ logger = logging.getLogger(__name__)
 
 INLINE_GRAPH_BYTES = 128 * 1024  # in the claim's answer; a larger graph is fetched like an object
 CACHED_GRAPHS = 200
+EXTRA_BYTES = 384 * 1024  # packed: with the graph it fits into one message
 STALE_PICKS = 5  # cancelled meanwhile, one after the other; then the executor asks again
 MAX_BACKENDS = 200  # of one executor
 TOKEN_GRACE = timedelta(minutes=2)  # an upload that began within the lease may end after it
@@ -153,7 +156,15 @@ class Answering:
             token=self._tokens.claim_token(claimed.run, claimed.epoch, claimed.graph, expires),
             timeout_s=claimed.timeout_s,
             lease_s=self._leases.lease.total_seconds(),
+            prompted=claimed.prompted,
+            extra=None if claimed.extra is None else await self._extra(claimed.extra),
         )
+
+    async def _extra(self, digest: Digest) -> bytes | None:
+        """What a client sent along, packed; None where it is too much to travel with the claim."""
+        body = await self._contents.get(digest)
+        packed = b"" if body is None else await asyncio.to_thread(zlib.compress, body)
+        return packed if 0 < len(packed) <= EXTRA_BYTES else None
 
     async def _inline_graph(self, digest: Digest) -> bytes | None:
         """The graph, or None where it is too large to travel with the claim."""
@@ -172,10 +183,10 @@ class Answering:
                 return started(epoch)
             case Stored(output=output):
                 return stored(epoch, output)
-            case Succeeded(execution_s=execution_s, nodes=nodes):
-                return succeeded(epoch, execution_s, nodes)
-            case Lost(failure=failure, execution_s=execution_s, nodes=nodes):
-                return lost(epoch, failure, self._dispatcher.needs, execution_s, nodes)
+            case Succeeded(execution_s=execution_s, nodes=nodes, course=course):
+                return succeeded(epoch, execution_s, nodes, course)
+            case Lost(failure=failure, execution_s=execution_s, nodes=nodes, course=course):
+                return lost(epoch, failure, self._dispatcher.needs, execution_s, nodes, course)
             case HandedBack(reason=reason):
                 return handed_back(epoch, reason, self._dispatcher.needs)
 

@@ -74,7 +74,7 @@ class Executor:
         self._progress = ProgressPump(link, settings)
         reporter = Reporter(name, link, settings, self._refused)
         copier = Copier(objects, imaging, spool, settings)
-        self._finisher = Finisher(copier, reporter, spool, self._holding, settings)
+        self._finisher = Finisher(copier, reporter, spool, self._holding, self._progress, settings)
         self._needs = Needs(
             name=name,
             link=link,

@@ -10,6 +10,7 @@ from services.execution.failures import FAULT, INTERRUPTED
 from services.execution.holding import Holding
 from services.execution.noting import noted
 from services.execution.outputs import Copier
+from services.execution.progress import ProgressPump
 from services.execution.reporting import Reporter
 from services.execution.settings import ExecutorSettings
 from services.ports.backend import BackendLink, Broken, Ending, Finished, Interrupted
@@ -23,9 +24,16 @@ class Finisher:
     """So many at a time: when they are all busy, the backends wait."""
 
     def __init__(
-        self, copier: Copier, reporter: Reporter, spool: Spool, holding: Holding, settings: ExecutorSettings
+        self,
+        copier: Copier,
+        reporter: Reporter,
+        spool: Spool,
+        holding: Holding,
+        progress: ProgressPump,
+        settings: ExecutorSettings,
     ) -> None:
         self._copier = copier
+        self._progress = progress
         self._reporter = reporter
         self._spool = spool
         self._holding = holding
@@ -80,6 +88,8 @@ class Finisher:
             await self._report(attempt, (Lost(failure=FAULT),))
 
     async def _finish(self, attempt: Attempt, link: BackendLink, ending: Ending) -> None:
+        if attempt.assignment.prompted:
+            await self._progress.told_all(attempt)
         facts = await self._facts(attempt, link, ending)
         noted(self._spool, attempt.id, Settled(facts=facts))
         await self._report(attempt, facts)
@@ -90,15 +100,18 @@ class Finisher:
 
     async def _facts(self, attempt: Attempt, link: BackendLink, ending: Ending) -> tuple[Fact, ...]:
         match ending:
-            case Finished(files=files, execution_s=execution_s, nodes=nodes):
+            case Finished(files=files, execution_s=execution_s, nodes=nodes, course=course):
+                course = course if attempt.assignment.prompted else None
                 try:
                     stored = await self._copier.copy(attempt, link, files)
                 except OutputsLostError as lost:
-                    failed = Lost(failure=lost.failure, execution_s=execution_s, nodes=nodes)
+                    failed = Lost(failure=lost.failure, execution_s=execution_s, nodes=nodes, course=course)
                     return (Started(), failed)
-                return (Started(), *stored, Succeeded(execution_s=execution_s, nodes=nodes))
-            case Broken(failure=failure, nodes=nodes):
-                broken = Lost(failure=failure, execution_s=attempt.busy_s, nodes=nodes)
+                ended = Succeeded(execution_s=execution_s, nodes=nodes, course=course)
+                return (Started(), *stored, ended)
+            case Broken(failure=failure, nodes=nodes, course=course):
+                course = course if attempt.assignment.prompted else None
+                broken = Lost(failure=failure, execution_s=attempt.busy_s, nodes=nodes, course=course)
                 return (Started(), broken) if attempt.began_at else (broken,)
             case Interrupted():
                 return (Lost(failure=INTERRUPTED, execution_s=attempt.busy_s),)

@@ -15,7 +15,17 @@ from services.execution.stocktaking import Stocktaking
 from services.execution.stopping import stop
 from services.execution.submitting import called, enter
 from services.execution.watching import Watch
-from services.ports.backend import Advanced, BackendLink, Began, Broken, Ended, Previewed, Signal, Unsettled
+from services.ports.backend import (
+    Advanced,
+    BackendLink,
+    Began,
+    Broken,
+    Ended,
+    Previewed,
+    Signal,
+    Told,
+    Unsettled,
+)
 from services.ports.executing import DispatchUnavailableError, EndedAs, Settled
 from services.ports.messages import ClaimRequest, HandedBack, Lost
 
@@ -107,6 +117,9 @@ class Lane:
             case Previewed():
                 attempt.heard_at = now
                 self._needs.progress.preview(attempt, signal)
+            case Told(message=message):
+                attempt.heard_at = now
+                self._needs.progress.tell(attempt, message)
             case Ended(ending=ending):
                 attempt.settle(ending)
 

@@ -1,12 +1,19 @@
 """How far the runs are, told to whoever watches: the latest only, a few times a second, and it may be lost."""
 
 import asyncio
+from contextlib import suppress
+
+from msgspec import Raw
 
 from services.execution.attempt import Attempt
 from services.execution.settings import ExecutorSettings
 from services.ports.backend import Advanced, Previewed
 from services.ports.executing import DispatchLink, DispatchUnavailableError
-from services.ports.messages import Progress
+from services.ports.messages import NodesTold, Progress
+from workflows.protocol.messages import Message, ProgressState, encode_message
+
+MAX_TOLD = 1_000  # messages of an attempt that wait: whoever listens learns the rest when it ends
+MAX_TOLD_BYTES = 256 * 1024  # in one
 
 
 class ProgressPump:
@@ -17,6 +24,7 @@ class ProgressPump:
         self._settings = settings
         self._steps: dict[Attempt, Advanced] = {}
         self._previews: dict[Attempt, Previewed] = {}
+        self._told: dict[Attempt, list[Message]] = {}
         self._something = asyncio.Event()
 
     def advance(self, attempt: Attempt, signal: Advanced) -> None:
@@ -27,6 +35,20 @@ class ProgressPump:
         self._previews[attempt] = signal
         self._something.set()
 
+    def tell(self, attempt: Attempt, message: Message) -> None:
+        """What is said of nodes goes out in order; of their states only the newest waits."""
+        waiting = self._told.setdefault(attempt, [])
+        if isinstance(message, ProgressState) and waiting and isinstance(waiting[-1], ProgressState):
+            waiting.pop()
+        if len(waiting) < MAX_TOLD:
+            waiting.append(message)
+        self._something.set()
+
+    async def told_all(self, attempt: Attempt) -> None:
+        """Afterwards nothing that was said of it waits: what follows is its end."""
+        with suppress(DispatchUnavailableError):
+            await self._send_told(attempt)
+
     async def run(self) -> None:
         """Until cancelled."""
         loop = asyncio.get_running_loop()
@@ -35,6 +57,8 @@ class ProgressPump:
             await self._something.wait()
             self._something.clear()
             try:
+                for attempt in tuple(self._told):
+                    await self._send_told(attempt)
                 await self._send_steps()
                 if loop.time() >= next_preview:
                     next_preview = loop.time() + self._settings.preview_s
@@ -61,9 +85,22 @@ class ProgressPump:
             )
             await self._link.progress(attempt.assignment.owner, progress)
 
+    async def _send_told(self, attempt: Attempt) -> None:
+        messages = [Raw(encode_message(each)) for each in self._told.pop(attempt, ())]
+        owner, held = attempt.assignment.owner, attempt.held
+        while messages:
+            size, count = 0, 0
+            while count < len(messages) and (not count or size + len(messages[count]) <= MAX_TOLD_BYTES):
+                size += len(messages[count])
+                count += 1
+            part, messages = messages[:count], messages[count:]
+            await self._link.nodes_told(
+                owner, NodesTold(run=held.run, epoch=held.epoch, messages=tuple(part))
+            )
+
     async def _send_previews(self) -> None:
         previews, self._previews = self._previews, {}
         for attempt, preview in previews.items():
             if not attempt.over:
                 owner, run = attempt.assignment.owner, attempt.held.run
-                await self._link.preview(owner, run, preview.image, preview.media_type)
+                await self._link.preview(owner, run, preview.image, preview.media_type, preview.node)

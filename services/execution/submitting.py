@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import zlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -69,7 +70,7 @@ async def _submit(attempt: Attempt, link: BackendLink, health: Health, needs: Ne
         return
     if not await needs.loras.bring(attempt, graph):
         return
-    assignment = attempt.assignment
+    assignment, extra = attempt.assignment, _extra(attempt)
     submitting = Submitting(
         run=assignment.run, epoch=assignment.epoch, backend=assignment.backend, line=link.line
     )
@@ -81,7 +82,7 @@ async def _submit(attempt: Attempt, link: BackendLink, health: Health, needs: Ne
     deadline = asyncio.get_running_loop().time() + needs.settings.backend_patience_s
     while not attempt.over:
         try:
-            if name := await link.submit(attempt.id, graph):
+            if name := await link.submit(attempt.id, graph, extra):
                 noted(needs.spool, attempt.id, Called(name=name))
         except GraphRefusedError as refused:
             attempt.must_stop = refused.queued
@@ -102,6 +103,16 @@ async def _submit(attempt: Attempt, link: BackendLink, health: Health, needs: Ne
 def called(entries: Sequence[SpoolEntry]) -> str:
     """The backend's own name for an attempt, "" if it has none, or told it to a process that died at that moment."""
     return next((entry.name for entry in entries if isinstance(entry, Called)), "")
+
+
+def _extra(attempt: Attempt) -> dict[str, Any] | None:
+    """What a client of ComfyUI sent along; None where none sent it."""
+    if not attempt.assignment.prompted:
+        return None
+    try:
+        return _graph.decode(zlib.decompress(attempt.assignment.extra or b""))
+    except (zlib.error, msgspec.DecodeError, RecursionError):
+        return {}
 
 
 def _at_hand(attempt: Attempt) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from typing import Any, Protocol, TypeAlias
 from msgspec import Struct
 
 from domain.ids import AttemptId
-from domain.outcome import Failure, NodeTime
+from domain.outcome import Course, Failure, NodeTime
 from workflows.inventory import Inventory
+from workflows.protocol.messages import Message
 
 
 class BackendUnavailableError(Exception):
@@ -51,11 +52,13 @@ class Finished(Struct, frozen=True, kw_only=True, tag="finished"):
     files: tuple[BackendFile, ...]
     execution_s: float
     nodes: tuple[NodeTime, ...] = ()
+    course: Course | None = None
 
 
 class Broken(Struct, frozen=True, kw_only=True, tag="broken"):
     failure: Failure
     nodes: tuple[NodeTime, ...] = ()
+    course: Course | None = None
 
 
 class Interrupted(Struct, frozen=True, kw_only=True, tag="interrupted"):
@@ -92,6 +95,14 @@ class Previewed(Struct, frozen=True, kw_only=True):
     attempt: AttemptId
     image: bytes
     media_type: str
+    node: str = ""
+
+
+class Told(Struct, frozen=True):
+    """What the backend said of a node, word by word but for the names of its folders."""
+
+    attempt: AttemptId
+    message: Message
 
 
 class Ended(Struct, frozen=True, kw_only=True):
@@ -103,7 +114,7 @@ class Unsettled(Struct, frozen=True):
     """Something happened that signals do not tell: look for the attempts now. May come without need."""
 
 
-Signal: TypeAlias = Began | Advanced | Previewed | Ended | Unsettled
+Signal: TypeAlias = Began | Advanced | Previewed | Told | Ended | Unsettled
 
 
 class BackendSight(Struct, frozen=True, kw_only=True):
@@ -112,10 +123,10 @@ class BackendSight(Struct, frozen=True, kw_only=True):
 
 
 class StockTaken(Struct, frozen=True):
-    """What a backend has. `documents`: those that the inventory names, of what its node classes tell."""
+    """What a backend has. `definitions`: of its node classes, as JSON; None: it did not tell."""
 
     inventory: Inventory
-    documents: tuple[bytes, ...] = ()
+    definitions: bytes | None = None
 
 
 class BackendLink(Protocol):
@@ -143,8 +154,12 @@ class BackendLink(Protocol):
     async def inventory(self) -> StockTaken | None:
         """What it has; None where that cannot be found out. Takes long where it has much."""
 
-    async def submit(self, attempt: AttemptId, graph: dict[str, Any]) -> str:
+    async def submit(
+        self, attempt: AttemptId, graph: dict[str, Any], extra: dict[str, Any] | None = None
+    ) -> str:
         """Queue a graph under the attempt's id. Returns the backend's own name for it, "" where it takes ours.
+
+        `extra`: what a client of ComfyUI sent along, who wants to be told of each node; None: nobody does.
 
         Raises GraphRefusedError, PromptUncertainError as well.
         """

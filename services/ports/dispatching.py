@@ -98,7 +98,7 @@ class ClaimTokens(Protocol):
 
 
 class Claimed(Struct, frozen=True, kw_only=True):
-    """`version`: the run's, when it was claimed."""
+    """`version`: the run's, when it was claimed. `prompted`: a client of ComfyUI sent it; `extra`: and this with it."""
 
     run: RunId
     version: int
@@ -108,6 +108,8 @@ class Claimed(Struct, frozen=True, kw_only=True):
     graph: Digest
     timeout_s: int
     position: Position
+    prompted: bool = False
+    extra: Digest | None = None
 
 
 Responder: TypeAlias = Callable[[str, bytes], Awaitable[bytes]]

@@ -15,6 +15,7 @@ from services.ports.messages import (
     ClaimRequest,
     Fact,
     HeldAttempt,
+    NodesTold,
     OpenRequest,
     Progress,
     Report,
@@ -45,8 +46,14 @@ class DispatchLink(Protocol):
     async def progress(self, owner: AccountId, progress: Progress) -> None:
         """Fire and forget; dropped while disconnected."""
 
-    async def preview(self, owner: AccountId, run: RunId, image: bytes, media_type: str) -> None:
-        """`progress.<account>.<run>.preview`, body = the image, header `Content-Type`. Dropped when over 256 KB."""
+    async def preview(self, owner: AccountId, run: RunId, image: bytes, media_type: str, node: str) -> None:
+        """`progress.<account>.<run>.preview`, body = the image, header `Content-Type`. Dropped when over 256 KB.
+
+        `node`: whose; empty where that is unknown.
+        """
+
+    async def nodes_told(self, owner: AccountId, told: NodesTold) -> None:
+        """Fire and forget; dropped while disconnected."""
 
     def on_wake(self, callback: Callable[[], None]) -> None:
         """Call when there may be something to claim (`runs.wake.<pool>`)."""

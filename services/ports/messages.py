@@ -6,11 +6,11 @@ Each class is one wire format, JSON over NATS, read by both sides.
 from typing import TypeAlias
 from uuid import UUID
 
-from msgspec import Struct
+from msgspec import Raw, Struct
 
 from domain.backend import BackendSeen, Kind
 from domain.ids import AccountId, AttemptId, Digest, RunId
-from domain.outcome import Failure, NodeTime, Output
+from domain.outcome import Course, Failure, NodeTime, Output
 from domain.run import SHARED
 
 
@@ -30,7 +30,9 @@ class Assignment(Struct, frozen=True, kw_only=True):
     """One attempt at one run, to be carried out by the executor that asked.
 
     `graph` is the API graph as JSON bytes where it is small, else None: then it is fetched by `graph_digest`.
-    `token` opens `/api/v1/objects/{digest}` for this attempt and expires with its lease.
+    `token` opens `/api/v1/objects/{digest}` for this attempt and expires with its lease. `prompted`: a client
+    of ComfyUI sent it, who wants to be told of each node; `extra`: what it sent along, JSON, zlib-packed; None: nothing
+    or too much.
     """
 
     run: RunId
@@ -43,6 +45,8 @@ class Assignment(Struct, frozen=True, kw_only=True):
     token: str
     timeout_s: int
     lease_s: float
+    prompted: bool = False
+    extra: bytes | None = None
 
 
 class HeldAttempt(Struct, frozen=True):
@@ -105,12 +109,12 @@ class BeatAnswer(Struct, frozen=True, kw_only=True):
 class Stock(Struct, frozen=True, kw_only=True):
     """`runs.stock.<executor>`: what a backend has: an Inventory as JSON, zlib-packed. Answered with null.
 
-    `document`: this is one of the documents that the inventory will name. All of them come before it.
+    `definitions`: the document of that digest which the inventory names, packed as well.
     """
 
     backend: str
     packed: bytes
-    document: bool = False
+    definitions: bytes | None = None
     access: UUID | None = None
 
 
@@ -131,6 +135,7 @@ class Stored(Struct, frozen=True, kw_only=True, tag="stored"):
 class Succeeded(Struct, frozen=True, kw_only=True, tag="succeeded"):
     execution_s: float
     nodes: tuple[NodeTime, ...] = ()
+    course: Course | None = None
 
 
 class Lost(Struct, frozen=True, kw_only=True, tag="lost"):
@@ -139,6 +144,7 @@ class Lost(Struct, frozen=True, kw_only=True, tag="lost"):
     failure: Failure
     execution_s: float = 0.0
     nodes: tuple[NodeTime, ...] = ()
+    course: Course | None = None
 
 
 class HandedBack(Struct, frozen=True, kw_only=True, tag="handed_back"):
@@ -175,3 +181,11 @@ class Progress(Struct, frozen=True, kw_only=True):
     node_class: str | None = None
     value: float = 0
     max: float = 0
+
+
+class NodesTold(Struct, frozen=True, kw_only=True):
+    """`progress.<account>.<run>.nodes`: what the backend said of an attempt's nodes, in order, as ComfyUI words it."""
+
+    run: RunId
+    epoch: int
+    messages: tuple[Raw, ...]

@@ -7,7 +7,7 @@ from msgspec import Struct
 
 from domain.event import AnyRecorded
 from domain.ids import AccountId, RunId
-from services.ports.messages import Progress
+from services.ports.messages import NodesTold, Progress
 
 
 class StepSeen(Struct, frozen=True):
@@ -18,6 +18,13 @@ class PreviewSeen(Struct, frozen=True):
     image: bytes
     media_type: str
     run: RunId | None = None
+    node: str = ""
+
+
+class NodesSeen(Struct, frozen=True):
+    """What was said of the nodes of a run that a client of ComfyUI sent."""
+
+    told: NodesTold
 
 
 class FactSeen(Struct, frozen=True):
@@ -30,7 +37,7 @@ class GapFeared(Struct, frozen=True):
     """The line was down for a while: look at the run itself for what may be missing."""
 
 
-Sighting: TypeAlias = StepSeen | PreviewSeen | FactSeen | GapFeared
+Sighting: TypeAlias = StepSeen | PreviewSeen | NodesSeen | FactSeen | GapFeared
 
 
 class Watcher(Protocol):

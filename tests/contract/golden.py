@@ -76,7 +76,7 @@ from domain.lora import (
 from domain.model import About, ModelChanged, ModelRegistered, ModelRemoved
 from domain.notice import Kind as Heard
 from domain.notice import NoticeGiven, NoticeMailSet, NoticeRead, NoticesRead
-from domain.outcome import NodeTime
+from domain.outcome import Course, NodeShown, NodeTime
 from domain.output_like import OutputLiked, OutputUnliked
 from domain.personal import Personal
 from domain.preset import PresetCreated, PresetDeleted, PresetPublished, PresetSaved, PresetWithdrawn
@@ -107,6 +107,7 @@ from domain.run import (
     RunCancelled,
     RunClaimed,
     RunDeleted,
+    RunDismissed,
     RunFailed,
     RunRequeued,
     RunRevived,
@@ -173,6 +174,8 @@ RUN_ID = RunId(UUID(int=0x2C))
 OUTPUT_ID = output_id(RUN_ID, "9", 0)
 LORA = LoraId(UUID(int=0x10FA))
 REQUIREMENTS = Requirements(("KSampler", "SaveImage"), ("checkpoints/sd15.safetensors",))
+COURSE = Course(("1",), ("2", "9"), (NodeShown("9", "9", '{"images":[{"filename":"a.png"}]}'),))
+
 EXAMPLES: tuple[Event, ...] = (
     AccountRegistered(account=ANN, username=Personal(sealed="bm9uY2UgYW5kIGNpcGhlcnRleHQ=")),
     AccountErased(with_published=True),
@@ -284,10 +287,20 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     RunStarted(epoch=1, backend="gpu-1"),
     OutputStored(epoch=1, output=output),
-    RunSucceeded(epoch=1, execution_s=1.5, outputs=1, backend="gpu-1", nodes=(NodeTime("3", 1.25),)),
+    RunSucceeded(
+        epoch=1,
+        execution_s=1.5,
+        outputs=1,
+        backend="gpu-1",
+        nodes=(NodeTime("3", 1.25),),
+        course=COURSE,
+    ),
     RunAttemptLost(epoch=1, failure=bad_node, execution_s=1.5, backend="gpu-1", nodes=(NodeTime("3", 1.25),)),
     RunRequeued(not_before=NOON, reason="The executor was told to stop."),
-    RunFailed(failure=bad_node, execution_s=1.5, backend="gpu-1", nodes=(NodeTime("3", 1.25),)),
+    RunFailed(
+        failure=bad_node, execution_s=1.5, backend="gpu-1", nodes=(NodeTime("3", 1.25),), course=COURSE
+    ),
+    RunDismissed(),
     RunCancelled(by=ANN),
     RunRevived(not_before=NOON, reason="The machine has been repaired."),
     BackendSeen(name="gpu-1", executor="east", comfyui_version="0.9", device="RTX 4090"),

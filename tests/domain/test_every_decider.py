@@ -27,7 +27,7 @@ from domain.ids import AccountId, RunId
 from domain.lora import LoraUploaded, Quota
 from domain.personal import Personal
 from domain.refusals import DomainError
-from domain.run import Run, Status
+from domain.run import Run, RunSubmitted, Status
 from domain.shared_output import OutputPublished, SharedOutput
 from domain.workflow import Content, Requirements, SavedVersion, Workflow
 from tests.domain.facts import NOON, content, output
@@ -108,6 +108,13 @@ SIMPLE: dict[Any, some.SearchStrategy[Any]] = {
         public=some.booleans(),
         hidden=some.booleans(),
         versions=some.just((SavedVersion(content("a"), None, Requirements()),)),
+    ),
+    RunSubmitted: some.builds(
+        RunSubmitted,
+        owner=some.sampled_from(IDS),
+        graph=some.sampled_from([content("a"), content("b")]),
+        priority=some.integers(0, 5),
+        timeout_s=some.integers(0, 5),
     ),
     Run: some.builds(
         Run,

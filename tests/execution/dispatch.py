@@ -36,6 +36,7 @@ from services.ports.messages import (
     HandedBack,
     HeldAttempt,
     Lost,
+    NodesTold,
     OpenRequest,
     Progress,
     Report,
@@ -69,6 +70,7 @@ class MemoryDispatch:
         self.reports: list[Report] = []
         self.steps: list[Progress] = []
         self.previews: list[tuple[RunId, bytes, str]] = []
+        self.told: list[NodesTold] = []
         self.inline_graphs = True
         self._wakes: list[Callable[[], None]] = []
         self._cancels: list[Callable[[HeldAttempt], None]] = []
@@ -181,15 +183,18 @@ class MemoryDispatch:
 
     async def stock(self, stock: Stock) -> None:
         await self._reachable()
-        if not stock.document:
-            self.stocks[stock.backend] = read(zlib.decompress(stock.packed))
+        self.stocks[stock.backend] = read(zlib.decompress(stock.packed))
         self._changed.set()
 
     async def progress(self, owner: AccountId, progress: Progress) -> None:
         self.steps.append(progress)
         self._changed.set()
 
-    async def preview(self, owner: AccountId, run: RunId, image: bytes, media_type: str) -> None:
+    async def nodes_told(self, owner: AccountId, told: NodesTold) -> None:
+        self.told.append(told)
+        self._changed.set()
+
+    async def preview(self, owner: AccountId, run: RunId, image: bytes, media_type: str, node: str) -> None:
         self.previews.append((run, image, media_type))
         self._changed.set()
 

@@ -19,6 +19,7 @@ from adapters.http.editor.answers import governed, onward, page
 from adapters.http.editor.files import Files
 from adapters.http.gateway.call import Answer, Call
 from adapters.http.gateway.identity import presented, who
+from adapters.http.gateway.shared import Shared
 from adapters.http.gateway.table import Route, Table
 from adapters.http.parts import Parts
 from commands.known_accounts import NOBODY
@@ -55,8 +56,9 @@ SCRIPT = '<script src="own/session.js" data-account="{account}" data-name="{name
 
 
 class Editor:
-    def __init__(self, parts: Parts) -> None:
+    def __init__(self, parts: Parts, shared: Shared) -> None:
         self._parts = parts
+        self._shared = shared
         self._own = Files(OWN)
         self._files = None if parts.editor is None else Files(parts.editor, _templates())
         self._index = "" if parts.editor is None else (parts.editor / INDEX).read_text("utf-8")
@@ -69,7 +71,7 @@ class Editor:
             return onward("editor/")
         handler, names, _ = PAGES.find(scope["method"], segments)
         if handler is not None:
-            call = Call(scope, receive, self._parts, Caller(NOBODY), names, "/editor")
+            call = Call(scope, receive, self._parts, Caller(NOBODY), names, "/editor", self._shared)
             return await handler(call)
         if scope["method"] not in ("GET", "HEAD"):
             return None

@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from adapters.http.bodies import NUL
 from adapters.http.callers import Caller
+from adapters.http.gateway.shared import Shared
 from adapters.http.parts import Parts
 from adapters.http.problems import Malformed, TooLarge
 from adapters.http.reads import Reader
@@ -40,7 +41,9 @@ Handler: TypeAlias = Callable[["Call"], Awaitable[Answer]]
 class Call:
     """`names`: what stands in the variable places of the route, decoded. `client`: where it comes from."""
 
-    __slots__ = ("_receive", "base", "caller", "headers", "method", "names", "parts", "query", "scope")
+    __slots__ = (
+        *("_receive", "base", "caller", "headers", "method", "names", "parts", "query", "scope", "shared"),
+    )
 
     def __init__(
         self,
@@ -50,12 +53,14 @@ class Call:
         caller: Caller,
         names: Mapping[str, str],
         base: str,
+        shared: Shared,
     ) -> None:
         self.scope = scope
         self.parts = parts
         self.caller = caller
         self.names = names
         self.base = base
+        self.shared = shared
         self.method: str = scope["method"]
         self.headers: Mapping[bytes, bytes] = dict(scope["headers"])
         found = parse_qs(scope["query_string"].decode("latin-1"), keep_blank_values=True)

@@ -14,21 +14,28 @@ from adapters.http.gateway.call import Answer, Call, Handler, text
 from adapters.http.gateway.identity import who
 from adapters.http.gateway.refusals import REFUSALS, failed, refused
 from adapters.http.gateway.routes import TABLE
+from adapters.http.gateway.shared import shared
+from adapters.http.gateway.socket import GatewaySocket, sid_of
 from adapters.http.gateway.table import split
 from adapters.http.parts import Parts
+from adapters.http.presence import Guests
 from adapters.http.problems import Malformed
+from domain.refusals import NotFound
 
 FIRST = "comfy"
 BY_KEY = "k"
 EDITOR = "editor"
+SOCKET = "ws"
 
 
 class Gateway:
-    def __init__(self, parts: Parts, beside: ASGIApp) -> None:
+    def __init__(self, parts: Parts, guests: Guests, beside: ASGIApp) -> None:
         """`beside`: answers whatever is not ours."""
         self._parts = parts
+        self._guests = guests
         self._beside = beside
-        self._editor = Editor(parts)
+        self._shared = shared(parts)
+        self._editor = Editor(parts, self._shared)
 
     # ASGI's scope is a plain dict
     async def __call__(self, scope: Any, receive: Receive, send: Send) -> None:
@@ -40,6 +47,8 @@ class Gateway:
             return
         if scope["type"] == "http":
             await _send(await self._answered(scope, receive), send, scope["method"])
+        else:
+            await self._listen(scope, receive, send)
 
     async def _answered(self, scope: Any, receive: Receive) -> Answer:
         try:
@@ -52,11 +61,26 @@ class Gateway:
                 return found
             handler, names = found
             caller = await who(dict(scope["headers"]), key, scope["method"], self._parts)
-            return await handler(Call(scope, receive, self._parts, caller, names, base))
+            return await handler(Call(scope, receive, self._parts, caller, names, base, self._shared))
         except REFUSALS as error:
             return refused(error)
         except Exception as error:  # the outermost frame of this request
             return failed(error, scope["path"])
+
+    async def _listen(self, scope: Any, receive: Receive, send: Send) -> None:
+        """Who may not is refused before the handshake: editors come again three times a second, for ever."""
+        try:
+            key, _, segments = _place(split(scope["raw_path"].partition(b"?")[0]))
+            await receive()
+            if segments != [SOCKET]:
+                raise NotFound("There is no socket at this address.")
+            caller = await who(dict(scope["headers"]), key, "GET", self._parts)
+        except REFUSALS:
+            await send({"type": "websocket.close", "code": 4403, "reason": ""})
+            return
+        await send({"type": "websocket.accept", "subprotocol": None, "headers": []})
+        socket = GatewaySocket(sid_of(scope["query_string"]), caller, receive, send)
+        await socket.run(self._shared.desks, self._guests)
 
 
 def _ours(path: str) -> bool:
