@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from commands.known_backends import Known
+from commands.known_backends import believed
 from commands.needs import Needs
 from domain.ids import AccountId
 from domain.refusals import Conflict, FieldError, Invalid
@@ -33,12 +33,7 @@ async def _definitions(owner: AccountId, needs: Needs) -> dict[str, NodeDefiniti
     """Of all backends that serve an account; where they differ, shared and live ones are believed first."""
     view = await needs.backends.now()
     found: dict[str, NodeDefinition] = {}
-    for known in sorted(view.backends, key=_belief, reverse=True):
+    for known in reversed(believed(view.backends)):
         if known.serves(owner):
             found |= await needs.backends.definitions(known)
     return found
-
-
-def _belief(known: Known) -> tuple[bool, bool, str]:
-    """Whoever comes first is believed most."""
-    return known.state.owner is not None, not known.state.live, known.state.name

@@ -129,7 +129,7 @@ async def judge(graph: Content, owner: AccountId, pool: str, view: Surroundings,
     needed = requirements(nodes, told)
     looked = Looked() if own else await look(nodes, owner, view, needs)
     fits = tuple(_fit(each, needed, view.rules, looked.withheld) for each in backends)
-    if refusals := vet(nodes, owner=owner, rules=view.rules, modules=_modules(known)):
+    if refusals := vet(nodes, owner=owner, rules=view.rules, modules=modules(known)):
         return Judged(REFUSED, tuple(map(_field_error, refusals)), fits, needed, told, looked.restricted)
     live = [each.lacks for each in fits if each.backend.state.live]
     lacking = [each for each in live if each is not None]
@@ -145,6 +145,16 @@ async def judge(graph: Content, owner: AccountId, pool: str, view: Surroundings,
 def refuses(known: Known, requirements: Requirements, rules: GateRules) -> str:
     """Why a backend is not given a run with these requirements; empty: it could be."""
     return _fit(known, requirements, rules, ()).reason
+
+
+def modules(backends: Iterable[Known]) -> dict[str, str]:
+    """Where each node class comes from, as shared backends say; an account's own does not speak for others."""
+    return {
+        name: module
+        for each in sorted(backends, key=lambda each: each.state.owner is None)
+        if each.inventory is not None
+        for name, module in each.inventory.node_classes.items()
+    }
 
 
 def _fit(known: Known, requirements: Requirements, rules: GateRules, withheld: Collection[NamedModel]) -> Fit:
@@ -194,16 +204,6 @@ def _brought_by_others(backends: Iterable[Known], requirements: Requirements, ru
     """Whether one that is away would have all that is needed."""
     away = [each.inventory for each in backends if not each.state.live and each.inventory is not None]
     return not all(_lacking(each, requirements, rules) for each in away)
-
-
-def _modules(backends: Iterable[Known]) -> dict[str, str]:
-    """Where each node class comes from, as shared backends say; an account's own does not speak for others."""
-    return {
-        name: module
-        for each in sorted(backends, key=lambda each: each.state.owner is None)
-        if each.inventory is not None
-        for name, module in each.inventory.node_classes.items()
-    }
 
 
 def _field_error(refusal: Refusal) -> FieldError:

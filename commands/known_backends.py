@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Hashable, Iterable, Mapping
 from datetime import datetime, timedelta
 
 from msgspec import Struct
@@ -17,8 +17,10 @@ from domain.ids import AccountId, Digest, backend_id, models_id, queue_id
 from domain.model import MODELS, Models
 from domain.queue import QUEUE, Queue
 from domain.workflow import Requirements
-from workflows import definitions
-from workflows.definitions import NodeDefinition
+from workflows.class_catalogue import Catalogue
+from workflows.definitions import NodeDefinition, defined
+from workflows.descriptions import Description, filled
+from workflows.descriptions import read as read_description
 from workflows.inventory import Inventory, read
 from workflows.model_inputs import Loaders, agreed
 from workflows.models import Restricted, based, restricted
@@ -27,6 +29,8 @@ FRESH = timedelta(seconds=1)
 REMEMBERED = 4_000  # graphs that were let through
 KEPT = 256  # inventories; a few hundred kilobytes each at most, and many backends have the same
 DEFINED = 16  # definitions of all their nodes; a few megabytes each
+CATALOGUES = 32  # of node classes; a megabyte or two each, and most accounts have the same
+MAX_DESCRIBED = 1_000  # documents of one backend
 
 
 class Known(Struct, frozen=True):
@@ -58,6 +62,13 @@ class Surroundings(Struct, frozen=True):
     number: int
 
 
+def believed(backends: Iterable[Known]) -> list[Known]:
+    """Where they differ, whoever comes first is believed: shared and live ones."""
+    return sorted(
+        backends, key=lambda each: (each.state.owner is not None, not each.state.live, each.state.name)
+    )
+
+
 def loaders(backends: Iterable[Known]) -> Loaders:
     return agreed(each.inventory.loaders for each in backends if each.inventory is not None)
 
@@ -72,6 +83,7 @@ class KnownBackends:
         self._looked_at: datetime | None = None
         self._inventories: OrderedDict[Digest, Inventory] = OrderedDict()
         self._definitions: OrderedDict[Digest, dict[str, NodeDefinition]] = OrderedDict()
+        self._catalogues: OrderedDict[Hashable, Catalogue] = OrderedDict()
         self._looking: asyncio.Lock | None = None
         self._passed: OrderedDict[tuple[Digest, AccountId, str], tuple[int, Requirements]] = OrderedDict()
 
@@ -99,17 +111,30 @@ class KnownBackends:
 
     async def definitions(self, known: Known) -> dict[str, NodeDefinition]:
         """What a backend's node classes take and give; empty where it has not told."""
-        digest = known.inventory.definitions if known.inventory is not None else None
-        if digest is None:
+        if known.inventory is None or known.state.inventory is None:
             return {}
+        digest = known.state.inventory.digest
         if digest not in self._definitions:
-            body = await self._contents.get(digest)
-            if body is None:
-                return {}
-            self._definitions[digest] = definitions.read(body)
+            found = await self.descriptions(known)
+            self._definitions[digest] = await asyncio.to_thread(_defined, found, known.inventory)
             while len(self._definitions) > DEFINED:
                 self._definitions.popitem(last=False)
         return self._definitions[digest]
+
+    async def descriptions(self, known: Known) -> list[Description]:
+        """What a backend's node classes tell of themselves, without the files that they offer."""
+        names = known.inventory.described[:MAX_DESCRIBED] if known.inventory is not None else ()
+        bodies = [await self._contents.get(name) for name in names]
+        return [await asyncio.to_thread(read_description, body) for body in bodies if body is not None]
+
+    def catalogue(self, key: Hashable) -> Catalogue | None:
+        """One that was put together before."""
+        return self._catalogues.get(key)
+
+    def keep(self, key: Hashable, catalogue: Catalogue) -> None:
+        self._catalogues[key] = catalogue
+        while len(self._catalogues) > CATALOGUES:
+            self._catalogues.popitem(last=False)
 
     def look_again(self) -> None:
         """Something was changed here: it counts at once."""
@@ -149,3 +174,9 @@ class KnownBackends:
             while len(self._inventories) > KEPT:
                 self._inventories.popitem(last=False)
         return self._inventories[digest]
+
+
+def _defined(told: Iterable[Description], inventory: Inventory) -> dict[str, NodeDefinition]:
+    return {
+        name: each for document in told for name, each in defined(filled(document, inventory.models)).items()
+    }

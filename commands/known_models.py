@@ -10,7 +10,7 @@ from commands.needs import Needs
 from domain.ids import AccountId
 from domain.model import About, Model
 from workflows.graph import Graph
-from workflows.models import NamedModel, meant, named_models, plain
+from workflows.models import NamedModel, Restricted, meant, named_models, plain
 
 
 class Offered(Struct, frozen=True):
@@ -43,6 +43,16 @@ async def look(nodes: Graph, by: AccountId, view: Surroundings, needs: Needs) ->
             if not await _may_use(models, asker):
                 withheld.append(named)
     return Looked(tuple(withheld), restricted)
+
+
+async def withheld(by: AccountId, view: Surroundings, needs: Needs) -> Restricted:
+    """Of the models that not everybody may use those that are not for this account."""
+    asker = Asker(by, needs)
+    found = {}
+    for name, models in view.restricted.items():
+        if kept := tuple([each for each in models if not await _may_use((each,), asker)]):
+            found[name] = kept
+    return found
 
 
 async def usable(folder: str, name: str, by: AccountId, view: Surroundings, needs: Needs) -> bool:

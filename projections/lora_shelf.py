@@ -143,6 +143,19 @@ _SHELVES = {
 }
 
 
+_OTHERS = b"""
+SELECT 'user-' || owner || '/' || file FROM read.loras
+WHERE owner <> %(account)s AND (public OR shared_with @> to_jsonb(%(account)s::uuid::text))
+ORDER BY updated_at DESC, id DESC LIMIT %(limit)s
+"""
+
+
+async def others(cursor: Cursor, account: AccountId, limit: int) -> list[str]:
+    """As graphs name them: what others share with an account or with everybody, the last changed first."""
+    await cursor.execute(_OTHERS, {"account": account, "limit": limit}, prepare=True)
+    return [path for (path,) in await cursor.fetchall()]
+
+
 async def lora(cursor: Cursor, id: LoraId) -> bytes | None:
     """One's own, one that is shared with one, or a public one."""
     return await one(cursor, _ONE, {"id": id})

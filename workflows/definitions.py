@@ -6,8 +6,7 @@ Source: ComfyUI server.py, node_info; GET /object_info. An input is `[type or ch
 from collections.abc import Mapping
 from typing import Any, TypeAlias
 
-import msgspec
-from msgspec import Struct
+from msgspec import Struct, ValidationError, convert
 
 from workflows.inventory import UPLOADED
 from workflows.protocol.server import NodeClass, choices
@@ -58,26 +57,17 @@ class NodeDefinition(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 Definitions: TypeAlias = Mapping[str, NodeDefinition]
 
-_encode = msgspec.json.Encoder(order="sorted").encode
-_decode = msgspec.json.Decoder(dict[str, NodeDefinition]).decode
 
-
-def defined(classes: Mapping[str, NodeClass]) -> dict[str, NodeDefinition]:
+def defined(classes: Mapping[str, Any]) -> dict[str, NodeDefinition]:
     """Of each class what it told; one that told nonsense is left out."""
     return {name: told for name, node in classes.items() if (told := _definition(name, node)) is not None}
 
 
-def written(definitions: Definitions) -> bytes:
-    """Equal for equal definitions."""
-    return _encode(definitions)
-
-
-def read(body: bytes) -> dict[str, NodeDefinition]:
-    """Raises msgspec.MsgspecError."""
-    return _decode(body)
-
-
-def _definition(name: str, node: NodeClass) -> NodeDefinition | None:
+def _definition(name: str, told: Any) -> NodeDefinition | None:
+    try:
+        node = convert(told, NodeClass)
+    except ValidationError:
+        return None
     inputs = []
     for group in ("required", "optional"):
         for key, declared in node.input.get(group, {}).items():

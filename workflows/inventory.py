@@ -30,6 +30,9 @@ class Inventory(Struct, frozen=True, kw_only=True):
     version: str = ""
     device: str = ""
     vram_bytes: int = 0
+    ram_bytes: int = 0
+    python_version: str = ""
+    pytorch_version: str = ""
     node_classes: dict[str, str] = {}
     models: dict[str, tuple[str, ...]] = {}
     choices: dict[str, tuple[str, ...]] = {}
@@ -37,8 +40,8 @@ class Inventory(Struct, frozen=True, kw_only=True):
     base_models: dict[str, str] = {}
     takes_loras: bool = False
     """Whether its executor sees its models folder, and brings there what accounts have uploaded."""
-    definitions: Digest | None = None
-    """Of what its node classes take and give: a document beside the log."""
+    described: tuple[Digest, ...] = ()
+    """Of what its node classes tell of themselves: documents beside the log."""
 
 
 class Missing(Struct, frozen=True):

@@ -59,7 +59,7 @@ class ComfyUIBackend:
         self._hear: Callable[[Signal], None] = lambda signal: None
         self._latest_states: str | None = None
         self._advance: asyncio.TimerHandle | None = None
-        self._base_models: dict[str, str] = {}
+        self._seen = stock.Seen()
 
     @property
     def name(self) -> str:
@@ -88,7 +88,7 @@ class ComfyUIBackend:
         return BackendSight(version=stats.system.comfyui_version, device=device)
 
     async def inventory(self) -> StockTaken:
-        return await stock.inventory(self._client, self._base_models)
+        return await stock.inventory(self._client, self._seen)
 
     async def submit(
         self, attempt: AttemptId, graph: dict[str, Any], extra: dict[str, Any] | None = None

@@ -27,6 +27,7 @@ from workflows.protocol.server import NodeClass, SystemStats, decode_classes, de
 T = TypeVar("T")
 
 _names = json.Decoder(list[str])
+_told = json.Decoder(dict[str, Any]).decode
 
 ANSWER_S = 30.0  # while a model is loaded, ComfyUI's event loop may stand still for seconds
 HEALTH_S = 10.0
@@ -105,9 +106,9 @@ class Client:
         """GET /object_info/{class}."""
         return (await self._get(f"/object_info/{quote(name, safe='')}", decode_classes)).get(name)
 
-    async def node_classes(self) -> dict[str, NodeClass]:
-        """GET /object_info: every class. Takes long where there are many."""
-        return await self._get("/object_info", decode_classes, INFO_S)
+    async def object_info(self) -> dict[str, Any]:
+        """GET /object_info: every class, as it is told. Takes long where there are many."""
+        return await self._get("/object_info", _told, INFO_S)
 
     async def model_folders(self) -> list[str]:
         """GET /models."""

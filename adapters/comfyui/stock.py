@@ -1,10 +1,15 @@
 """A ComfyUI's inventory: out of what it tells of its nodes and its models folders."""
 
+import asyncio
 from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from msgspec import Struct, field
 
 from adapters.comfyui.client import Client
 from services.ports.backend import StockTaken
-from workflows.definitions import defined, written
+from workflows.descriptions import described, documents
 from workflows.families import of_metadata
 from workflows.inventory import UPLOADED, Inventory, digest
 from workflows.model_inputs import Loaders, folder_of, offering
@@ -18,31 +23,62 @@ MAX_ASKED = 2_000  # files, of what they were made from
 BASED = ("checkpoints", "diffusion_models", "loras")
 
 
-async def inventory(client: Client, seen: dict[str, str]) -> StockTaken:
-    """`seen`: what files were made from, as they have told before. Raises BackendUnavailableError."""
+class Seen(Struct):
+    """What was found out before: what files were made from, and the documents by what does not change in them."""
+
+    base_models: dict[str, str] = field(default_factory=dict)
+    documents: dict[str, bytes] = field(default_factory=dict)
+
+
+async def inventory(client: Client, seen: Seen) -> StockTaken:
+    """Raises BackendUnavailableError."""
     stats = await client.stats()
-    classes = await client.node_classes()
+    told = await client.object_info()
     models: dict[str, tuple[str, ...]] = {}
     room = MAX_NAMES
     for folder in await client.model_folders():
         if folder not in NOT_MODELS and (names := _usable(await client.models(folder), room)):
             models[folder] = names
             room -= len(names)
-    known = dict([(name, node) for name, node in classes.items() if _named(name)][:MAX_CLASSES])
-    definitions = written(defined(known))
+    known = await asyncio.to_thread(_classes, told)
     loaders = offering(known, models)
+    bodies = await asyncio.to_thread(_documents, {name: told[name] for name in known}, models, loaders, seen)
     taken = Inventory(
         version=stats.system.comfyui_version,
         device=stats.devices[0].name if stats.devices else "",
         vram_bytes=sum(device.vram_total for device in stats.devices if device.type != "cpu"),
+        ram_bytes=stats.system.ram_total,
+        python_version=stats.system.python_version,
+        pytorch_version=stats.system.pytorch_version,
         node_classes={name: node.python_module for name, node in known.items()},
         models=models,
         choices=_choices(known, models, loaders, room),
         loaders=loaders,
-        base_models=await _base_models(client, models, seen),
-        definitions=digest(definitions),
+        base_models=await _base_models(client, models, seen.base_models),
+        described=tuple(map(digest, bodies)),
     )
-    return StockTaken(taken, definitions)
+    return StockTaken(taken, bodies)
+
+
+def _classes(told: Mapping[str, Any]) -> dict[str, NodeClass]:
+    """Without those that tell what makes no sense."""
+    known: dict[str, NodeClass] = {}
+    for name, each in told.items():
+        if _named(name) and len(known) < MAX_CLASSES:
+            try:
+                known[name] = msgspec.convert(each, NodeClass)
+            except msgspec.ValidationError:
+                continue
+    return known
+
+
+def _documents(
+    told: Mapping[str, Any], models: Mapping[str, tuple[str, ...]], loaders: Loaders, seen: Seen
+) -> tuple[bytes, ...]:
+    """As they were told before, where nothing has changed but what some classes make up each time."""
+    now = dict(documents(described(told, models, loaders)))
+    seen.documents = {steady: seen.documents.get(steady, body) for steady, body in now.items()}
+    return tuple(seen.documents.values())
 
 
 async def _base_models(

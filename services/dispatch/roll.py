@@ -26,14 +26,17 @@ from domain.workflow import Content
 from services.ports.dispatching import RunQueue, TooEarlyError
 from services.ports.enrolling import BackendTable
 from services.ports.messages import BackendOrder, BackendState, ClaimRequest, Stock
-from workflows import definitions
+from workflows import descriptions
 from workflows.gate import let_through
 from workflows.inventory import NODE, TAKES_LORAS, Inventory, digest, models_named, read, written
 
 logger = logging.getLogger(__name__)
 
 FRESH_S = 1.0
-MAX_INVENTORY_BYTES = 16 << 20  # a list of a hundred thousand models; as much of what nodes take and give
+MAX_INVENTORY_BYTES = (
+    16 << 20
+)  # a list of a hundred thousand models; as much of what nodes tell of themselves
+MAX_DOCUMENTS = 1_000
 MAX_WORD, MAX_REASON = 100, 500
 MADE = 2  # one more when other things are made of the same inventory: then all are made anew
 CHECKPOINTS, LORAS = "checkpoints", "loras"
@@ -113,13 +116,16 @@ class Roll:
         if not await self._drives(executor, stock.backend, stock.access):
             logger.warning("not this executor's", extra={"backend": stock.backend, "executor": executor})
             return
-        inventory = _inventory(stock.packed)
-        told = None if stock.definitions is None else _definitions(stock.definitions, inventory)
         if not (await self._dispatcher.needs.streams.load(BACKEND, backend_id(stock.backend)))[0].known:
             raise TooEarlyError(f"No beat has told of {stock.backend} yet.")
+        if stock.document:
+            await self._dispatcher.needs.contents.put(await asyncio.to_thread(_document, stock.packed))
+            return
+        inventory = _inventory(stock.packed)
+        for described in inventory.described[:MAX_DOCUMENTS]:
+            if await self._dispatcher.needs.contents.get(described) is None:
+                raise UnusableError("the inventory names a document that is not there")
         body = written(inventory)
-        if told is not None:
-            await self._dispatcher.needs.contents.put(told)
         await self._dispatcher.needs.contents.put(body)
         event = _inventoried(stock.backend, inventory, Content(digest(body), len(body)))
         await self._dispatcher.run(TakeStock(stock=event), context)
@@ -210,15 +216,13 @@ def _inventory(packed: bytes) -> Inventory:
         raise UnusableError(f"the inventory cannot be read: {error}") from error
 
 
-def _definitions(packed: bytes, inventory: Inventory) -> bytes:
-    """The document that the inventory names. Raises UnusableError."""
+def _document(packed: bytes) -> bytes:
+    """What node classes tell of themselves. Raises UnusableError."""
     body = _unpacked(packed)
-    if digest(body) != inventory.definitions:
-        raise UnusableError("the definitions are not those that the inventory names")
     try:
-        definitions.read(body)
-    except msgspec.MsgspecError as error:
-        raise UnusableError(f"the definitions cannot be read: {error}") from error
+        descriptions.read(body)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise UnusableError(f"the document cannot be read: {error}") from error
     return body
 
 

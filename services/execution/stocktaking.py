@@ -11,14 +11,14 @@ from domain.ids import Digest
 from services.execution.health import Health
 from services.execution.pauses import pauses, woken
 from services.execution.settings import ExecutorSettings
-from services.ports.backend import BackendLink, BackendUnavailableError, StockTaken
+from services.ports.backend import BackendLink, BackendUnavailableError
 from services.ports.executing import DispatchLink, DispatchUnavailableError
 from services.ports.messages import Stock
 from workflows.inventory import digest, written
 
 logger = logging.getLogger(__name__)
 
-MAX_DEFINITIONS = 512 * 1024  # packed: with the inventory it has to fit into one message
+MAX_DOCUMENT = 640 * 1024  # packed: it has to fit into one message
 
 
 class Stocktaking:
@@ -41,6 +41,7 @@ class Stocktaking:
         self._access = access
         self._takes_loras = takes_loras
         self._told: Digest | None = None
+        self._documents: set[Digest] = set()
         self._again = asyncio.Event()
         self.tried = asyncio.Event()
 
@@ -73,23 +74,33 @@ class Stocktaking:
         taken = await self._link.inventory()
         if taken is None:
             return
-        definitions = await self._definitions(taken)
-        named = taken.inventory.definitions if definitions is not None else None
-        body = written(replace(taken.inventory, takes_loras=self._takes_loras, definitions=named))
+        described = tuple(
+            [known for each in taken.documents if (known := await self._known(each)) is not None]
+        )
+        body = written(replace(taken.inventory, takes_loras=self._takes_loras, described=described))
         if (now := digest(body)) == self._told:
             return
-        packed = await asyncio.to_thread(zlib.compress, body)
-        await self._dispatch.stock(
-            Stock(backend=self._link.name, access=self._access, packed=packed, definitions=definitions)
-        )
+        await self._tell(await asyncio.to_thread(zlib.compress, body))
         self._told = now
 
-    async def _definitions(self, taken: StockTaken) -> bytes | None:
-        """What its node classes take and give, packed; None where there is no room for it."""
-        if taken.definitions is None:
+    async def _known(self, document: bytes) -> Digest | None:
+        """Dispatch has it, when this returns. None: there is no room for it."""
+        if (named := digest(document)) in self._documents:
+            return named
+        packed = await asyncio.to_thread(zlib.compress, document)
+        if len(packed) > MAX_DOCUMENT:
+            logger.warning("a node class tells too much", extra={"backend": self._link.name})
             return None
-        packed = await asyncio.to_thread(zlib.compress, taken.definitions)
-        if len(packed) > MAX_DEFINITIONS:
-            logger.warning("too many node classes to tell", extra={"backend": self._link.name})
-            return None
-        return packed
+        await self._tell(packed, document=True)
+        self._documents.add(named)
+        return named
+
+    async def _tell(self, packed: bytes, *, document: bool = False) -> None:
+        """Raises DispatchUnavailableError: then it may know nothing of what it was told before."""
+        try:
+            await self._dispatch.stock(
+                Stock(backend=self._link.name, access=self._access, packed=packed, document=document)
+            )
+        except DispatchUnavailableError:
+            self._documents.clear()
+            raise

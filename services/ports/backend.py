@@ -123,10 +123,10 @@ class BackendSight(Struct, frozen=True, kw_only=True):
 
 
 class StockTaken(Struct, frozen=True):
-    """What a backend has. `definitions`: of its node classes, as JSON; None: it did not tell."""
+    """What a backend has. `documents`: those that the inventory names, of what its node classes tell."""
 
     inventory: Inventory
-    definitions: bytes | None = None
+    documents: tuple[bytes, ...] = ()
 
 
 class BackendLink(Protocol):

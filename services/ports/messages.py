@@ -109,12 +109,12 @@ class BeatAnswer(Struct, frozen=True, kw_only=True):
 class Stock(Struct, frozen=True, kw_only=True):
     """`runs.stock.<executor>`: what a backend has: an Inventory as JSON, zlib-packed. Answered with null.
 
-    `definitions`: the document of that digest which the inventory names, packed as well.
+    `document`: this is one of the documents that the inventory will name. All of them come before it.
     """
 
     backend: str
     packed: bytes
-    definitions: bytes | None = None
+    document: bool = False
     access: UUID | None = None
 
 

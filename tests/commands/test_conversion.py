@@ -14,8 +14,8 @@ from domain.workflow import Content, WorkflowVersionSaved
 from tests.commands.ground import GRAPH, Ground
 from tests.domain.facts import ANN, BOB
 from tests.workflows.editor.drawings import DRAWINGS
-from tests.workflows.editor.recorded import definitions, prompts
-from workflows.definitions import NodeDefinition, written
+from tests.workflows.editor.recorded import classes, prompts
+from workflows.descriptions import described, documents
 from workflows.inventory import Inventory, digest
 from workflows.inventory import written as listed
 
@@ -23,13 +23,11 @@ PLAIN = DRAWINGS["reroutes"]()
 PROMPT = prompts()["reroutes"]
 
 
-async def tells(
-    ground: Ground, name: str, told: dict[str, NodeDefinition], *, owner: AccountId | None = None
-) -> None:
+async def tells(ground: Ground, name: str, told: dict[str, Any], *, owner: AccountId | None = None) -> None:
     """A live backend that has told of these node classes."""
-    body = written(told)
-    inventory = listed(Inventory(definitions=digest(body)))
-    await ground.contents.put(body)
+    bodies = [body for _, body in documents(described(told, {}))]
+    inventory = listed(Inventory(described=tuple(map(digest, bodies))))
+    await ground.contents.put_all(bodies)
     content = Content(await ground.contents.put(inventory), len(inventory))
     await ground.wish(RegisterBackend(name=name, url="https://gpu.example.org", owner=owner))
     await ground.wish(SeeBackend(sight=BackendSeen(name=name, executor="east")))
@@ -48,7 +46,7 @@ async def kept(ground: Ground) -> tuple[Any, Any]:
 
 @pytest.mark.parametrize("part", ["graph", "editor_graph"])
 async def test_both_graphs_are_kept(ground: Ground, part: str) -> None:
-    await tells(ground, "gpu-1", definitions())
+    await tells(ground, "gpu-1", classes())
     saved = await ground.wish(CreateWorkflow(owner=ANN, name="x", **{part: PLAIN}))
     assert await kept(ground) == (PROMPT, PLAIN)
     other = DRAWINGS["titles"]()
@@ -73,18 +71,18 @@ async def test_while_no_backend_has_told_it_is_said(ground: Ground) -> None:
 
 
 async def test_a_backend_of_somebody_elses_tells_nobody_else(ground: Ground) -> None:
-    await tells(ground, f"own-{BOB}", definitions(), owner=BOB)
+    await tells(ground, f"own-{BOB}", classes(), owner=BOB)
     with pytest.raises(Conflict):
         await ground.wish(CreateWorkflow(owner=ANN, name="x", graph=PLAIN))
     await ground.wish(CreateWorkflow(owner=BOB, name="x", graph=PLAIN))
 
 
 async def test_backends_complete_one_another(ground: Ground) -> None:
-    half = {name: each for name, each in definitions().items() if name != "SaveImage"}
+    half = {name: each for name, each in classes().items() if name != "SaveImage"}
     await tells(ground, "gpu-1", half)
     with pytest.raises(Invalid) as refusal:
         await ground.wish(CreateWorkflow(owner=ANN, name="x", graph=PLAIN))
     assert "SaveImage" in refusal.value.errors[0].reason
-    await tells(ground, "gpu-2", {"SaveImage": definitions()["SaveImage"]})
+    await tells(ground, "gpu-2", {"SaveImage": classes()["SaveImage"]})
     await ground.wish(CreateWorkflow(owner=ANN, name="x", graph=PLAIN))
     assert await kept(ground) == (PROMPT, PLAIN)

@@ -183,7 +183,8 @@ class MemoryDispatch:
 
     async def stock(self, stock: Stock) -> None:
         await self._reachable()
-        self.stocks[stock.backend] = read(zlib.decompress(stock.packed))
+        if not stock.document:
+            self.stocks[stock.backend] = read(zlib.decompress(stock.packed))
         self._changed.set()
 
     async def progress(self, owner: AccountId, progress: Progress) -> None:

@@ -281,8 +281,8 @@ async def test_what_a_backend_has_is_told_once_until_it_is_something_else(
     assert first.models["checkpoints"] == ("sandbox.safetensors",)
     assert second.models["loras"] == ("new.safetensors",)  # an account's own are nobody else's business
     assert second.base_models == {"loras/new.safetensors": "sdxl"}
-    assert first.definitions is not None
-    assert second.definitions is not None
+    assert first.described
+    assert second.described == first.described  # files are no part of what classes tell
     assert first.version
     assert first.device == "sandbox"
 

@@ -34,8 +34,7 @@ from services.ports.messages import BackendState, ClaimRequest, Stock
 from tests.execution.test_dispatch import Office, office
 from tests.execution.test_queue import submitted
 from tests.servers import Database
-from workflows import definitions
-from workflows.definitions import NodeDefinition
+from workflows.descriptions import described, documents
 from workflows.graph import MAX_MODEL_NAME
 from workflows.inventory import Inventory, digest, written
 
@@ -176,15 +175,18 @@ async def test_what_a_backend_has_is_kept_beside_the_log(made: Office, admin: Ne
 
 async def test_what_node_classes_take_is_kept_beside_it(made: Office, admin: Needs) -> None:
     await wish(admin, SeeBackend(sight=BackendSeen(name="gpu-1", executor="east")))
-    body = definitions.written({"KSampler": NodeDefinition(title="Sampler", outputs=("LATENT",))})
-    packed = zlib.compress(written(Inventory(definitions=digest(body))))
+    ((_, body),) = documents(described({"KSampler": {"output": ["LATENT"]}}, {}))
     roll = made.roll()
-    for other in (b"nothing", zlib.compress(b"{}"), zlib.compress(b" " * (17 << 20))):
+    for other in (b"nothing", zlib.compress(b"[]"), zlib.compress(b" " * (17 << 20))):
         with pytest.raises(UnusableError):
-            await roll.stocked("east", Stock(backend="gpu-1", packed=packed, definitions=other), CONTEXT)
-    told = Stock(backend="gpu-1", packed=packed, definitions=zlib.compress(body))
-    await roll.stocked("east", told, CONTEXT)
+            await roll.stocked("east", Stock(backend="gpu-1", packed=other, document=True), CONTEXT)
+    naming = Stock(backend="gpu-1", packed=zlib.compress(written(Inventory(described=(digest(body),)))))
+    with pytest.raises(UnusableError):
+        await roll.stocked("east", naming, CONTEXT)
+    await roll.stocked("east", Stock(backend="gpu-1", packed=zlib.compress(body), document=True), CONTEXT)
+    await roll.stocked("east", naming, CONTEXT)
     assert await admin.contents.get(digest(body)) == body
+    assert (await state(admin, "gpu-1")).inventory is not None
 
 
 async def test_what_is_told_to_a_process_that_has_not_looked_yet_is_kept(made: Office, admin: Needs) -> None:

@@ -6,7 +6,9 @@ import time
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from msgspec.structs import replace
 
 from adapters.nats.executor_link import NatsDispatchLink
 from domain.backend import BackendSeen
@@ -31,7 +33,8 @@ from services.ports.messages import (
 )
 from tests.http.person import client
 from tests.http.whole import Whole
-from workflows.inventory import Inventory, written
+from workflows.descriptions import described, documents
+from workflows.inventory import Inventory, digest, written
 
 NAME = "gpu-1"
 PATIENCE_S = 20.0
@@ -53,11 +56,12 @@ class ByHand:
             lambda: self.link.beat(Beat(executor=NAME, attempts=attempts, backends=(state,)))
         )
 
-    async def has(self, inventory: Inventory, definitions: bytes | None = None) -> None:
-        """`definitions`: what the inventory names."""
-        packed = zlib.compress(written(inventory))
-        more = None if definitions is None else zlib.compress(definitions)
-        await self._patiently(lambda: self.link.stock(Stock(backend=NAME, packed=packed, definitions=more)))
+    async def has(self, inventory: Inventory, classes: dict[str, Any] | None = None) -> None:
+        """`classes`: as /object_info tells of them."""
+        bodies = [body for _, body in documents(described(classes or {}, inventory.models))]
+        for body in bodies:
+            await self._stock(body, document=True)
+        await self._stock(written(replace(inventory, described=tuple(map(digest, bodies)))))
 
     async def claim(self, run: str) -> Assignment:
         """Others' runs that wait before it are claimed and given up for good."""
@@ -106,6 +110,10 @@ class ByHand:
 
     async def succeed(self, claimed: Assignment) -> None:
         await self.report(claimed, Succeeded(execution_s=0.25))
+
+    async def _stock(self, body: bytes, *, document: bool = False) -> None:
+        stock = Stock(backend=NAME, packed=zlib.compress(body), document=document)
+        await self._patiently(lambda: self.link.stock(stock))
 
     async def _patiently(self, ask: Callable[[], Awaitable[A]]) -> A:
         """As executors do: what dispatch could not answer is asked again."""

@@ -6,19 +6,17 @@ from tests.http.person import joined
 from tests.http.problems import refused
 from tests.http.whole import Whole
 from tests.workflows.editor.drawings import DRAWINGS
-from tests.workflows.editor.recorded import definitions, prompts
-from workflows.definitions import written
-from workflows.inventory import Inventory, digest
+from tests.workflows.editor.recorded import classes, prompts
+from workflows.inventory import Inventory
 
 NODES = {"EmptyImage": "nodes", "SaveImage": "nodes"}
 
 
 async def test_a_drawing_is_kept_with_its_graph(own: Whole) -> None:
     drawn, other = DRAWINGS["titles"](), DRAWINGS["subgraph"]()
-    body = written(definitions())
     async with joined(own) as ann, by_hand(own) as hand:
         refused(await ann.ask("POST", "/workflows", json={"name": "a", "graph": drawn}), 409)
-        await hand.has(Inventory(node_classes=NODES, definitions=digest(body)), body)
+        await hand.has(Inventory(node_classes=NODES), classes())
         kept: list[str] = []
 
         async def converts() -> bool:

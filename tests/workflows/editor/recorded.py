@@ -8,7 +8,6 @@ from typing import Any
 import msgspec
 
 from workflows.definitions import NodeDefinition, defined
-from workflows.protocol.server import decode_classes
 
 FOLDER = Path(__file__).parent
 OBJECT_INFO = FOLDER / "object_info.json.gz"
@@ -19,7 +18,13 @@ PROMPTS = FOLDER / "prompts.json.gz"
 
 @cache
 def definitions() -> dict[str, NodeDefinition]:
-    return defined(decode_classes(object_info()))
+    return defined(classes())
+
+
+@cache
+def classes() -> dict[str, Any]:
+    told: dict[str, Any] = msgspec.json.decode(object_info())
+    return told
 
 
 def object_info() -> bytes:

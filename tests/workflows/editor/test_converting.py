@@ -8,7 +8,7 @@ from domain.refusals import Invalid
 from tests.workflows.editor.drawing import Drawing
 from tests.workflows.editor.drawings import DRAWINGS
 from tests.workflows.editor.recorded import definitions, prompts
-from workflows.definitions import InputDefinition, NodeDefinition, read, written
+from workflows.definitions import InputDefinition, NodeDefinition
 from workflows.editor.converting import converted
 from workflows.editor.document import MAX_NODES, is_editor_graph, read_document
 from workflows.editor.flattening import MAX_FLAT
@@ -41,11 +41,6 @@ def test_every_drawing_was_given_to_the_editor() -> None:
 @pytest.mark.parametrize("name", ["plain", "nested_thrice", "primitives", "files"])
 def test_what_comes_out_is_a_graph(name: str) -> None:
     read_graph(made(DRAWINGS[name]()))
-
-
-def test_definitions_are_written_and_read_again() -> None:
-    assert read(written(definitions())) == definitions()
-    assert written(read(written(definitions()))) == written(definitions())
 
 
 def test_a_wire_from_nowhere_is_refused_with_its_node() -> None:
