@@ -24,6 +24,8 @@ from workflows.descriptions import read as read_description
 from workflows.inventory import Inventory, read
 from workflows.model_inputs import Loaders, agreed
 from workflows.models import Restricted, based, restricted
+from workflows.web_files import WebFiles
+from workflows.web_files import read as read_web_files
 
 FRESH = timedelta(seconds=1)
 REMEMBERED = 4_000  # graphs that were let through
@@ -84,6 +86,7 @@ class KnownBackends:
         self._inventories: OrderedDict[Digest, Inventory] = OrderedDict()
         self._definitions: OrderedDict[Digest, dict[str, NodeDefinition]] = OrderedDict()
         self._catalogues: OrderedDict[Hashable, Catalogue] = OrderedDict()
+        self._web_files: OrderedDict[Digest, WebFiles] = OrderedDict()
         self._looking: asyncio.Lock | None = None
         self._passed: OrderedDict[tuple[Digest, AccountId, str], tuple[int, Requirements]] = OrderedDict()
 
@@ -135,6 +138,18 @@ class KnownBackends:
         self._catalogues[key] = catalogue
         while len(self._catalogues) > CATALOGUES:
             self._catalogues.popitem(last=False)
+
+    async def web_files(self, known: Known) -> WebFiles:
+        """What a backend's custom nodes bring for the editor."""
+        digest = known.inventory.web_files if known.inventory is not None else None
+        if digest is None:
+            return {}
+        if digest not in self._web_files:
+            body = await self._contents.get(digest)
+            self._web_files[digest] = {} if body is None else read_web_files(body)
+            while len(self._web_files) > KEPT:
+                self._web_files.popitem(last=False)
+        return self._web_files[digest]
 
     def look_again(self) -> None:
         """Something was changed here: it counts at once."""

@@ -42,6 +42,8 @@ class Inventory(Struct, frozen=True, kw_only=True):
     """Whether its executor sees its models folder, and brings there what accounts have uploaded."""
     described: tuple[Digest, ...] = ()
     """Of what its node classes tell of themselves: documents beside the log."""
+    web_files: Digest | None = None
+    """Of what its custom nodes bring for the editor: a list of it beside the log."""
 
 
 class Missing(Struct, frozen=True):

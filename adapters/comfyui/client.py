@@ -110,6 +110,23 @@ class Client:
         """GET /object_info: every class, as it is told. Takes long where there are many."""
         return await self._get("/object_info", _told, INFO_S)
 
+    async def extensions(self) -> list[str]:
+        """GET /extensions: the addresses of scripts. Empty where it is not known."""
+        try:
+            return await self._get("/extensions", _names.decode)
+        except BackendUnavailableError:
+            return []
+
+    async def web_file(self, address: str, limit_bytes: int) -> bytes | None:
+        """A file for browsers. None: it is not there, or too large. Raises BackendUnavailableError."""
+        try:
+            answer = await self._ask("GET", address, limit_bytes=limit_bytes, wait_s=FILE_S)
+        except httpx.TransportError as error:
+            raise _away(error) from error
+        except OutputMissingError:
+            return None
+        return answer.body if answer.status == 200 else None
+
     async def model_folders(self) -> list[str]:
         """GET /models."""
         return await self._get("/models", _names.decode)

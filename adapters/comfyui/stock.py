@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct, field
 
 from adapters.comfyui.client import Client
+from adapters.comfyui.web_files import WebSeen, web_files
 from services.ports.backend import StockTaken
 from workflows.descriptions import described, documents
 from workflows.families import of_metadata
@@ -28,6 +29,7 @@ class Seen(Struct):
 
     base_models: dict[str, str] = field(default_factory=dict)
     documents: dict[str, bytes] = field(default_factory=dict)
+    web: WebSeen = field(default_factory=WebSeen)
 
 
 async def inventory(client: Client, seen: Seen) -> StockTaken:
@@ -57,7 +59,7 @@ async def inventory(client: Client, seen: Seen) -> StockTaken:
         base_models=await _base_models(client, models, seen.base_models),
         described=tuple(map(digest, bodies)),
     )
-    return StockTaken(taken, bodies)
+    return StockTaken(taken, bodies, await web_files(client, seen.web))
 
 
 def _classes(told: Mapping[str, Any]) -> dict[str, NodeClass]:

@@ -3,6 +3,7 @@
 import os
 import struct
 import sys
+from mimetypes import guess_type
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from infra.sandbox.sockets import FEATURES
 from infra.sandbox.state import Sandbox
 
 VERSION = "0.3.64"  # the ComfyUI whose behaviour was recorded
+WEB = "web"
 MEMORY_BYTES = 8 * 1024**3
 
 
@@ -86,5 +88,14 @@ def get_system_stats(sandbox: Sandbox, request: Request) -> Response:
     )
 
 
-def get_empty_list(sandbox: Sandbox, request: Request) -> Response:
-    return ok([])
+def get_extensions(sandbox: Sandbox, request: Request) -> Response:
+    """The scripts of custom nodes: what lies in folders below `web`, one for each pack."""
+    root = sandbox.folders.base / WEB
+    return ok([f"/extensions/{path.relative_to(root).as_posix()}" for path in sorted(root.glob("*/**/*.js"))])
+
+
+def get_extension(sandbox: Sandbox, request: Request) -> Response:
+    path = sandbox.folders.base.joinpath(WEB, *request.parts[1:])
+    if ".." in request.parts or not path.is_file():
+        return Response(404)
+    return Response(200, path.read_bytes(), guess_type(path.name)[0])

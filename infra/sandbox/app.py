@@ -60,7 +60,8 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("GET", "/models/*"): api_about.get_models_in,
     ("GET", "/view_metadata/*"): api_about.get_view_metadata,
     ("GET", "/embeddings"): api_about.get_embeddings,
-    ("GET", "/extensions"): api_about.get_empty_list,
+    ("GET", "/extensions"): api_about.get_extensions,
+    ("GET", "/extensions/*"): api_about.get_extension,
     ("GET", "/features"): api_about.get_features,
     ("GET", "/system_stats"): api_about.get_system_stats,
     ("GET", "/sandbox/faults"): get_faults,
@@ -111,7 +112,8 @@ class Application:
             return Response(403)
         method = "GET" if request.method == "HEAD" else request.method
         path = request.path
-        if len(request.parts) == 2 and f"/{request.parts[0]}/*" in KNOWN:
+        below = len(request.parts) == 2 or (len(request.parts) > 2 and request.parts[0] == "extensions")
+        if below and f"/{request.parts[0]}/*" in KNOWN:
             path = f"/{request.parts[0]}/*"
         handler = ROUTES.get((method, path))
         if handler is None:

@@ -14,6 +14,7 @@ from uuid import UUID
 
 import msgspec
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commands.backend_access import Access
 from commands.backends import LoseBackend, SeeBackend, TakeStock
@@ -25,8 +26,8 @@ from domain.ids import AccountId, backend_id
 from domain.workflow import Content
 from services.ports.dispatching import RunQueue, TooEarlyError
 from services.ports.enrolling import BackendTable
-from services.ports.messages import BackendOrder, BackendState, ClaimRequest, Stock
-from workflows import descriptions
+from services.ports.messages import BackendOrder, BackendState, ClaimRequest, Part, Stock
+from workflows import descriptions, web_files
 from workflows.gate import let_through
 from workflows.inventory import NODE, TAKES_LORAS, Inventory, digest, models_named, read, written
 
@@ -118,12 +119,17 @@ class Roll:
             return
         if not (await self._dispatcher.needs.streams.load(BACKEND, backend_id(stock.backend)))[0].known:
             raise TooEarlyError(f"No beat has told of {stock.backend} yet.")
-        if stock.document:
-            await self._dispatcher.needs.contents.put(await asyncio.to_thread(_document, stock.packed))
+        shared = self._is_shared(executor, stock.backend)
+        if stock.part is not Part.INVENTORY:
+            body = await asyncio.to_thread(_document, stock.packed, stock.part)
+            if shared or stock.part is Part.CLASSES:
+                await self._dispatcher.needs.contents.put(body)
             return
         inventory = _inventory(stock.packed)
-        for described in inventory.described[:MAX_DOCUMENTS]:
-            if await self._dispatcher.needs.contents.get(described) is None:
+        if not shared:
+            inventory = replace(inventory, web_files=None)
+        for named in (*inventory.described[:MAX_DOCUMENTS], inventory.web_files):
+            if named is not None and await self._dispatcher.needs.contents.get(named) is None:
                 raise UnusableError("the inventory names a document that is not there")
         body = written(inventory)
         await self._dispatcher.needs.contents.put(body)
@@ -140,6 +146,11 @@ class Roll:
             return None
         owner = state.owner if state.registered else bound_to(executor)
         return ClaimRequest(executor=executor, backend=name, pools=served(state.pool, owner), only=owner)
+
+    def _is_shared(self, executor: str, name: str) -> bool:
+        """Whether what it brings is for everybody: scripts of one account's backend are shown to nobody."""
+        state = self._states.get(name, Backend())
+        return bound_to(executor) is None and state.owner is None
 
     async def _drives(self, executor: str, name: str, access: UUID | None) -> bool:
         await self._look()
@@ -216,11 +227,17 @@ def _inventory(packed: bytes) -> Inventory:
         raise UnusableError(f"the inventory cannot be read: {error}") from error
 
 
-def _document(packed: bytes) -> bytes:
-    """What node classes tell of themselves. Raises UnusableError."""
+def _document(packed: bytes, part: Part) -> bytes:
+    """Raises UnusableError."""
     body = _unpacked(packed)
     try:
-        descriptions.read(body)
+        match part:
+            case Part.CLASSES:
+                descriptions.read(body)
+            case Part.WEB_FILES:
+                web_files.read(body)
+            case Part.PIECE | Part.INVENTORY:
+                pass
     except (msgspec.MsgspecError, RecursionError) as error:
         raise UnusableError(f"the document cannot be read: {error}") from error
     return body

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import zlib
+from collections.abc import Mapping
 from uuid import UUID
 
 from msgspec.structs import replace
@@ -13,8 +14,10 @@ from services.execution.pauses import pauses, woken
 from services.execution.settings import ExecutorSettings
 from services.ports.backend import BackendLink, BackendUnavailableError
 from services.ports.executing import DispatchLink, DispatchUnavailableError
-from services.ports.messages import Stock
+from services.ports.messages import Part, Stock
+from workflows import web_files
 from workflows.inventory import digest, written
+from workflows.web_files import WebFile
 
 logger = logging.getLogger(__name__)
 
@@ -75,31 +78,46 @@ class Stocktaking:
         if taken is None:
             return
         described = tuple(
-            [known for each in taken.documents if (known := await self._known(each)) is not None]
+            [
+                known
+                for each in taken.documents
+                if (known := await self._known(each, Part.CLASSES)) is not None
+            ]
         )
-        body = written(replace(taken.inventory, takes_loras=self._takes_loras, described=described))
+        named = await self._web_files(taken.web_files)
+        told = replace(taken.inventory, takes_loras=self._takes_loras, described=described, web_files=named)
+        body = written(told)
         if (now := digest(body)) == self._told:
             return
         await self._tell(await asyncio.to_thread(zlib.compress, body))
         self._told = now
 
-    async def _known(self, document: bytes) -> Digest | None:
+    async def _web_files(self, files: Mapping[str, bytes]) -> Digest | None:
+        found = {}
+        for path, body in files.items():
+            told = [await self._known(piece, Part.PIECE) for piece in web_files.cut(body)]
+            pieces = tuple([each for each in told if each is not None])
+            if len(pieces) == len(told):
+                found[path] = WebFile(pieces, len(body))
+        return await self._known(web_files.written(found), Part.WEB_FILES) if found else None
+
+    async def _known(self, document: bytes, part: Part) -> Digest | None:
         """Dispatch has it, when this returns. None: there is no room for it."""
         if (named := digest(document)) in self._documents:
             return named
         packed = await asyncio.to_thread(zlib.compress, document)
         if len(packed) > MAX_DOCUMENT:
-            logger.warning("a node class tells too much", extra={"backend": self._link.name})
+            logger.warning("too much to tell at once", extra={"backend": self._link.name, "part": part})
             return None
-        await self._tell(packed, document=True)
+        await self._tell(packed, part)
         self._documents.add(named)
         return named
 
-    async def _tell(self, packed: bytes, *, document: bool = False) -> None:
+    async def _tell(self, packed: bytes, part: Part = Part.INVENTORY) -> None:
         """Raises DispatchUnavailableError: then it may know nothing of what it was told before."""
         try:
             await self._dispatch.stock(
-                Stock(backend=self._link.name, access=self._access, packed=packed, document=document)
+                Stock(backend=self._link.name, access=self._access, packed=packed, part=part)
             )
         except DispatchUnavailableError:
             self._documents.clear()

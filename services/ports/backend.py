@@ -1,6 +1,6 @@
 """A backend as its executor sees it: what may be asked of it, and what it tells."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import StrEnum
 from typing import Any, Protocol, TypeAlias
 
@@ -123,10 +123,14 @@ class BackendSight(Struct, frozen=True, kw_only=True):
 
 
 class StockTaken(Struct, frozen=True):
-    """What a backend has. `documents`: those that the inventory names, of what its node classes tell."""
+    """What a backend has. `documents`: those that the inventory names, of what its node classes tell.
+
+    `web_files`: what custom nodes bring for the editor, by path.
+    """
 
     inventory: Inventory
     documents: tuple[bytes, ...] = ()
+    web_files: Mapping[str, bytes] = {}
 
 
 class BackendLink(Protocol):

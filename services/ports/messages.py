@@ -3,6 +3,7 @@
 Each class is one wire format, JSON over NATS, read by both sides.
 """
 
+from enum import StrEnum
 from typing import TypeAlias
 from uuid import UUID
 
@@ -106,15 +107,24 @@ class BeatAnswer(Struct, frozen=True, kw_only=True):
     backends: tuple[BackendOrder, ...] | None = None
 
 
-class Stock(Struct, frozen=True, kw_only=True):
-    """`runs.stock.<executor>`: what a backend has: an Inventory as JSON, zlib-packed. Answered with null.
+class Part(StrEnum):
+    """What a message about a backend's stock holds. The inventory comes last: it names the others."""
 
-    `document`: this is one of the documents that the inventory will name. All of them come before it.
-    """
+    INVENTORY = "inventory"
+    CLASSES = "classes"
+    """What some node classes tell of themselves."""
+    WEB_FILES = "web_files"
+    """The list of files for the editor."""
+    PIECE = "piece"
+    """Of such a file."""
+
+
+class Stock(Struct, frozen=True, kw_only=True):
+    """`runs.stock.<executor>`: what a backend has, zlib-packed. Answered with null."""
 
     backend: str
     packed: bytes
-    document: bool = False
+    part: Part = Part.INVENTORY
     access: UUID | None = None
 
 

@@ -38,6 +38,7 @@ from services.ports.messages import (
     Lost,
     NodesTold,
     OpenRequest,
+    Part,
     Progress,
     Report,
     ReportAnswer,
@@ -47,7 +48,7 @@ from services.ports.messages import (
     Succeeded,
 )
 from services.ports.trying import Trial, Tried
-from workflows.inventory import Inventory, read
+from workflows.inventory import Inventory, digest, read
 
 OWNER = AccountId(uuid4())
 PATIENCE_S = 20.0
@@ -67,6 +68,7 @@ class MemoryDispatch:
         self.tries: Callable[[Trial], None] = lambda trial: None
         self.trials: list[Tried] = []
         self.stocks: dict[str, Inventory] = {}
+        self.documents: dict[Digest, bytes] = {}
         self.reports: list[Report] = []
         self.steps: list[Progress] = []
         self.previews: list[tuple[RunId, bytes, str]] = []
@@ -183,8 +185,11 @@ class MemoryDispatch:
 
     async def stock(self, stock: Stock) -> None:
         await self._reachable()
-        if not stock.document:
-            self.stocks[stock.backend] = read(zlib.decompress(stock.packed))
+        body = zlib.decompress(stock.packed)
+        if stock.part is Part.INVENTORY:
+            self.stocks[stock.backend] = read(body)
+        else:
+            self.documents[digest(body)] = body
         self._changed.set()
 
     async def progress(self, owner: AccountId, progress: Progress) -> None:

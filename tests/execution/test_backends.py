@@ -16,7 +16,7 @@ from adapters.comfyui.backend import ComfyUIBackend
 from adapters.comfyui.client import Address
 from adapters.outbound.guard import Guard
 from adapters.outbound.transport import KeptTransport
-from domain.ids import RunId
+from domain.ids import Digest, RunId
 from domain.outcome import FailureKind
 from domain.run import OutputStored, RunAttemptLost, RunClaimed, RunRequeued, Status
 from services.ports.backend import BackendUnavailableError
@@ -27,6 +27,7 @@ from tests.execution.store import ObjectServer
 from tests.execution.workshop import SharedSandbox, eventually, executor, picture, sleeping
 from tests.proxy import proxy
 from tests.sandbox.process import SandboxProcess
+from workflows.web_files import read
 
 
 def order(name: str, url: str, **more: object) -> BackendOrder:
@@ -267,6 +268,11 @@ async def test_what_a_backend_has_is_told_once_until_it_is_something_else(
     own = loras / f"user-{UUID(int=1)}"
     own.mkdir(parents=True, exist_ok=True)
     (own / "secret.safetensors").write_bytes(b"x")
+    pack = comfyui.directory / "base" / "web" / "Pack"
+    pack.mkdir(parents=True, exist_ok=True)
+    (pack / "a.js").write_text('import("./b.css"); fetch("/extensions/Pack/c.json"); fetch("../../x.json");')
+    for name, body in (("b.css", b"b" * 600_000), ("c.json", b"{}"), ("secret.json", b"{}")):
+        (pack / name).write_bytes(body)
     async with executor(dispatch, store, tmp_path, [comfyui.url], inventory_s=0.1):
         await dispatch.until(lambda: "backend-0" in dispatch.stocks)
         first = dispatch.stocks.pop("backend-0")
@@ -283,6 +289,13 @@ async def test_what_a_backend_has_is_told_once_until_it_is_something_else(
     assert second.base_models == {"loras/new.safetensors": "sdxl"}
     assert first.described
     assert second.described == first.described  # files are no part of what classes tell
+    assert second.web_files == first.web_files
+    web = dispatch.documents[first.web_files or Digest("")]
+    told = {
+        path: b"".join(dispatch.documents[each] for each in file.pieces) for path, file in read(web).items()
+    }
+    assert told == {each: (pack / each.partition("/")[2]).read_bytes() for each in told}
+    assert set(told) == {"Pack/a.js", "Pack/b.css", "Pack/c.json"}
     assert first.version
     assert first.device == "sandbox"
 

@@ -30,7 +30,7 @@ from infra.settings import Settings
 from infra.wiring import needs
 from services.dispatch.roll import Roll, UnusableError
 from services.ports.dispatching import TooEarlyError
-from services.ports.messages import BackendState, ClaimRequest, Stock
+from services.ports.messages import BackendState, ClaimRequest, Part, Stock
 from tests.execution.test_dispatch import Office, office
 from tests.execution.test_queue import submitted
 from tests.servers import Database
@@ -179,11 +179,11 @@ async def test_what_node_classes_take_is_kept_beside_it(made: Office, admin: Nee
     roll = made.roll()
     for other in (b"nothing", zlib.compress(b"[]"), zlib.compress(b" " * (17 << 20))):
         with pytest.raises(UnusableError):
-            await roll.stocked("east", Stock(backend="gpu-1", packed=other, document=True), CONTEXT)
+            await roll.stocked("east", Stock(backend="gpu-1", packed=other, part=Part.CLASSES), CONTEXT)
     naming = Stock(backend="gpu-1", packed=zlib.compress(written(Inventory(described=(digest(body),)))))
     with pytest.raises(UnusableError):
         await roll.stocked("east", naming, CONTEXT)
-    await roll.stocked("east", Stock(backend="gpu-1", packed=zlib.compress(body), document=True), CONTEXT)
+    await roll.stocked("east", Stock(backend="gpu-1", packed=zlib.compress(body), part=Part.CLASSES), CONTEXT)
     await roll.stocked("east", naming, CONTEXT)
     assert await admin.contents.get(digest(body)) == body
     assert (await state(admin, "gpu-1")).inventory is not None

@@ -25,6 +25,14 @@ HAS = Inventory(
 )
 
 
+FILES = {
+    "Looks nice/a.js": b"export {};",
+    "Looks nice/big.css": b"/* " + b"x" * 700_000 + b" */",
+    "Looks nice/page.html": b"<b>part</b>",
+    "pack/a.js": b"of nodes that are not let through",
+}
+
+
 def told() -> dict[str, Any]:
     found = classes()
     wanted = ("KSampler", "LoraLoader", "CheckpointLoaderSimple", "LoadImage", "SaveImage", "CheckpointSave")
@@ -46,10 +54,24 @@ async def choices(person: Person, name: str, input: str) -> list[str]:
     return list(told[name]["input"]["required"][input][0])
 
 
+async def scripts_are_served(person: Person) -> None:
+    assert (await comfy(person, "/extensions")).json() == ["/extensions/Looks%20nice/a.js"]
+    for path, kind in (("a.js", "text/javascript"), ("big.css", "text/css"), ("page.html", "text/plain")):
+        shown = await person.http.get(f"/editor/extensions/Looks%20nice/{path}")
+        assert shown.content == FILES[f"Looks nice/{path}"]
+        assert shown.headers["content-type"].startswith(kind)
+    again = await person.http.get(
+        "/comfy/extensions/Looks%20nice/page.html", headers={"If-None-Match": shown.headers["etag"]}
+    )
+    assert (again.status_code, again.content) == (304, b"")
+    for path in ("Looks%20nice/b.js", "Foreign/a.js", "pack/a.js", "..%2Fa.js"):
+        assert (await comfy(person, f"/extensions/{path}")).status_code == 404
+
+
 async def test_each_account_is_told_of_nodes_with_its_own_files(own: Whole) -> None:
     async with joined(own) as ann, joined(own) as bob, by_hand(own) as hand:
         assert (await comfy(ann, "/object_info")).json() == {}
-        await hand.has(replace(HAS, node_classes=MODULES), told())
+        await hand.has(replace(HAS, node_classes=MODULES), told(), FILES)
 
         async def is_known() -> bool:
             return len((await comfy(ann, "/object_info")).json()) > 0
@@ -90,6 +112,7 @@ async def test_each_account_is_told_of_nodes_with_its_own_files(own: Whole) -> N
         assert (await comfy(ann, "/models/checkpoints")).json() == ["sd15.safetensors"]
         assert await choices(bob, "CheckpointLoaderSimple", "ckpt_name") == list(MODELS["checkpoints"])
 
+        await scripts_are_served(ann)
         assert (await comfy(ann, "/embeddings")).json() == ["easy/neg"]
         assert (await comfy(ann, "/models/nowhere")).status_code == 404
         assert {"checkpoints", "loras", "embeddings"} <= set((await comfy(ann, "/models")).json())

@@ -24,6 +24,7 @@ from services.ports.messages import (
     Fact,
     HeldAttempt,
     Lost,
+    Part,
     Progress,
     Report,
     Started,
@@ -33,8 +34,10 @@ from services.ports.messages import (
 )
 from tests.http.person import client
 from tests.http.whole import Whole
+from workflows import web_files
 from workflows.descriptions import described, documents
 from workflows.inventory import Inventory, digest, written
+from workflows.web_files import WebFile, cut
 
 NAME = "gpu-1"
 PATIENCE_S = 20.0
@@ -56,12 +59,19 @@ class ByHand:
             lambda: self.link.beat(Beat(executor=NAME, attempts=attempts, backends=(state,)))
         )
 
-    async def has(self, inventory: Inventory, classes: dict[str, Any] | None = None) -> None:
-        """`classes`: as /object_info tells of them."""
+    async def has(
+        self,
+        inventory: Inventory,
+        classes: dict[str, Any] | None = None,
+        files: dict[str, bytes] | None = None,
+    ) -> None:
+        """`classes`: as /object_info tells of them. `files`: for the editor, by path."""
         bodies = [body for _, body in documents(described(classes or {}, inventory.models))]
         for body in bodies:
-            await self._stock(body, document=True)
-        await self._stock(written(replace(inventory, described=tuple(map(digest, bodies)))))
+            await self._stock(body, Part.CLASSES)
+        named = await self._files(files) if files else None
+        told = replace(inventory, described=tuple(map(digest, bodies)), web_files=named)
+        await self._stock(written(told))
 
     async def claim(self, run: str) -> Assignment:
         """Others' runs that wait before it are claimed and given up for good."""
@@ -111,8 +121,18 @@ class ByHand:
     async def succeed(self, claimed: Assignment) -> None:
         await self.report(claimed, Succeeded(execution_s=0.25))
 
-    async def _stock(self, body: bytes, *, document: bool = False) -> None:
-        stock = Stock(backend=NAME, packed=zlib.compress(body), document=document)
+    async def _files(self, files: dict[str, bytes]) -> Digest:
+        told = {}
+        for path, body in files.items():
+            for piece in cut(body):
+                await self._stock(piece, Part.PIECE)
+            told[path] = WebFile(tuple(map(digest, cut(body))), len(body))
+        listed = web_files.written(told)
+        await self._stock(listed, Part.WEB_FILES)
+        return digest(listed)
+
+    async def _stock(self, body: bytes, part: Part = Part.INVENTORY) -> None:
+        stock = Stock(backend=NAME, packed=zlib.compress(body), part=part)
         await self._patiently(lambda: self.link.stock(stock))
 
     async def _patiently(self, ask: Callable[[], Awaitable[A]]) -> A:

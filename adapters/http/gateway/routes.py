@@ -11,6 +11,7 @@ from adapters.http.gateway import (
     queueing,
     uploads,
 )
+from adapters.http.gateway import about, classes, extensions, files, metadata, model_lists, uploads
 from adapters.http.gateway.table import Route, Table
 
 TABLE = Table(
@@ -27,6 +28,8 @@ TABLE = Table(
         Route("GET", "/experiment/models", model_lists.folders_with_places),
         Route("GET", "/experiment/models/{folder}", model_lists.files_with_places),
         Route("GET", "/embeddings", model_lists.embeddings),
+        Route("GET", "/extensions", extensions.listed),
+        Route("GET", "/extensions/{path*}", extensions.one),
         Route("GET", "/system_stats", about.system_stats),
         Route("GET", "/features", about.show_features),
         Route("GET", "/i18n", about.nothing_by_name),
