@@ -3,6 +3,7 @@
 from adapters.http.gateway import (
     about,
     classes,
+    extensions,
     files,
     history,
     metadata,
@@ -11,7 +12,6 @@ from adapters.http.gateway import (
     queueing,
     uploads,
 )
-from adapters.http.gateway import about, classes, extensions, files, metadata, model_lists, uploads
 from adapters.http.gateway.table import Route, Table
 
 TABLE = Table(
