@@ -4,7 +4,7 @@ A run that came another way is called by its own id: the queue and the history t
 """
 
 from collections.abc import Callable, Collection, Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID
@@ -115,6 +115,9 @@ def _stored(row: PromptRow, event: OutputStored, at: datetime) -> None:
 
 def _succeeded(row: PromptRow, event: RunSucceeded, at: datetime) -> None:
     row.status, row.ended_at, row.course, row.failure = Status.SUCCEEDED, at, event.course, None
+    row.started_at = min(
+        row.started_at or at, at - timedelta(seconds=event.execution_s)
+    )  # a short one is told at once
 
 
 def _failed(row: PromptRow, event: RunFailed, at: datetime) -> None:

@@ -188,7 +188,7 @@ class ComfyUIBackend:
             case told.Executed(body=body):
                 if trace := self._traces.get(body.prompt_id):
                     trace.executed(body.node, body.display_node, body.output or {})
-                    self._pass_on(trace, body.prompt_id, message)
+                    self._pass_on(trace, body.prompt_id, message, trace.made_by(body.node))
             case told.ExecutionSuccess(body=body):
                 self._succeeded(body)
             case told.ExecutionError(body=body):
@@ -232,11 +232,13 @@ class ComfyUIBackend:
         if self._traces.pop(prompt_id, None) is not None:
             self._hear(Ended(attempt=AttemptId(UUID(prompt_id)), ending=ending))
 
-    def _pass_on(self, trace: Trace, prompt_id: str, message: told.Message) -> None:
+    def _pass_on(
+        self, trace: Trace, prompt_id: str, message: told.Message, files: tuple[BackendFile, ...] = ()
+    ) -> None:
         """What was said before is told before."""
         if trace.asked:
             self._tell_progress()
-            self._hear(Told(AttemptId(UUID(prompt_id)), message))
+            self._hear(Told(AttemptId(UUID(prompt_id)), message, files))
 
     def _tell_progress(self) -> None:
         if self._advance is not None:

@@ -55,6 +55,10 @@ class Trace:
     def executed(self, node: str, display_node: str | None, output: NodeOutput) -> None:
         self._outputs[node] = (display_node or node, output)
 
+    def made_by(self, node: str) -> tuple[BackendFile, ...]:
+        """The files of a node of the graph, which come before those of what it was expanded to."""
+        return files({node: self._outputs[node]}) if node in self.classes else ()
+
     def finished(self, at_ms: int) -> Finished:
         execution_s = max(0, at_ms - self.began_ms) / 1000 if self.began_ms is not None else 0.0
         return Finished(

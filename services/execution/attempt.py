@@ -6,9 +6,9 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from domain.outcome import Failure
-from services.ports.backend import Ending
+from services.ports.backend import BackendFile, Ending
 from services.ports.executing import SpoolEntry
-from services.ports.messages import Assignment, HeldAttempt
+from services.ports.messages import Assignment, HeldAttempt, Stored
 
 
 class Revoked(Struct, frozen=True):
@@ -58,6 +58,8 @@ class Attempt:
         self.start_timer: asyncio.TimerHandle | None = None
         self.start_report: asyncio.Task[None] | None = None
         self.finishing: asyncio.Task[None] | None = None
+        self.ahead: set[asyncio.Task[None]] = set()
+        self.copied: dict[BackendFile, Stored] = {}
         self.reported = False
         self.gone_from_backend = False
 

@@ -13,11 +13,13 @@ from services.execution.outputs import Copier
 from services.execution.progress import ProgressPump
 from services.execution.reporting import Reporter
 from services.execution.settings import ExecutorSettings
-from services.ports.backend import BackendLink, Broken, Ending, Finished, Interrupted
-from services.ports.executing import EndedAs, Settled, Spool
+from services.ports.backend import BackendFile, BackendLink, Broken, Ending, Finished, Interrupted
+from services.ports.executing import EndedAs, Settled, Spool, SpoolFullError
 from services.ports.messages import Fact, Lost, Started, Succeeded
 
 logger = logging.getLogger(__name__)
+
+AHEAD_S = 0.05  # who ends sooner is reported as one whole
 
 
 class Finisher:
@@ -47,15 +49,32 @@ class Finisher:
             noted(self._spool, attempt.id, EndedAs(ending=ending))
         await self._start(attempt, self._finish(attempt, link, ending))
 
+    def begin_ahead(self, attempt: Attempt, link: BackendLink, files: Sequence[BackendFile]) -> None:
+        """A node has made files, and others go on: somebody watches, and is shown these without waiting for the end."""
+        task = asyncio.create_task(self._ahead(attempt, link, files))
+        attempt.ahead.add(task)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
     async def resume(self, attempt: Attempt, facts: Sequence[Fact]) -> None:
         """Say again what was settled before the executor restarted."""
         await self._start(attempt, self._report(attempt, facts))
 
     def abandon(self, attempt: Attempt) -> None:
         """Dispatch does not want it any more."""
-        if attempt.finishing is not None:
-            attempt.finishing.cancel()
+        for task in (*attempt.ahead, attempt.finishing):
+            if task is not None:
+                task.cancel()
         self._holding.reported(attempt)
+
+    async def _ahead(self, attempt: Attempt, link: BackendLink, files: Sequence[BackendFile]) -> None:
+        await asyncio.sleep(AHEAD_S)
+        if attempt.over:
+            return
+        try:
+            await self._reporter.report_some(attempt, await self._copier.copy_ahead(attempt, link, files))
+        except (OutputsLostError, SpoolFullError) as error:  # it is tried again when the attempt has ended
+            logger.info("not ahead", extra={"run": str(attempt.held.run), "reason": str(error)})
 
     async def drain(self, timeout_s: float) -> None:
         """Let what is in hand come to an end, for some time; the spool has the rest."""
@@ -90,6 +109,7 @@ class Finisher:
     async def _finish(self, attempt: Attempt, link: BackendLink, ending: Ending) -> None:
         if attempt.assignment.prompted:
             await self._progress.told_all(attempt)
+            await asyncio.gather(*attempt.ahead, return_exceptions=True)
         facts = await self._facts(attempt, link, ending)
         noted(self._spool, attempt.id, Settled(facts=facts))
         await self._report(attempt, facts)

@@ -117,9 +117,11 @@ class Lane:
             case Previewed():
                 attempt.heard_at = now
                 self._needs.progress.preview(attempt, signal)
-            case Told(message=message):
+            case Told(message=message, files=files):
                 attempt.heard_at = now
                 self._needs.progress.tell(attempt, message)
+                if files:
+                    self._needs.finisher.begin_ahead(attempt, self.link, files)
             case Ended(ending=ending):
                 attempt.settle(ending)
 

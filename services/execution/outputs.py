@@ -51,13 +51,15 @@ class Copier:
         """Everything, in order. Raises OutputsLostError."""
         if len(files) > MAX_OUTPUTS:
             raise OutputsLostError(too_many_outputs(MAX_OUTPUTS))
-        if len(files) == 1:
+        if len(files) == 1 and files[0] not in attempt.copied:
             return [await self._copy(attempt, link, files[0], number=0, index=0)]
         places = asyncio.Semaphore(AT_ONCE)
         of_node: Counter[str] = Counter()
         tasks: list[asyncio.Task[Stored]] = []
 
         async def in_place(file: BackendFile, number: int, index: int) -> Stored:
+            if (before := attempt.copied.get(file)) is not None and before.output.index == index:
+                return before
             async with places:
                 return await self._copy(attempt, link, file, number=number, index=index)
 
@@ -72,6 +74,15 @@ class Copier:
                 first = first.exceptions[0]
             raise first from None
         return [task.result() for task in tasks]
+
+    async def copy_ahead(
+        self, attempt: Attempt, link: BackendLink, files: Sequence[BackendFile]
+    ) -> list[Stored]:
+        """Those of one node of the graph, before the attempt has ended. Raises OutputsLostError."""
+        for index, file in enumerate(files):
+            number = MAX_OUTPUTS + len(attempt.copied)  # what the others are numbered is not known yet
+            attempt.copied[file] = await self._copy(attempt, link, file, number=number, index=index)
+        return [attempt.copied[file] for file in files]
 
     async def _copy(
         self, attempt: Attempt, link: BackendLink, file: BackendFile, *, number: int, index: int

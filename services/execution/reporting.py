@@ -43,6 +43,11 @@ class Reporter:
         if not await self._tell(attempt, (Started(),)):
             self._refused(attempt)
 
+    async def report_some(self, attempt: Attempt, facts: Sequence[Fact]) -> None:
+        """While it goes on. What is said again at its end is known by then."""
+        if not await self._tell(attempt, (Started(), *facts)):
+            self._refused(attempt)
+
     async def report(self, attempt: Attempt, facts: Sequence[Fact]) -> None:
         """Everything that is left to say; returns when dispatch has it, or does not want it."""
         if attempt.start_timer is not None:

@@ -99,10 +99,11 @@ class Previewed(Struct, frozen=True, kw_only=True):
 
 
 class Told(Struct, frozen=True):
-    """What the backend said of a node, word by word but for the names of its folders."""
+    """What the backend said of a node, word by word. `files`: what the node has made, in the order of its others."""
 
     attempt: AttemptId
     message: Message
+    files: tuple[BackendFile, ...] = ()
 
 
 class Ended(Struct, frozen=True, kw_only=True):
