@@ -65,13 +65,14 @@ async def _bring_in(command: ImportWorkflow, context: Context, needs: Needs) -> 
 async def _brought(opened: Archive, version: AboutVersion, owner: AccountId, needs: Needs) -> Brought:
     """Raises Invalid, with paths in the file of the version."""
     graphs = await asyncio.to_thread(opened.graphs, version)
-    if not isinstance(graphs.graph, dict):
-        raise Invalid(
-            "The graph must be an object of nodes.", FieldError(version.graph, "It is not an object.")
-        )
+    name = version.graph or version.editor_graph or ""
+    if version.graph is not None and not isinstance(graphs.graph, dict):
+        raise Invalid("The graph must be an object of nodes.", FieldError(name, "It is not an object."))
     try:
-        stored = await stored_version(graphs.graph, graphs.editor_graph, owner, needs)
+        stored = await stored_version(
+            graphs.graph, graphs.editor_graph, owner, needs, unconverted_too=version.graph is None
+        )
     except Invalid as refusal:
-        errors = (FieldError(f"{version.graph}: {each.field}", each.reason) for each in refusal.errors)
+        errors = (FieldError(f"{name}: {each.field}", each.reason) for each in refusal.errors)
         raise Invalid(str(refusal), *errors) from refusal
     return Brought(SavedVersion(**stored), version.note, version.restored_from)

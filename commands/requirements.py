@@ -43,13 +43,14 @@ async def needed(id: WorkflowId, number: int, by: AccountId, pool: str | None, n
     state, _ = await needs.streams.load(WORKFLOW, id)
     _, version = workflow.runnable(state, by=by, number=number)
     waits_in = await chosen(pool, by, needs)
-    body = await needs.contents.get(version.graph.digest)
+    graph = workflow.executed(number, version)
+    body = await needs.contents.get(graph.digest)
     if body is None:
         raise NotFound("The graph of this version is not there.")
-    files, refusal, errors = Files(version.graph), "", tuple[FieldError, ...]()
+    files, refusal, errors = Files(graph), "", tuple[FieldError, ...]()
     if LOADERS.keys() & set(version.requirements.node_classes) or names_loras(version.requirements):
         try:
-            files = await with_files(version.graph, version.requirements, by, needs)
+            files = await with_files(graph, version.requirements, by, needs)
         except Invalid as missing:
             refusal, errors = str(missing), missing.errors
     view = await needs.backends.now()

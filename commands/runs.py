@@ -80,12 +80,13 @@ async def submit_run(command: SubmitRun, context: Context, needs: Needs) -> Subm
             workflow.visible(source, by=command.by)
             wanted = environments.pointed_at(source, name=command.environment)
         number, version = workflow.runnable(source, by=command.by, number=wanted)
-        files = Files(version.graph)
+        graph = workflow.executed(number, version)
+        files = Files(graph)
         loads = LOADERS.keys() & set(version.requirements.node_classes)
         if loads or names_loras(version.requirements):
-            if version.graph.digest not in ready:
-                raise _FilesNeeded(version.graph, version.requirements)
-            files = ready[version.graph.digest]
+            if graph.digest not in ready:
+                raise _FilesNeeded(graph, version.requirements)
+            files = ready[graph.digest]
         if files.graph.digest not in passed:
             raise _NotAdmitted(files.graph)
         submitted = RunSubmitted(

@@ -38,7 +38,8 @@ async def archived(
     saved = [each for each in recorded if isinstance(each.event, WorkflowVersionSaved)]
     yield "workflow.json", _written(_described(id, state, saved))
     for number, version in enumerate(state.versions, start=1):
-        yield _name(number), await document(version.graph.digest, needs)
+        if version.graph is not None:
+            yield _name(number), await document(version.graph.digest, needs)
         if version.editor_graph is not None:
             yield _name(number, ".editor"), await document(version.editor_graph.digest, needs)
     if by == state.owner:
@@ -65,7 +66,7 @@ def _version(recorded: AnyRecorded) -> dict[str, Any]:
         "note": saved.note,
         "restored_from": saved.restored_from,
         "requirements": saved.requirements,
-        "graph": _name(saved.number),
+        "graph": None if saved.graph is None else _name(saved.number),
         "editor_graph": None if saved.editor_graph is None else _name(saved.number, ".editor"),
     }
 

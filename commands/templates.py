@@ -141,7 +141,7 @@ async def _version(
     number, version = workflow.runnable(state, by=by, number=number)
     if len(msgspec.json.encode(form)) > MAX_FORM_BYTES:
         raise ObjectTooLarge(f"The form has more than {MAX_FORM_BYTES} bytes.")
-    made = Document(form, await _graph(version.graph, needs))
+    made = Document(form, await _graph(workflow.executed(number, version), needs))
     check(made)
     body = written(made)
     document = Content(await needs.contents.put(body), len(body))

@@ -8,24 +8,38 @@ from commands.conversion import convert
 from commands.needs import Needs
 from commands.ports import ObjectTooLarge
 from domain.ids import AccountId
-from domain.refusals import FieldError, Invalid
-from domain.workflow import Content
+from domain.refusals import Conflict, FieldError, Invalid
+from domain.workflow import Content, Requirements
 from workflows.editor.document import is_editor_graph
 from workflows.graph import read_graph, unusable
 
+MAX_REASON = 500
 TWO_EDITOR_GRAPHS = "Both graphs are the editor's, and they differ."
 
 
-async def stored_version(graph: Any, editor_graph: Any, owner: AccountId, needs: Needs) -> dict[str, Any]:
-    """Returns the arguments of `workflow.save_version`. Raises Invalid, Conflict, ObjectTooLarge."""
+async def stored_version(
+    graph: Any, editor_graph: Any, owner: AccountId, needs: Needs, *, unconverted_too: bool = False
+) -> dict[str, Any]:
+    """Returns the arguments of `workflow.save_version`. Raises Invalid, Conflict, ObjectTooLarge.
+
+    `unconverted_too`: an editor's graph of which no other can be made is kept alone, with the reason.
+    """
     if is_editor_graph(graph):
         if editor_graph is not None and editor_graph != graph:
             raise Invalid(TWO_EDITOR_GRAPHS, FieldError("graph", TWO_EDITOR_GRAPHS))
         graph, editor_graph = None, graph
+    read, unconverted = None, ""
     if graph is None and is_editor_graph(editor_graph):
-        graph = await convert(editor_graph, owner, needs)
-    read = read_graph(graph)
-    _fits("graph", read.body, needs)
+        try:
+            read = read_graph(await convert(editor_graph, owner, needs))
+        except (Invalid, Conflict) as refusal:
+            if not unconverted_too:
+                raise
+            unconverted = _reason(refusal)
+    else:
+        read = read_graph(graph)
+    if read is not None:
+        _fits("graph", read.body, needs)
     stored_editor_graph = None
     if editor_graph is not None:
         if not isinstance(editor_graph, dict):
@@ -36,10 +50,17 @@ async def stored_version(graph: Any, editor_graph: Any, owner: AccountId, needs:
         _fits("editor_graph", body, needs)
         stored_editor_graph = Content(await needs.contents.put(body), len(body))
     return {
-        "graph": Content(await needs.contents.put(read.body), len(read.body)),
+        "graph": None if read is None else Content(await needs.contents.put(read.body), len(read.body)),
         "editor_graph": stored_editor_graph,
-        "requirements": read.requirements,
+        "requirements": Requirements() if read is None else read.requirements,
+        "unconverted": unconverted,
     }
+
+
+def _reason(refusal: Invalid | Conflict) -> str:
+    """The first of what is wrong is enough to begin with."""
+    first = refusal.errors[0] if isinstance(refusal, Invalid) and refusal.errors else None
+    return (f"{refusal} {first.field}: {first.reason}" if first else str(refusal))[:MAX_REASON]
 
 
 def _fits(field: str, body: bytes, needs: Needs) -> None:

@@ -16,7 +16,10 @@ from domain.workflow import WORKFLOW, Workflow, WorkflowEvent, WorkflowVersionSa
 
 
 class CreateWorkflow(Command, frozen=True, kw_only=True):
-    """`graph` may be left out, or be the editor's: then it is made of the editor's. So in SaveVersion."""
+    """`graph` may be left out, or be the editor's: then it is made of the editor's. So in SaveVersion.
+
+    `unconverted_too`: where none can be made the editor's is kept alone.
+    """
 
     owner: AccountId
     name: str
@@ -25,6 +28,7 @@ class CreateWorkflow(Command, frozen=True, kw_only=True):
     editor_graph: Any = None
     tags: tuple[str, ...] = ()
     public: bool = False
+    unconverted_too: bool = False
 
 
 class SaveVersion(Command, frozen=True, kw_only=True):
@@ -35,6 +39,7 @@ class SaveVersion(Command, frozen=True, kw_only=True):
     graph: Any = None
     editor_graph: Any = None
     note: str = ""
+    unconverted_too: bool = False
     expected: int | None = None
 
 
@@ -111,7 +116,7 @@ class Saved(Struct, frozen=True):
 async def create_workflow(command: CreateWorkflow, context: Context, needs: Needs) -> Saved:
     """Raises Invalid, Conflict, KeyReused."""
     id = WorkflowId(needs.new_id())
-    version = await stored_version(command.graph, command.editor_graph, command.owner, needs)
+    version = await _version(command, command.owner, needs)
 
     def decide(state: Workflow, *blocked: Words) -> list[WorkflowEvent]:
         events = workflow.create(
@@ -135,7 +140,7 @@ async def create_workflow(command: CreateWorkflow, context: Context, needs: Need
 async def save_version(command: SaveVersion, context: Context, needs: Needs) -> Saved:
     """Raises NotFound, Invalid, Conflict, Outdated, KeyReused."""
     await _owned(command.workflow, command.by, needs)  # before a large graph of a stranger is stored
-    version = await stored_version(command.graph, command.editor_graph, command.by, needs)
+    version = await _version(command, command.by, needs)
     accepted = await needs.streams.transact(
         context,
         Change(
@@ -246,6 +251,11 @@ async def recover_workflow(command: RecoverWorkflow, context: Context, needs: Ne
         expected=command.expected,
     )
     return await needs.streams.transact(context, change)
+
+
+async def _version(command: CreateWorkflow | SaveVersion, owner: AccountId, needs: Needs) -> dict[str, Any]:
+    kept_too = command.unconverted_too
+    return await stored_version(command.graph, command.editor_graph, owner, needs, unconverted_too=kept_too)
 
 
 async def _owned(id: WorkflowId, by: AccountId, needs: Needs) -> None:

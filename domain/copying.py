@@ -48,6 +48,7 @@ def fork(
         graph=version.graph,
         editor_graph=version.editor_graph,
         requirements=version.requirements,
+        unconverted=version.unconverted,
     )
 
 
@@ -62,6 +63,7 @@ def restore(workflow: Workflow, *, by: AccountId, number: int, note: str = "") -
         editor_graph=version.editor_graph,
         note=note,
         requirements=version.requirements,
+        unconverted=version.unconverted,
     )
     return [
         replace(event, restored_from=number) for event in saved if isinstance(event, WorkflowVersionSaved)
@@ -107,6 +109,7 @@ def _added(state: Workflow, brought: Brought, number: int, by: AccountId) -> lis
         editor_graph=saved.editor_graph,
         note=brought.note,
         requirements=saved.requirements,
+        unconverted=saved.unconverted,
     )
     if not added:
         same = f"Version {number} is the same as the one before it."

@@ -133,7 +133,10 @@ class WorkflowCreated(PublicEvent, frozen=True, kw_only=True, tag="workflow.crea
 
 
 class WorkflowVersionSaved(PublicEvent, frozen=True, kw_only=True, tag="workflow.version_saved.v1"):
-    """`graph_sha256` tells whether two versions are the same graph. `restored_from`: the version it repeats."""
+    """`graph_sha256` tells whether two versions are the same graph; empty: only the editor's graph is known.
+
+    `restored_from`: the version it repeats.
+    """
 
     workflow: UUID
     version: int
@@ -360,7 +363,7 @@ PUBLIC: dict[type[Event], Translation] = {
         workflow=id,
         version=event.number,
         note=event.note,
-        graph_sha256=event.graph.digest,
+        graph_sha256="" if event.graph is None else event.graph.digest,
         restored_from=event.restored_from,
     ),
     workflow.WorkflowRenamed: lambda event, id: WorkflowChanged(workflow=id, name=event.name),

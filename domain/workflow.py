@@ -9,7 +9,7 @@ from msgspec.structs import replace
 from domain.event import Decider, Event
 from domain.ids import AccountId, Digest, WorkflowId
 from domain.outcome import Image
-from domain.refusals import Conflict, NotFound
+from domain.refusals import Conflict, FieldError, Invalid, NotFound
 from domain.workflow_texts import checked_description, checked_name, checked_note, checked_tags
 
 
@@ -35,13 +35,18 @@ class WorkflowCreated(Event, frozen=True, kw_only=True, tag="workflow.created.v1
 
 
 class WorkflowVersionSaved(Event, frozen=True, kw_only=True, tag="workflow.version_saved.v1"):
+    """`graph`: None where none could be made of the editor's; `unconverted` says why, and it cannot be run.
+
+    `restored_from`: the number of the version that was saved once more.
+    """
+
     number: int
-    graph: Content
+    graph: Content | None
     editor_graph: Content | None = None
     note: str = ""
     requirements: Requirements = Requirements()
     restored_from: int | None = None
-    """The number of the version that was saved once more."""
+    unconverted: str = ""
 
 
 class WorkflowForked(Event, frozen=True, kw_only=True, tag="workflow.forked.v1"):
@@ -165,9 +170,10 @@ WorkflowEvent: TypeAlias = (
 
 
 class SavedVersion(Struct, frozen=True):
-    graph: Content
+    graph: Content | None
     editor_graph: Content | None
     requirements: Requirements
+    unconverted: str = ""
 
 
 class Workflow(Struct, frozen=True):
@@ -196,8 +202,8 @@ def evolve(workflow: Workflow, event: WorkflowEvent) -> Workflow:
     match event:
         case WorkflowCreated(owner=owner, name=name, description=description, tags=tags):
             return Workflow(owner=owner, name=name, description=description, tags=tags)
-        case WorkflowVersionSaved(graph=graph, editor_graph=editor_graph, requirements=requirements):
-            saved = SavedVersion(graph, editor_graph, requirements)
+        case WorkflowVersionSaved(graph=graph, editor_graph=editor_graph) as event:
+            saved = SavedVersion(graph, editor_graph, event.requirements, event.unconverted)
             return replace(workflow, versions=(*workflow.versions, saved))
         case WorkflowForked() | WorkflowImported():
             return workflow
@@ -235,7 +241,7 @@ def evolve(workflow: Workflow, event: WorkflowEvent) -> Workflow:
 
 
 WORKFLOW: Decider[Workflow, WorkflowEvent] = Decider(
-    "workflow", Workflow(), evolve, lambda workflow: workflow.owner, shape=4
+    "workflow", Workflow(), evolve, lambda workflow: workflow.owner, shape=5
 )
 
 
@@ -259,16 +265,20 @@ def save_version(
     workflow: Workflow,
     *,
     by: AccountId,
-    graph: Content,
+    graph: Content | None,
     editor_graph: Content | None = None,
     note: str = "",
     requirements: Requirements = Requirements(),
+    unconverted: str = "",
 ) -> list[WorkflowEvent]:
     """Add a version. Saving the newest version's very content again adds nothing."""
     owned(workflow, by=by)
     checked_note(note)
-    if workflow.versions and workflow.versions[-1] == SavedVersion(graph, editor_graph, requirements):
+    version = SavedVersion(graph, editor_graph, requirements, unconverted)
+    if workflow.versions and workflow.versions[-1] == version:
         return []
+    if graph is None and (editor_graph is None or not unconverted):
+        raise Invalid("The version has no graph.", FieldError("graph", "It is missing."))
     return [
         WorkflowVersionSaved(
             number=len(workflow.versions) + 1,
@@ -276,6 +286,7 @@ def save_version(
             editor_graph=editor_graph,
             note=note,
             requirements=requirements,
+            unconverted=unconverted,
         )
     ]
 
@@ -322,6 +333,13 @@ def runnable(workflow: Workflow, *, by: AccountId, number: int | None) -> tuple[
     if not 1 <= wanted <= len(workflow.versions):
         raise NotFound("The workflow has no such version.")
     return wanted, workflow.versions[wanted - 1]
+
+
+def executed(number: int, version: SavedVersion) -> Content:
+    """What a run of this version executes. Raises Conflict where there is nothing."""
+    if version.graph is None:
+        raise Conflict(f"Version {number} cannot be run: {version.unconverted}")
+    return version.graph
 
 
 def visible(workflow: Workflow, *, by: AccountId | None) -> None:

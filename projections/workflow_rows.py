@@ -66,7 +66,7 @@ class VersionRow(Struct, gc=False):
     number: int
     owner: AccountId
     public: bool
-    graph: str
+    graph: str | None
     graph_size_bytes: int
     editor_graph: str | None
     note: str
@@ -74,6 +74,8 @@ class VersionRow(Struct, gc=False):
     restored_from: int | None
     at: datetime
     trashed: bool
+    editor_graph_size_bytes: int = 0
+    unconverted: str = ""
 
 
 class LineRow(Struct, gc=False):
@@ -213,14 +215,16 @@ def _add_version(
             number=saved.number,
             owner=workflow.owner,
             public=workflow.public,
-            graph=saved.graph.digest,
-            graph_size_bytes=saved.graph.size_bytes,
+            graph=saved.graph.digest if saved.graph else None,
+            graph_size_bytes=saved.graph.size_bytes if saved.graph else 0,
             editor_graph=saved.editor_graph.digest if saved.editor_graph else None,
             note=saved.note,
             requirements=saved.requirements,
             restored_from=saved.restored_from,
             at=at,
             trashed=False,
+            editor_graph_size_bytes=saved.editor_graph.size_bytes if saved.editor_graph else 0,
+            unconverted=saved.unconverted,
         )
     )
 

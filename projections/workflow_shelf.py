@@ -19,7 +19,7 @@ from projections.workflow_rows import TABLES, VersionRow, WorkflowRow, fold
 
 WORKFLOW_SHELF = Projection(
     name="workflow_shelf",
-    version=6,
+    version=7,
     sql=Path(__file__).with_suffix(".sql"),
     tables=TABLES,
     fold=fold,
@@ -35,7 +35,7 @@ _WORKFLOW = f"""json_build_object('id', id, 'owner', owner, 'name', name, 'descr
     'revision', revision, 'created_at', created_at, 'updated_at', updated_at)"""
 _VERSION = """json_build_object('workflow', workflow, 'number', number, 'graph_digest', graph,
     'graph_size_bytes', graph_size_bytes, 'editor_graph_digest', editor_graph, 'note', note,
-    'requirements', requirements, 'restored_from', restored_from, 'at', at)"""
+    'requirements', requirements, 'restored_from', restored_from, 'unconverted', unconverted, 'at', at)"""
 
 
 def shown(workflow: WorkflowRow) -> dict[str, Any]:
@@ -52,11 +52,10 @@ def shown_version(version: VersionRow) -> dict[str, Any]:
     """The same as _VERSION does it."""
     fields = msgspec.structs.asdict(version)
     digests = {"graph_digest": fields.pop("graph"), "editor_graph_digest": fields.pop("editor_graph")}
-    return {
-        name: value for name, value in fields.items() if name not in ("owner", "public", "trashed")
-    } | digests
+    return {name: value for name, value in fields.items() if name not in _UNSHOWN} | digests
 
 
+_UNSHOWN = ("owner", "public", "trashed", "editor_graph_size_bytes")
 _ONE = f"""SELECT convert_to({_WORKFLOW}::text, 'UTF8') FROM read.workflows
 WHERE id = %(id)s AND trashed_at IS NULL""".encode()
 _FOUND = """trashed_at IS NULL AND (%(words)s::text[] = '{}'

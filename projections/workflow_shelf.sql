@@ -24,14 +24,16 @@ CREATE TABLE workflow_versions (
     number bigint NOT NULL,
     owner uuid NOT NULL,
     public boolean NOT NULL,
-    graph text NOT NULL,
+    graph text,
     graph_size_bytes bigint NOT NULL,
     editor_graph text,
     note text NOT NULL,
     requirements jsonb NOT NULL,
     restored_from bigint,
     at timestamptz NOT NULL,
-    trashed boolean NOT NULL
+    trashed boolean NOT NULL,
+    editor_graph_size_bytes bigint NOT NULL,
+    unconverted text NOT NULL
 );
 
 CREATE TABLE workflow_lines (

@@ -33,7 +33,7 @@ BROKEN = (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOF
 
 class AboutVersion(Struct, frozen=True):
     number: int
-    graph: str
+    graph: str | None = None
     editor_graph: str | None = None
     note: str = ""
     restored_from: int | None = None
@@ -66,7 +66,7 @@ class Archive:
     def graphs(self, version: AboutVersion) -> Graphs:
         """Raises Invalid."""
         drawn = None if version.editor_graph is None else self._json(version.editor_graph)
-        return Graphs(self._json(version.graph), drawn)
+        return Graphs(None if version.graph is None else self._json(version.graph), drawn)
 
     def _about(self) -> About:
         try:
@@ -77,10 +77,12 @@ class Archive:
             raise refused(f"It may have 1 to {MAX_VERSIONS} versions.")
         for number, version in enumerate(about.versions, start=1):
             named = (f"versions/{number}.json", f"versions/{number}.editor.json")
-            if version.number != number or version.graph != named[0]:
+            if version.number != number or version.graph not in (None, named[0]):
                 raise refused(f"Version {number} is not where it must be.")
             if version.editor_graph not in (None, named[1]):
                 raise refused(f"The editor's graph of version {number} is not where it must be.")
+            if version.graph is None and version.editor_graph is None:
+                raise refused(f"Version {number} has no graph.")
         return about
 
     def _json(self, name: str) -> Any:

@@ -27,6 +27,7 @@ Url = Annotated[
 Cursor = Annotated[str | None, Meta(description="The `cursor` of the next page; null: this is the last.")]
 Revision = Annotated[int, Meta(description="Raised by every change; the ETag.", examples=[3])]
 RestoredFrom = Annotated[int | None, Meta(description="The version that this one repeats.", examples=[1])]
+UNCONVERTED = "Null where none could be made of the editor's: `unconverted` says why, and it cannot be run."
 NodeId = Annotated[str, Meta(description="The node's id in the graph.", examples=["9"])]
 
 
@@ -71,14 +72,15 @@ class WorkflowSummary(Struct):
 class WorkflowAnswer(WorkflowSummary, kw_only=True):
     """A workflow with the documents of its newest version. `likes` ...: not of one in the past."""
 
-    graph: dict[str, Any]
-    graph_digest: Digest
+    graph: Annotated[dict[str, Any] | None, Meta(description=UNCONVERTED)]
+    graph_digest: Digest | None
     graph_size_bytes: int
     editor_graph: dict[str, Any] | None
     editor_graph_digest: Digest | None
     note: str
     requirements: Requirements
     restored_from: RestoredFrom
+    unconverted: str
     likes: int | UnsetType = UNSET
     liked: Annotated[bool, Meta(description="By you.")] | UnsetType = UNSET
     runs: int | UnsetType = UNSET
@@ -118,17 +120,18 @@ class LineageAnswer(Struct):
 class VersionSummary(Struct):
     workflow: UUID
     number: int
-    graph_digest: Digest
+    graph_digest: Digest | None
     graph_size_bytes: int
     editor_graph_digest: Digest | None
     note: str
     requirements: Requirements
     restored_from: RestoredFrom
+    unconverted: str
     at: datetime
 
 
 class VersionAnswer(VersionSummary):
-    graph: dict[str, Any]
+    graph: Annotated[dict[str, Any] | None, Meta(description=UNCONVERTED)]
     editor_graph: dict[str, Any] | None
 
 

@@ -25,7 +25,7 @@ from domain.account import ACCOUNT, Role
 from domain.event import Event
 from domain.ids import AccountId, Digest, limits_id
 from domain.limits import LIMITS, Allowance
-from domain.refusals import NotFound
+from domain.refusals import Conflict, NotFound
 from domain.run import RUN, Run, Status
 from domain.workflow import WORKFLOW, Workflow, WorkflowVersionSaved, visible_then
 from projections import past, run_status, workflow_shelf
@@ -174,7 +174,7 @@ async def show_account(
 @get(
     "/workflows/{workflow:uuid}/versions/{number:int}/diff/{other:int}",
     security=ANYBODY,
-    responses=answers(200, DiffAnswer, 404),
+    responses=answers(200, DiffAnswer, 404, 409),
 )
 async def show_diff(
     request: Request[Any, Any, Any],
@@ -208,8 +208,10 @@ def _written(workflow: UUID, number: int, other: int, found: GraphDiff) -> bytes
 
 async def _graph(workflow: UUID, number: int, parts: Parts, reader: Reader) -> Graph:
     row = await reader.one(workflow_shelf.version, workflow, number, missing=NO_VERSION)
-    digest = msgspec.json.decode(row, type=_Named).graph_digest
-    body = await parts.commands.needs.contents.get(digest)
+    named = msgspec.json.decode(row, type=_Named)
+    if named.graph_digest is None:
+        raise Conflict(f"Version {number} has no graph to compare: {named.unconverted}")
+    body = await parts.commands.needs.contents.get(named.graph_digest)
     if body is None:
         raise NotFound("The graph of this version is not there.")
     return await asyncio.to_thread(msgspec.json.decode, body, type=dict[str, Node])
@@ -220,7 +222,8 @@ def _saves_a_version(event: Event) -> bool:
 
 
 class _Named(Struct):
-    graph_digest: Digest
+    graph_digest: Digest | None
+    unconverted: str
 
 
 ROUTER = Router("/", route_handlers=[show_diff], tags=["workflows"])

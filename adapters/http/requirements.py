@@ -64,7 +64,7 @@ class RequirementsAnswer(Struct):
 
 @get(
     "/workflows/{workflow:uuid}/versions/{number:int}/requirements",
-    responses=answers(200, RequirementsAnswer, 401, 404, 422),
+    responses=answers(200, RequirementsAnswer, 401, 404, 409, 422),
 )
 async def show(
     workflow: FromPath[UUID],

@@ -20,7 +20,7 @@ from adapters.http.versions import NO_VERSION
 from commands.taking_along import archived, described, document
 from domain.ids import AccountId, WorkflowId
 from domain.refusals import NotFound
-from domain.workflow import Workflow
+from domain.workflow import Workflow, executed
 
 NO_EDITOR_GRAPH = "This version was not kept as the editor saves it."
 
@@ -34,7 +34,7 @@ class Format(StrEnum):
 @get(
     "/workflows/{workflow:uuid}/export",
     security=ANYBODY,
-    responses=answers(200, bytes, 422, media_type="*/*"),
+    responses=answers(200, bytes, 409, 422, media_type="*/*"),
 )
 async def export(
     workflow: FromPath[UUID],
@@ -65,6 +65,7 @@ async def _graph(state: Workflow, format: Format, version: int | None, parts: Pa
     saved = state.versions[number - 1]
     content = saved.graph if format is Format.API else saved.editor_graph
     if content is None:
+        executed(number, saved)
         raise NotFound(NO_EDITOR_GRAPH)
     body = await document(content.digest, parts.commands.needs)
     headers = GUARDED | {"Content-Disposition": disposition(f"{state.name}.json", shown=False)}

@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from commands.backends import RegisterBackend, SeeBackend, TakeStock
+from commands.runs import SubmitRun
 from commands.workflows import CreateWorkflow, SaveVersion
 from domain.backend import BackendInventoried, BackendSeen
 from domain.ids import AccountId
@@ -86,3 +87,28 @@ async def test_backends_complete_one_another(ground: Ground) -> None:
     await tells(ground, "gpu-2", {"SaveImage": classes()["SaveImage"]})
     await ground.wish(CreateWorkflow(owner=ANN, name="x", graph=PLAIN))
     assert await kept(ground) == (PROMPT, PLAIN)
+
+
+async def test_what_cannot_be_converted_is_kept_alone_where_that_is_wanted(ground: Ground) -> None:
+    wish = CreateWorkflow(owner=ANN, name="x", editor_graph=PLAIN, unconverted_too=True)
+    saved = await ground.wish(wish)
+    event = (await ground.happened())[-1]
+    assert isinstance(event, WorkflowVersionSaved)
+    assert (event.graph, event.requirements.node_classes) == (None, ())
+    assert "No backend has told of its node classes yet" in event.unconverted
+    with pytest.raises(Conflict, match="Version 1 cannot be run"):
+        await ground.wish(SubmitRun(by=ANN, workflow=saved.id))
+
+    await tells(ground, "gpu-1", classes())
+    strange = {"nodes": [{"id": 7, "type": "Strange"}], "links": [], "version": 0.4}
+    again = SaveVersion(by=ANN, workflow=saved.id, editor_graph=strange, unconverted_too=True)
+    assert (await ground.wish(again)).version == 2
+    event = (await ground.happened())[-1]
+    assert isinstance(event, WorkflowVersionSaved)
+    assert "editor_graph.7" in event.unconverted
+    await ground.wish(SaveVersion(by=ANN, workflow=saved.id, editor_graph=PLAIN, unconverted_too=True))
+    assert await kept(ground) == (PROMPT, PLAIN)
+    for unusable in ({"nodes": "x"}, {"nodes": [], "links": [], "version": 1e999}, None, 7):
+        wish = CreateWorkflow(owner=ANN, name="x", editor_graph=unusable, unconverted_too=True)
+        with pytest.raises(Invalid):
+            await ground.wish(wish)

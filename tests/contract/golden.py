@@ -205,6 +205,7 @@ EXAMPLES: tuple[Event, ...] = (
         note="sharper",
         requirements=REQUIREMENTS,
         restored_from=1,
+        unconverted="A node is of a class that nobody knows.",
     ),
     WorkflowRenamed(name="Portrait at night"),
     WorkflowDescribed(description="Moonlight. Größe 1:1"),

@@ -30,6 +30,7 @@ from domain.workflow import (
     WorkflowWithdrawn,
     create,
     describe,
+    executed,
     publish,
     rename,
     runnable,
@@ -276,3 +277,18 @@ def test_others_run_what_is_published() -> None:
 def test_a_version_that_is_not_there_is_not_run(number: int) -> None:
     with pytest.raises(NotFound, match="no such version"):
         runnable(kept.state, by=ANN, number=number)
+
+
+def test_a_version_of_which_only_the_editors_graph_is_known_is_kept_but_not_run() -> None:
+    drawn = {"graph": None, "editor_graph": content("e"), "unconverted": "It has a node that nobody knows."}
+    saved = WorkflowVersionSaved(number=2, **drawn)
+    kept.when(save_version, by=ANN, **drawn).then(saved)
+    kept.given(saved).when(save_version, by=ANN, **drawn).then_nothing()
+    with pytest.raises(Conflict, match="Version 2 cannot be run: It has a node that nobody knows"):
+        executed(*runnable(kept.given(saved).state, by=ANN, number=None))
+    assert executed(*runnable(kept.given(saved).state, by=ANN, number=1)) == content("a")
+
+
+def test_a_version_without_any_graph_is_none() -> None:
+    kept.when(save_version, by=ANN, graph=None, unconverted="Nothing.").then_invalid("graph")
+    kept.when(save_version, by=ANN, graph=None, editor_graph=content("e")).then_invalid("graph")

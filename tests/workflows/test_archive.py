@@ -136,3 +136,14 @@ def test_more_than_a_machine_should_unpack_is_refused_by_what_is_said() -> None:
     body[listed + 24 : listed + 28] = struct.pack("<I", 2**31)
     with pytest.raises(Invalid, match="cannot be imported"):
         read(bytes(body))
+
+
+def test_a_version_may_have_the_editors_graph_alone() -> None:
+    alone = {"number": 1, "graph": None, "editor_graph": "versions/1.editor.json"}
+    files = {"workflow.json": about() | {"versions": [alone]}, "versions/1.editor.json": {"nodes": []}}
+    with archive(zipped(files), LIMIT) as opened:
+        found = opened.graphs(opened.about.versions[0])
+        assert (found.graph, found.editor_graph) == (None, {"nodes": []})
+    files["workflow.json"] = about() | {"versions": [{"number": 1, "graph": None}]}
+    with pytest.raises(Invalid):
+        read(zipped(files))
