@@ -29,6 +29,7 @@ from domain.run import (
     RunSubmitted,
     RunSucceeded,
 )
+from domain.source import PromptSource
 from domain.workflow import Content, Requirements
 from infra.wiring import new_id
 from services.dispatch.folding import TOPICS
@@ -38,6 +39,7 @@ from tests.servers import Database
 
 ANN, BOB, CAT = (AccountId(UUID(int=number)) for number in (0xA11, 0xB0B, 0xCA7))
 LEASE = timedelta(minutes=10)
+GRAPH = Content(Digest("ab" * 32), 2)
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 LOST = Failure(FailureKind.LOST, "It fell silent.")
 TABLES = {
@@ -74,6 +76,7 @@ class Floor:
         priority: int = 5,
         model: str = "",
         pool: str = SHARED,
+        prompted: bool = False,
         fold: bool = True,
         ids: list[RunId] | None = None,
     ) -> list[RunId]:
@@ -83,10 +86,11 @@ class Floor:
             owner=owner,
             workflow=WorkflowId(UUID(int=1)),
             workflow_version=1,
-            graph=Content(Digest("ab" * 32), 2),
+            graph=GRAPH,
             requirements=needed,
             priority=priority,
             pool=pool,
+            source=PromptSource(id="mine", client="window", sent=GRAPH) if prompted else None,
         )
         writes = tuple(Write(run, 0, (submitted,), owner) for run in ids)
         await self.log.append(Entry(writes=writes, actor=Actor("test"), correlation=ids[0]))
