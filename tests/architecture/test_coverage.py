@@ -1,11 +1,12 @@
 """docs/coverage.md names nothing that is not there."""
 
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 
-from adapters.http.app import described
+from tests.http.document import document
 
 ROOT = Path(__file__).parents[2]
 LINES = [
@@ -15,11 +16,15 @@ LINES = [
 ]
 ROUTE = re.compile(r"`(GET|PUT|POST|PATCH|DELETE) (/[^` ]*)`")
 TEST = re.compile(r"`(tests/[\w/]+\.py)(?:::(\w+))?`")
-DESCRIBED = {
-    (verb.upper(), path.removeprefix("/api/v1"))
-    for path, found in described()["paths"].items()
-    for verb in found
-}
+
+
+@cache
+def described() -> set[tuple[str, str]]:
+    return {
+        (verb.upper(), path.removeprefix("/api/v1"))
+        for path, found in document()["paths"].items()
+        for verb in found
+    }
 
 
 def test_there_is_something_to_check() -> None:
@@ -36,7 +41,7 @@ def test_what_is_named_exists(line: str) -> None:
     assert routes, f"{asked}: by no route"
     assert tests, f"{asked}: proved by no test"
     for route in routes:
-        assert route in DESCRIBED, f"{asked}: there is no route {' '.join(route)}"
+        assert route in described(), f"{asked}: there is no route {' '.join(route)}"
     for file, name in tests:
         text = (ROOT / file).read_text()
         assert not name or re.search(rf"^(async )?def {name}\(", text, re.MULTILINE), f"{file} has no {name}"

@@ -11,8 +11,8 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from litestar.serialization import encode_json
 
-from adapters.http.app import described
 from tests.fuzz.callers import Caller, callers
+from tests.http.document import document
 from tests.http.samples import sample
 from tests.http.whole import Whole
 
@@ -23,7 +23,7 @@ PATIENCE_S = 60.0
 ENDLESS = "/live"  # what streams until the run is over is asked by tests of its own
 VERBS = ("get", "post", "put", "patch", "delete")
 """In the order in which they are tried: what is deleted is no more."""
-DOCUMENT = json.loads(encode_json(described()))
+DOCUMENT = json.loads(encode_json(document()))
 OPERATIONS = [
     (verb.upper(), path)
     for verb in VERBS

@@ -14,11 +14,12 @@ from litestar.routes import HTTPRoute
 from msgspec import inspect
 from PIL import Image
 
-from adapters.http.app import API, ROUTES, described
+from adapters.http.app import API, ROUTES
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import DEPENDENCIES
 from adapters.http.foreseen import asked_for
 from tests.http.administrators import administrator
+from tests.http.document import document
 from tests.http.log import deeds
 from tests.http.person import Person
 from tests.http.samples import sample
@@ -89,13 +90,14 @@ def bare(found: Any) -> Any:
     return found
 
 
-WITH_BODY = [each for each in handlers() if each[2].parsed_data_field is not None]
+def with_body() -> list[tuple[str, str, Any]]:
+    return [each for each in handlers() if each[2].parsed_data_field is not None]
 
 
 def test_every_body_is_read_strictly() -> None:
     """What a Struct does not know is refused by name: nobody makes themselves an owner or an administrator."""
-    assert len(WITH_BODY) > 50
-    for method, path, handler in WITH_BODY:
+    assert len(with_body()) > 50
+    for method, path, handler in with_body():
         dto = handler.resolve_data_dto()
         assert dto is not None, f"{method} {path}: give it `dto=StrictBody[...]`"
         assert issubclass(dto, StrictBody), f"{method} {path}: give it `dto=StrictBody[...]`"
@@ -107,10 +109,10 @@ def test_every_body_is_read_strictly() -> None:
 
 def test_no_route_is_opened_by_a_cookie() -> None:
     """A browser sends cookies along for anybody's page; headers it does not. So there is nothing to forge."""
-    document = described()
-    for scheme in document["components"]["securitySchemes"].values():
+    told = document()
+    for scheme in told["components"]["securitySchemes"].values():
         assert scheme.get("in") != "cookie"
-    for path, operations in document["paths"].items():
+    for path, operations in told["paths"].items():
         for parameter in (each for verb in operations.values() for each in verb.get("parameters", ())):
             assert parameter["in"] != "cookie", (
                 f"{path} reads the cookie {parameter['name']}: who protects it?"
@@ -134,7 +136,7 @@ async def test_a_token_in_a_cookie_is_none(served: Whole, things: Things, nobody
 async def test_fields_that_are_smuggled_in_are_refused_by_every_route(served: Whole) -> None:
     async with administrator(served) as admin, belongings(served, admin) as things:
         before = deeds(served)
-        for method, path, _ in WITH_BODY:
+        for method, path, _ in with_body():
             body = sample(method, path) | SMUGGLED
             answer = await admin.ask(method, things.path(path), json=body)
             assert answer.status_code == 422, f"{method} {path} takes {sorted(SMUGGLED)}: {answer.text[:300]}"
@@ -202,7 +204,7 @@ def inert(answer: httpx.Response) -> None:
 async def test_scripts_come_back_inert_wherever_they_were_put(served: Whole) -> None:
     async with administrator(served) as admin, belongings(served, admin) as things:
         taken = 0
-        for method, path, handler in WITH_BODY:
+        for method, path, handler in with_body():
             if path.startswith(ENDING) or path.startswith("/admin/queue"):
                 continue
             for form in forms(handler):
@@ -247,20 +249,22 @@ def bombs() -> dict[str, bytes]:
     }
 
 
-FORMS = [
-    (method.upper(), path.removeprefix(API.path).replace("}", ":uuid}"), next(iter(fields["properties"])))
-    for path, operations in described()["paths"].items()
-    for method, operation in operations.items()
-    for kind, content in operation.get("requestBody", {}).get("content", {}).items()
-    if kind == "multipart/form-data"
-    for fields in (content["schema"],)
-]
+def forms_with_files() -> list[tuple[str, str, str]]:
+    return [
+        (method.upper(), path.removeprefix(API.path).replace("}", ":uuid}"), next(iter(fields["properties"])))
+        for path, operations in document()["paths"].items()
+        for method, operation in operations.items()
+        for kind, content in operation.get("requestBody", {}).get("content", {}).items()
+        if kind == "multipart/form-data"
+        for fields in (content["schema"],)
+    ]
 
 
 async def test_files_that_are_bombs_are_refused_everywhere(served: Whole, things: Things) -> None:
-    assert len(FORMS) >= 2
+    asked = forms_with_files()
+    assert len(asked) >= 2
     before = deeds(served)
-    for method, path, field in FORMS:
+    for method, path, field in asked:
         for name, body in bombs().items():
             files = {field: (name, body, "image/png")}
             answer = await things.ann.ask(method, things.path(path), files=files)

@@ -39,7 +39,7 @@ from infra.integrating import publishing
 from infra.nats_users import urls
 from infra.processes import api
 from infra.settings import Settings, load_secret
-from infra.wiring import allowance, connect, nats, needed, needs, now, pool, read_models
+from infra.wiring import allowance, connect, ended, nats, needed, needs, now, pool, read_models
 from projections.catalogue import PROJECTIONS
 from projections.runner import Runner
 from services.dispatch.answering import Answering, Leases
@@ -269,8 +269,4 @@ async def _tail(stack: AsyncExitStack, url: str | None) -> PostgresTail:
 async def _start(stack: AsyncExitStack, work: Coroutine[Any, Any, None]) -> None:
     task = asyncio.create_task(work)
 
-    async def end() -> None:
-        task.cancel()
-        await asyncio.wait([task])
-
-    stack.push_async_callback(end)
+    stack.push_async_callback(ended, {task})
