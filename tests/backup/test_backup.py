@@ -23,6 +23,7 @@ from infra.backup.manifest import BackupError, Manifest
 from infra.backup.restore import bring_back
 from infra.embedded.child import ChildFailedError
 from infra.embedded.lock import FolderTakenError, folder_lock
+from infra.operating import stopped_database
 from infra.settings import Settings
 from infra.up import ROOT
 from tests.backup.homes import (
@@ -65,9 +66,27 @@ def taken(home: Settings, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return target
 
 
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data folder in which a database was made, and nothing else has happened."""
+    settings = settings_of(tmp_path_factory.mktemp("cluster") / "data")
+    with stopped_database(settings):
+        pass
+    return settings.data
+
+
 @pytest.fixture
-def fresh(tmp_path: Path) -> Settings:
+def bare(tmp_path: Path) -> Settings:
     return settings_of(tmp_path / "fresh")
+
+
+@pytest.fixture
+def fresh(bare: Settings, cluster: Path) -> Settings:
+    """With an empty database, copied: to make it would take longer than most of these tests."""
+    bare.data.mkdir(mode=0o700)
+    shutil.copytree(cluster / "postgres", bare.data / "postgres")
+    shutil.copy(cluster / "postgres.password", bare.data)
+    return bare
 
 
 @pytest.fixture
@@ -150,9 +169,9 @@ def test_a_system_that_was_only_started_counts_as_empty(fresh: Settings, home: S
     assert (fresh.data / "secret.before-restore").read_text() == own
 
 
-def test_a_system_that_runs_is_left_alone(fresh: Settings, taken: Path) -> None:
-    with folder_lock(fresh.data), pytest.raises(FolderTakenError):
-        bring_back(fresh, taken, None, no_erasures=True)
+def test_a_system_that_runs_is_left_alone(bare: Settings, taken: Path) -> None:
+    with folder_lock(bare.data), pytest.raises(FolderTakenError):
+        bring_back(bare, taken, None, no_erasures=True)
 
 
 # --- erased accounts
@@ -180,7 +199,6 @@ def test_who_was_erased_since_does_not_come_back(
     elif how == "setting":
         fresh = settings_of(fresh.data, erasures=path)
     else:
-        fresh.data.mkdir()
         path.rename(fresh.data / "erasures.jsonl")
     done = bring_back(fresh, taken, None, erasures=named)
     assert (done.erased, done.missing) == (1, [])
@@ -199,7 +217,7 @@ def test_who_was_erased_since_does_not_come_back(
     "name", ["tables/log.events", "tables/work.credentials", "keys.json", "objects.ndjson"]
 )
 def test_a_damaged_part_is_found_before_anything_is_touched(
-    fresh: Settings, copy: Path, name: str, place: str
+    bare: Settings, copy: Path, name: str, place: str
 ) -> None:
     path = copy / name
     body = bytearray(path.read_bytes())
@@ -211,36 +229,36 @@ def test_a_damaged_part_is_found_before_anything_is_touched(
         body[{"begin": 0, "middle": len(body) // 2, "end": -1}[place]] ^= 1
         path.write_bytes(body)
     with pytest.raises(BackupError, match=name):
-        bring_back(fresh, copy, None, no_erasures=True)
-    assert not (fresh.data / "postgres").exists()
+        bring_back(bare, copy, None, no_erasures=True)
+    assert not (bare.data / "postgres").exists()
 
 
-def test_an_object_that_is_another_one_is_found(fresh: Settings, copy: Path) -> None:
+def test_an_object_that_is_another_one_is_found(bare: Settings, copy: Path) -> None:
     (copy / "objects" / digest(SHARED)).write_bytes(b"somebody else's")
     with pytest.raises(BackupError, match="damaged"):
-        bring_back(fresh, copy, None, no_erasures=True)
+        bring_back(bare, copy, None, no_erasures=True)
 
 
 @pytest.mark.parametrize(
     "text", [b"", b"{}", b"[" * 10_000, b'{"format": "comfyplus backup 2"}', b"\xff\xfe"], ids=range(5)
 )
-def test_what_is_no_manifest_is_told_so(fresh: Settings, copy: Path, text: bytes) -> None:
+def test_what_is_no_manifest_is_told_so(bare: Settings, copy: Path, text: bytes) -> None:
     (copy / "manifest.json").write_bytes(text)
     with pytest.raises(BackupError):
-        bring_back(fresh, copy, None, no_erasures=True)
+        bring_back(bare, copy, None, no_erasures=True)
 
 
-def test_a_tar_that_is_cut_off_is_no_backup(fresh: Settings, home: Settings, tmp_path: Path) -> None:
+def test_a_tar_that_is_cut_off_is_no_backup(bare: Settings, home: Settings, tmp_path: Path) -> None:
     target = tmp_path / "one.tar"
     make(home, target, None)
     body = target.read_bytes()
     for size in (0, 100, 1024, len(body) // 2):
         target.write_bytes(body[:size])
         with pytest.raises(BackupError):
-            bring_back(fresh, target, None, no_erasures=True)
+            bring_back(bare, target, None, no_erasures=True)
 
 
-def test_a_tar_leads_nowhere_else(fresh: Settings, copy: Path, tmp_path: Path) -> None:
+def test_a_tar_leads_nowhere_else(bare: Settings, copy: Path, tmp_path: Path) -> None:
     """A manifest that names a link, or a way out, gets nothing."""
     secret, path = tmp_path / "secret", tmp_path / "forged.tar"
     secret.write_text("{}")
@@ -249,12 +267,12 @@ def test_a_tar_leads_nowhere_else(fresh: Settings, copy: Path, tmp_path: Path) -
     with tarfile.open(path, "w") as tar:
         tar.add(copy, "")
     with pytest.raises(BackupError):
-        bring_back(fresh, path, None, no_erasures=True)
+        bring_back(bare, path, None, no_erasures=True)
     made = manifest_of(copy)
     part = msgspec.structs.replace(made.parts[0], name="tables/../../secret")
     rewrite(copy, msgspec.structs.replace(made, parts=(part,)))
     with pytest.raises(BackupError, match="leads out"):
-        bring_back(fresh, copy, None, no_erasures=True)
+        bring_back(bare, copy, None, no_erasures=True)
 
 
 def manifest_of(backup: Path) -> Manifest:
@@ -285,15 +303,15 @@ def test_a_log_that_was_changed_inside_a_backup_is_not_restored(fresh: Settings,
     ("given", "said"), [(None, "--passphrase-file"), (b"another", "passphrase is wrong")]
 )
 def test_without_the_passphrase_nothing_opens(
-    home: Settings, fresh: Settings, tmp_path: Path, given: bytes | None, said: str
+    home: Settings, bare: Settings, tmp_path: Path, given: bytes | None, said: str
 ) -> None:
     make(home, tmp_path / "backup.tar", PASSPHRASE)
     with pytest.raises(BackupError, match=said):
-        bring_back(fresh, tmp_path / "backup.tar", given, no_erasures=True)
+        bring_back(bare, tmp_path / "backup.tar", given, no_erasures=True)
 
 
 def test_parts_of_an_encrypted_backup_cannot_change_places(
-    home: Settings, fresh: Settings, tmp_path: Path
+    home: Settings, bare: Settings, tmp_path: Path
 ) -> None:
     copy = tmp_path / "backup"
     make(home, copy, PASSPHRASE)
@@ -315,7 +333,7 @@ def test_parts_of_an_encrypted_backup_cannot_change_places(
     )
     rewrite(copy, msgspec.structs.replace(made, parts=parts))
     with pytest.raises(BackupError, match="cannot be opened"):
-        bring_back(fresh, copy, PASSPHRASE, no_erasures=True)
+        bring_back(bare, copy, PASSPHRASE, no_erasures=True)
 
 
 # --- other versions, other secrets
@@ -349,13 +367,13 @@ async def test_a_backup_of_an_older_version_is_brought_to_this_one(
     assert len(there["log.seals"]) == 1
 
 
-def test_a_backup_of_a_newer_version_is_refused(fresh: Settings, copy: Path) -> None:
+def test_a_backup_of_a_newer_version_is_refused(bare: Settings, copy: Path) -> None:
     made = manifest_of(copy)
     rewrite(
         copy, msgspec.structs.replace(made, migrations=made.migrations | {"9999_pre_later.sql": "0" * 64})
     )
     with pytest.raises(BackupError, match="newer version"):
-        bring_back(fresh, copy, None, no_erasures=True)
+        bring_back(bare, copy, None, no_erasures=True)
 
 
 @pytest.mark.parametrize("table", ["work.credentials", "public.migrations"])
@@ -375,21 +393,20 @@ def test_a_manifest_that_leaves_out_a_table_or_names_another_is_refused(
 
 
 def test_a_list_that_is_there_counts_whatever_is_said(fresh: Settings, taken: Path, tmp_path: Path) -> None:
-    fresh.data.mkdir()
     erasures(tmp_path).rename(fresh.data / "erasures.jsonl")
     assert bring_back(fresh, taken, None, no_erasures=True).erased == 1
 
 
-def test_a_folder_without_a_system_is_not_backed_up(fresh: Settings, tmp_path: Path) -> None:
+def test_a_folder_without_a_system_is_not_backed_up(bare: Settings, tmp_path: Path) -> None:
     with pytest.raises(ChildFailedError, match="no database"):
-        make(fresh, tmp_path / "backup", None)
-    assert not fresh.data.exists()
+        make(bare, tmp_path / "backup", None)
+    assert not bare.data.exists()
 
 
 def test_another_servers_secret_is_refused(taken: Path, tmp_path: Path) -> None:
-    fresh = settings_of(tmp_path / "fresh", secret="another secret that is long enough")
+    bare = settings_of(tmp_path / "fresh", secret="another secret that is long enough")
     with pytest.raises(BackupError, match="COMFYPLUS_SECRET"):
-        bring_back(fresh, taken, None, no_erasures=True)
+        bring_back(bare, taken, None, no_erasures=True)
 
 
 def test_every_table_that_is_left_out_is_one_that_there_is(home: Settings) -> None:
@@ -442,24 +459,24 @@ def killed(process: "subprocess.Popen[bytes]", after_s: float) -> bool:
 
 
 def test_a_restore_that_is_killed_leaves_nothing_and_can_be_done_again(
-    home: Settings, fresh: Settings, taken: Path
+    home: Settings, bare: Settings, taken: Path
 ) -> None:
     chance = random.Random(7)
     for _ in range(KILLS):
-        if not killed(command(fresh, "restore", str(taken), "--no-erasures"), chance.uniform(0.3, 2.5)):
+        if not killed(command(bare, "restore", str(taken), "--no-erasures"), chance.uniform(0.3, 2.5)):
             break
-        if not is_empty(fresh):
+        if not is_empty(bare):
             break  # it was killed behind its end
     else:
-        process = command(fresh, "restore", str(taken), "--no-erasures")
+        process = command(bare, "restore", str(taken), "--no-erasures")
         said, _ = process.communicate()
         assert process.returncode == 0, said
-    same_but_identity(rows(home), rows(fresh))
-    assert stored(fresh.data) == stored(home.data)
+    same_but_identity(rows(home), rows(bare))
+    assert stored(bare.data) == stored(home.data)
 
 
 def test_a_backup_that_is_killed_does_not_look_like_one(
-    home: Settings, fresh: Settings, tmp_path: Path
+    home: Settings, bare: Settings, tmp_path: Path
 ) -> None:
     folder = tmp_path / "backups"
     target, chance = folder / "backup.tar", random.Random(11)
@@ -473,5 +490,5 @@ def test_a_backup_that_is_killed_does_not_look_like_one(
         said, _ = process.communicate()
         assert process.returncode == 0, said
         assert list(folder.iterdir()) == [target]
-    bring_back(fresh, target, None, no_erasures=True)
-    same_but_identity(rows(home), rows(fresh))
+    bring_back(bare, target, None, no_erasures=True)
+    same_but_identity(rows(home), rows(bare))

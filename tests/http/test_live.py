@@ -158,7 +158,7 @@ async def test_whoever_leaves_is_no_longer_watched_for(served: Whole, ann: Perso
     with another_api(served, counted) as whole:
         headers = dict(ann.http.headers)
         async with (
-            httpx.AsyncClient(base_url=whole.url, headers=headers) as http,
+            httpx.AsyncClient(base_url=whole.url, headers=headers, verify=False, trust_env=False) as http,
             http.stream("GET", f"/api/v1/runs/{run}/live") as answer,
         ):
             await anext(happenings(answer))
