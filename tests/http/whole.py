@@ -99,6 +99,7 @@ def settings_for(database: Database, server: NatsServer, folder: Path, **changes
         max_object_bytes=1024 * 1024,
         wrong_attempts_of_address=0,  # all tests have the same
         registrations_of_address=0,
+        retry_pause_s=0.1,
     )
     return replace(settings, **changes)
 
