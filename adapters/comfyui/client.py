@@ -225,7 +225,7 @@ class Client:
         self,
         method: str,
         target: str,
-        body: bytes | None = None,
+        body: bytes = b"",
         *,
         limit_bytes: int = MAX_ANSWER,
         wait_s: float = ANSWER_S,
@@ -234,8 +234,8 @@ class Client:
         request = httpx.Request(
             method,
             self._base,
-            headers=[*self._headers, *more] if more else self._headers,
-            content=body,
+            headers=[*self._headers, *more, (b"content-length", b"%d" % len(body))],
+            stream=httpx.ByteStream(body),  # `content` would have httpx look for headers that it could add
             extensions={
                 "target": self._path
                 + target.encode("ascii"),  # a URL for each request would cost as much again

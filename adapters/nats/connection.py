@@ -5,6 +5,7 @@ connected, and by default it gives up after two minutes.
 """
 
 import asyncio
+import itertools
 import logging
 import time
 from collections.abc import Awaitable, Callable
@@ -33,25 +34,44 @@ class _Client(Client):
     """nats-py with requests that end as soon as they can, and attempts to connect that leave nothing open.
 
     Its own requests wait by asyncio.wait_for, which on Python 3.11 can swallow a cancellation, are sent long after a
-    reconnect, and wait for answers that a lost connection cannot bring.
+    reconnect, and wait for answers that a lost connection cannot bring; and an answer goes through a queue and a task.
     """
 
     def __init__(self) -> None:
         super().__init__()
         self._straight: dict[int, Take] = {}
         self._sending = False
+        self._answers = ""  # where those to requests come
+        self._awaited: dict[str, asyncio.Future[Msg]] = {}
+        self._numbers = itertools.count(1)
 
     async def _request_new_style(
         self, subject: str, payload: bytes, timeout: float = 1, headers: dict[str, Any] | None = None
     ) -> Msg:
         if not self.is_connected:
             raise nats.errors.ConnectionReconnectingError
-        patient: Any = None  # typed float, but handed on to wait_for, which then only awaits
+        if self.is_draining_pubs:
+            raise nats.errors.ConnectionDrainingError
+        if not self._answers:
+            self._answers = self.new_inbox()
+            await self.subscribe_straight(f"{self._answers}.*", self._answered)
+        loop, number = asyncio.get_running_loop(), str(next(self._numbers))
+        answer: asyncio.Future[Msg] = loop.create_future()
+        self._awaited[number] = answer
+        answer.add_done_callback(_seen)
+        timer = loop.call_later(timeout, _fail, answer, nats.errors.TimeoutError)
         try:
-            async with asyncio.timeout(timeout):
-                return await super()._request_new_style(subject, payload, timeout=patient, headers=headers)
-        except TimeoutError as error:
-            raise nats.errors.TimeoutError from error
+            await self.publish(subject, payload, reply=f"{self._answers}.{number}", headers=headers)
+            return await answer
+        finally:
+            timer.cancel()
+            del self._awaited[number]
+
+    def _answered(self, subject: bytes, reply: bytes, body: bytes, headers: bytes | None) -> None:
+        name = subject.decode()
+        answer = self._awaited.get(name.rpartition(".")[2])
+        if answer is not None and not answer.done():
+            answer.set_result(Msg(self, name, reply.decode(), body, parsed(headers) or None))
 
     async def _connect_to_server(self, s: Any) -> None:
         """A server that was reached and said nothing, as in a cut network, is let go of before the next attempt."""
@@ -60,9 +80,8 @@ class _Client(Client):
         await super()._connect_to_server(s)
 
     def fail_requests(self) -> None:
-        for answer in list(self._resp_map.values()):
-            if not answer.done():
-                answer.set_exception(nats.errors.ConnectionReconnectingError())
+        for answer in self._awaited.values():
+            _fail(answer, nats.errors.ConnectionReconnectingError)
 
     async def subscribe_straight(self, subject: str, take: Take) -> Subscription:
         """Have messages handed over as they are read: without a queue, a task, and headers that nobody looks at.
@@ -265,6 +284,17 @@ def parsed(headers: bytes | None) -> dict[str, str]:
     status, _, described = first.removeprefix(b"NATS/1.0").strip().decode().partition(" ")
     said = {"Status": status, "Description": described} if status else {}
     return said | _Client._parse_header_lines(others)
+
+
+def _seen(answer: asyncio.Future[Msg]) -> None:
+    """Nobody is to be warned of an outcome that nobody waits for any more."""
+    if not answer.cancelled():
+        answer.exception()
+
+
+def _fail(answer: asyncio.Future[Msg], error: type[Exception]) -> None:
+    if not answer.done():
+        answer.set_exception(error())
 
 
 def _never_raising(name: str, take: Take) -> Take:

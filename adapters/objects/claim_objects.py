@@ -95,7 +95,7 @@ class HttpClaimObjects:
         method: str,
         digest: Digest,
         token: str,
-        body: bytes | None = None,
+        body: bytes = b"",
         media_type: str = "",
         *,
         then: str = "",
@@ -123,19 +123,23 @@ class HttpClaimObjects:
         method: str,
         digest: Digest,
         token: str,
-        body: bytes | None = None,
+        body: bytes = b"",
         media_type: str = "",
         *,
         then: str = "",
     ) -> httpx.Request:
-        headers = [self._host, (b"authorization", b"Bearer " + token.encode("ascii"))]
+        headers = [
+            self._host,
+            (b"authorization", b"Bearer " + token.encode("ascii")),
+            (b"content-length", b"%d" % len(body)),
+        ]
         if media_type:
             headers.append((b"content-type", media_type.encode("ascii")))
         return httpx.Request(
             method,
             self._base,
             headers=headers,
-            content=body,
+            stream=httpx.ByteStream(body),  # `content` would have httpx look for headers that it could add
             extensions={
                 "target": self._path + f"{digest}{then}".encode("ascii"),
                 "timeout": {"connect": 10.0, "read": ANSWER_S, "write": ANSWER_S, "pool": ANSWER_S},
