@@ -183,10 +183,10 @@ class Follower:
                 events, upto = page.events, page.upto
             else:
                 upto = events[-1].position if events else seen
-            if any(map(writer.wants, events)):
+            if wanted := writer.wanted(events):
                 began = time.monotonic()
-                await writer.apply(events, upto)
-                if any(type(recorded.event) is AccountErased for recorded in events):
+                await writer.take_in(wanted, upto)
+                if any(type(recorded.event) is AccountErased for recorded in wanted):
                     await self._forget_replaced(writer)
                 many, before = len(events) >= GATHER_FROM, many
                 if many and before and len(events) < BATCH:

@@ -42,7 +42,12 @@ class Tail:
             return False
         if fresh:
             self._events.extend(fresh)
-            self._wake(waiter for waiter, wanted in self._waiting.items() if _any(fresh, wanted))
+            kinds = {type(recorded.event) for recorded in fresh}
+            self._wake(
+                waiter
+                for waiter, wanted in self._waiting.items()
+                if wanted is None or not kinds.isdisjoint(wanted)
+            )
             self._await_pause()
         if len(self._events) > KEPT:
             surplus = len(self._events) - KEPT // 2

@@ -61,17 +61,21 @@ class Writer:
         self._cursor = AsyncRawCursor(connection)
         self._stored = {table.name: StoredTable(table, generation.schema) for table in projection.tables}
         self._rows = empty(projection)
-        self._wanted = None if projection.events is None else frozenset(projection.events)
+        self._looked_at = None if projection.events is None else {*projection.events, Undecodable}
         self._topics = projection.topics
         self._storing: tuple[asyncio.Task[None], Batch] | None = None
 
-    def wants(self, recorded: AnyRecorded) -> bool:
-        """Whether an event is new to this build, and one that its fold looks at."""
-        return (
-            recorded.position > self.position
-            and (self._wanted is None or type(recorded.event) in self._wanted or self._unreadable(recorded))
-            and recorded.position not in self.skips
-        )
+    def wanted(self, events: Sequence[AnyRecorded]) -> Sequence[AnyRecorded]:
+        """Of events in order those that are new to this build, and that its fold looks at."""
+        if (
+            self._looked_at is not None
+        ):  # most are for others: their kind is looked at first, and nothing else
+            events = [each for each in events if type(each.event) in self._looked_at]
+        if events and events[0].position <= self.position:
+            events = [each for each in events if each.position > self.position]
+        if self.skips:
+            events = [each for each in events if each.position not in self.skips]
+        return [each for each in events if type(each.event) is not Undecodable or self._unreadable(each)]
 
     def passes(self, upto: Position) -> bool:
         """Whether the way to a position leads past events that are left out."""
@@ -83,7 +87,10 @@ class Writer:
         Before a PoisonError everything in front of the poison was taken in.
         """
         await self.settle()
-        events = [each for each in events if self.wants(each)]
+        await self.take_in(self.wanted(events), upto)
+
+    async def take_in(self, events: Sequence[AnyRecorded], upto: Position) -> None:
+        """As `apply`, events that are all wanted, by who does not apply ahead."""
         try:
             opened = await self.projection.opened(events)
             await self._load(self._missing(opened))
@@ -96,7 +103,7 @@ class Writer:
 
         Raises what `apply` raises, for these events or for those before.
         """
-        batch = Batch([each for each in events if self.wants(each)], upto)
+        batch = Batch(self.wanted(events), upto)
         try:
             opened = await self.projection.opened(batch.events)
             if self._missing(opened):
