@@ -1,0 +1,113 @@
+"""ComfyUI's clients before the whole product: many at once, and one whose backend dies in the middle."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from websockets.asyncio.client import ClientConnection, connect
+
+from tests.whole.graphs import pictures, sleeping
+from tests.whole.people import Graph, Person, joined, person
+from tests.whole.whole import PATIENCE_S, Whole
+
+CLIENTS = 10
+PROMPTS = 3
+ONCE = {"execution_start", "execution_cached", "execution_success"}
+NEVER = {"execution_error", "execution_interrupted"}
+
+
+class Client:
+    """One window: a socket, and prompts under its name."""
+
+    def __init__(self, whoever: Person, socket: ClientConnection, sid: str) -> None:
+        self.whoever = whoever
+        self.socket = socket
+        self.sid = sid
+        self.heard: list[dict[str, Any]] = []
+
+    async def prompt(self, graph: Graph) -> str:
+        asked = {"prompt": graph, "client_id": self.sid}
+        answer = await self.whoever.http.post("/comfy/prompt", json=asked)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["prompt_id"])
+
+    async def until(self, type: str, prompt: str) -> None:
+        """All that is said up to that of a prompt."""
+        while not any(each["type"] == type and of(each) == prompt and last(each) for each in self.heard):
+            message = await self.socket.recv()
+            if isinstance(message, str):
+                self.heard.append(json.loads(message))
+
+    async def history(self, prompt: str) -> dict[str, Any]:
+        answer = await self.whoever.http.get(f"/comfy/history/{prompt}")
+        return dict(answer.json()[prompt])
+
+
+def of(message: dict[str, Any]) -> str:
+    return str(message["data"].get("prompt_id", ""))
+
+
+def last(message: dict[str, Any]) -> bool:
+    return message["type"] != "executing" or message["data"]["node"] is None
+
+
+@asynccontextmanager
+async def client(whole: Whole) -> AsyncIterator[Client]:
+    async with person(whole.url, await joined(whole.url)) as whoever:
+        url = whole.url.replace("http:", "ws:") + "/comfy/ws?clientId=window"  # the same name for all
+        headers = {"Authorization": whoever.http.headers["Authorization"]}
+        async with asyncio.timeout(PATIENCE_S), connect(url, additional_headers=headers) as socket:
+            yield Client(whoever, socket, "window")
+
+
+async def test_clients_of_many_accounts_hear_of_their_own_prompts_in_order(whole: Whole) -> None:
+    async def one() -> tuple[set[str], list[dict[str, Any]]]:
+        async with client(whole) as window:
+            prompts = [await window.prompt(pictures(0.1)) for _ in range(PROMPTS)]
+            for prompt in prompts:
+                await window.until("executing", prompt)
+                assert (await window.history(prompt))["status"]["status_str"] == "success"
+            return set(prompts), window.heard
+
+    told = await asyncio.gather(*(one() for _ in range(CLIENTS)))
+    assert len(set.union(*(own for own, _ in told))) == CLIENTS * PROMPTS
+    for own, heard in told:
+        assert {of(each) for each in heard} - {""} == own
+        for prompt in own:
+            in_order([each for each in heard if of(each) == prompt])
+        queue = [each["data"]["status"]["exec_info"]["queue_remaining"] for each in heard if not of(each)]
+        assert 1 <= max(queue) <= PROMPTS
+        assert queue[-1] == 0
+
+
+async def test_a_backend_that_dies_is_not_noticed_by_the_client(whole: Whole) -> None:
+    async with client(whole) as window:
+        prompt = await window.prompt(
+            sleeping(1.0) | {"9": {"class_type": "PreviewImage", "inputs": {"images": ["1", 0]}}}
+        )
+        await window.until("progress", prompt)
+        whole.kill("sandbox")
+        await window.until("executing", prompt)
+        heard = [each for each in window.heard if of(each) == prompt]
+        in_order(heard)
+        shown = (await window.history(prompt))["outputs"]
+        assert {each["data"]["node"] for each in heard if each["type"] == "executed"} == shown.keys()
+        for file in (each for ui in shown.values() for each in ui.get("images", ())):
+            seen = await window.whoever.http.get("/comfy/view", params=file)
+            assert seen.headers["content-type"] == "image/png"
+
+
+def in_order(heard: list[dict[str, Any]]) -> None:
+    """Of one prompt that succeeded: once begun, once ended, nothing after the end, each node's picture once."""
+    types = [each["type"] for each in heard]
+    assert types[0] == "execution_start"
+    assert all(types.count(each) == 1 for each in ONCE), types
+    assert not NEVER & set(types)
+    assert types[-2:] == ["execution_success", "executing"]
+    assert heard[-1]["data"]["node"] is None
+    shown = [each["data"]["node"] for each in heard if each["type"] == "executed"]
+    assert len(shown) == len(set(shown))
+    entered = [each["data"]["node"] for each in heard if each["type"] == "executing"]
+    assert set(shown) <= set(entered)
