@@ -43,6 +43,9 @@ PAGES = Table(
 )
 INDEX = "index.html"
 ICON = "/favicon.ico"
+NO_STYLES = (
+    "user.css"  # asked for at each start; ComfyUI's own is empty, and people's are at api/userdata/user.css
+)
 ASIDE = (ICON, "/assets/images/", "/assets/favicon.ico")
 INLINE = re.compile(r"<script(?![^>]*\ssrc=)[^>]*>(.*?)</script>", re.DOTALL)
 HEAD = re.compile(r"<head[^>]*>")
@@ -92,9 +95,12 @@ class Editor:
         return await self._own.answer("icon.svg", headers) if path == ICON else None
 
     async def file(self, name: str, headers: dict[bytes, bytes]) -> Answer | None:
-        if self._files is None or (answer := await self._files.answer(name, headers)) is None:
+        if self._files is None:
             return None
-        return governed(answer, self._policy)
+        answer = await self._files.answer(name, headers)
+        if answer is None and name == NO_STYLES:
+            answer = Answer(media_type="text/css; charset=utf-8")
+        return None if answer is None else governed(answer, self._policy)
 
     async def _front(self, headers: dict[bytes, bytes]) -> Answer:
         """The editor for whoever is logged in, and the way to the log-in for all others."""

@@ -1,6 +1,7 @@
 """Refusals in the shape in which ComfyUI tells of them: its editors show `error.message` to people."""
 
 import logging
+import re
 from typing import Any
 
 from msgspec.structs import replace
@@ -18,6 +19,7 @@ SAID = {
     ObjectsAwayError: OBJECTS_AWAY,
     OutcomeUnknownError: OUTCOME_UNKNOWN,
 }
+KEY = re.compile(r"^/k/[^/]*")  # which must not reach a log
 REFUSALS = (DomainError, *SAID)
 
 
@@ -40,7 +42,7 @@ def told(status: int, type: str, message: str, details: str = "", **extra: Any) 
 
 def failed(error: Exception, path: str) -> Answer:
     """A bug: told plainly, without our internals."""
-    logger.error("gateway request failed", exc_info=error, extra={"path": path})
+    logger.error("gateway request failed", exc_info=error, extra={"path": KEY.sub("/k/...", path)})
     return told(500, "internal_error", BUG)
 
 
