@@ -1,15 +1,20 @@
 """The editor's door: logging in at a page, staying, leaving, and what ends it."""
 
+import asyncio
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import UUID, uuid4
 
 import httpx
 import pytest
 from msgspec.structs import replace
+from websockets import Origin
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from adapters.http.editor.serving import Editor
 from adapters.http.gateway.desk import Desks
@@ -106,6 +111,36 @@ async def test_other_sites_send_no_form(browser: httpx.AsyncClient, ann: Person,
         assert answer.status_code == 403
         assert "set-cookie" not in answer.headers
     assert await is_in(browser)
+
+
+async def test_other_sites_reach_comfyui_neither_by_request_nor_by_socket(
+    studio: Whole, browser: httpx.AsyncClient, ann: Person
+) -> None:
+    await entered(browser, ann)
+    own = f"http://{urlsplit(studio.url).netloc}"
+    for path in ("/editor/api/queue", "/comfy/queue"):
+        for shown, status in (
+            ({}, 200),
+            ({"Sec-Fetch-Site": "", "Origin": own}, 200),
+            ({"Sec-Fetch-Site": "", "Origin": "https://studio.example"}, 200),
+            ({"Sec-Fetch-Site": "cross-site"}, 403),
+            ({"Sec-Fetch-Site": "", "Origin": "https://evil.example"}, 403),
+            ({"Sec-Fetch-Site": ""}, 403),
+        ):
+            answer = await browser.post(path, content=b'{"clear": true}', headers=shown)
+            assert answer.status_code == status, (path, shown, answer.text)
+    address = f"{studio.url.replace('http', 'ws')}/editor/ws"
+    cookie = {"Cookie": f"{COOKIE}={browser.cookies[COOKIE]}"}
+    for origin in ("https://evil.example", "null"):
+        with pytest.raises(InvalidStatus):
+            await connect(address, additional_headers=cookie, origin=Origin(origin), proxy=None)
+    async with connect(address, additional_headers=cookie, origin=Origin(own), proxy=None) as socket:
+        assert '"status"' in str(await socket.recv())
+        assert (await sent(browser, "logout")).status_code == 303
+        async with asyncio.timeout(30):
+            await socket.wait_closed()
+    with pytest.raises(InvalidStatus):
+        await connect(address, additional_headers=cookie, origin=Origin(own), proxy=None)
 
 
 async def test_whatever_ends_the_session_ends_it_in_the_browser(
