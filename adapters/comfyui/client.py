@@ -180,7 +180,7 @@ class Client:
 
     async def upload(self, name: str, body: bytes, media_type: str) -> str:
         """POST /upload/image. Returns the name as LoadImage takes it. Source: server.py, image_upload."""
-        boundary = f"comfyplus-{sha256(body).hexdigest()}"
+        boundary = f"comfyplus-{sha256(body).hexdigest()[:48]}"  # aiohttp takes 70 characters at most
         head = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'
             f"Content-Type: {media_type}\r\n\r\n"
