@@ -99,3 +99,12 @@ def get_extension(sandbox: Sandbox, request: Request) -> Response:
     if ".." in request.parts or not path.is_file():
         return Response(404)
     return Response(200, path.read_bytes(), guess_type(path.name)[0])
+
+
+def get_nothing(sandbox: Sandbox, request: Request) -> Response:
+    """What custom nodes would bring."""
+    return ok({})
+
+
+def get_model_folders(sandbox: Sandbox, request: Request) -> Response:
+    return ok([{"name": name, "folders": []} for name in MODEL_FOLDERS])

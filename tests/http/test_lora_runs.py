@@ -27,7 +27,7 @@ from tests.http.problems import refused
 from tests.http.test_loras import change
 from tests.http.test_uploads import fresh, sent
 from tests.http.whole import Whole, beside
-from tests.sandbox.process import SandboxProcess, sandbox
+from tests.sandbox.process import sandbox
 from workflows.inventory import Inventory
 
 
@@ -72,7 +72,7 @@ HAS = Inventory(
 
 
 @asynccontextmanager
-async def executing(whole: Whole, backend: SandboxProcess, folder: Path, models: Path) -> AsyncIterator[None]:
+async def executing(whole: Whole, url: str, folder: Path, models: Path) -> AsyncIterator[None]:
     async with (
         nats(NAME, whole.nats.url_of(NAME), inbox_prefix=f"_INBOX_{NAME}") as connection,
         KeptTransport() as transport,
@@ -86,7 +86,7 @@ async def executing(whole: Whole, backend: SandboxProcess, folder: Path, models:
             await link.listen()
             executor = Executor(
                 name=NAME,
-                backends=[ComfyUIBackend(NAME, Address(backend.url), transport)],
+                backends=[ComfyUIBackend(NAME, Address(url), transport)],
                 link=link,
                 objects=HttpClaimObjects(whole.url, transport),
                 imaging=imaging,
@@ -126,7 +126,7 @@ async def test_an_uploaded_lora_is_in_the_picture(own: Whole, tmp_path: Path) ->
     file = fresh(extra=2_000_000)
     async with joined(own) as ann, joined(own) as bob, sandbox() as backend:
         models = backend.directory / "base" / "models"
-        async with executing(own, backend, tmp_path / "gpu", models):
+        async with executing(own, backend.url, tmp_path / "gpu", models):
             shown = await uploaded(ann, file, "Soft light")
             run = (await ann.post("/runs", {"graph": graph("soft light")}))["id"]
             told = await ended(ann, run)

@@ -31,6 +31,10 @@ class PromptWish(Struct, frozen=True):
     partial_execution_targets: list[str] | None = None
 
 
+Sent: Any = PromptWish | list[Any]
+"""A list has no prompt in it: ComfyUI says so."""
+
+
 class Judged(Struct, frozen=True):
     """`graph`: what is to be executed, with the files of whoever asks; `errors`: why the rest of it is not."""
 
@@ -39,8 +43,8 @@ class Judged(Struct, frozen=True):
 
 
 async def submit(call: Call) -> Answer:
-    wish = read(await call.body(call.parts.max_body_bytes), PromptWish)
-    if wish.prompt is None:
+    wish = read(await call.body(call.parts.max_body_bytes), Sent)
+    if isinstance(wish, list) or wish.prompt is None:
         return json(no_prompt(), 400)
     if wish.number is not None and not math.isfinite(wish.number):
         return told(400, "invalid_prompt", "number must be a number that can be compared.")
