@@ -5,9 +5,9 @@ same generator sends to either over 16 kept connections, in turns; the figure is
 
 For the flatness, pages are asked for through the API's `Reader` at a thousand rows and at a million, each list in
 turn: the gallery in its four orders, from its beginning and from the middle, by a word and by a tag of a few, and the
-comments of one workflow. The rows are written into the tables of the live builds. The figure is the list that became
-slowest: its p50 at a million over that at a thousand. A search by words is planned for those words each time, which
-adds about a millisecond at any size; it stands in the detail only.
+comments of one workflow. The rows are put by SQL into builds that take the place of the live ones. The figure is the
+list that became slowest: its p50 at a million over that at a thousand. A search by words is planned for those words
+each time, which adds about a millisecond at any size; it stands in the detail only.
 """
 
 import sys
@@ -20,20 +20,21 @@ from typing import Any, TypeAlias
 from uuid import UUID
 
 import msgspec
-import psycopg
 import uvloop
+from psycopg import AsyncConnection
 
-from bench import people
+from bench import crowd, people
 from bench.figures import ratio, spread
 from bench.load import get, load
 from bench.row import Figure, Ground
 from bench.servers import ROOT, answers, environment, running, whole
-from domain.ids import AccountId, WorkflowId
+from domain.ids import WorkflowId
 from infra.embedded.child import Child
 from infra.embedded.ports import free_port
 from infra.settings import Settings
 from infra.wiring import pool
 from projections import comments, gallery
+from projections.catalogue import PROJECTIONS
 from projections.gallery import Sort
 from projections.reading import Cursor, Reader
 
@@ -41,41 +42,9 @@ FEW, MANY = 1_000, 1_000_000
 CONNECTIONS, ROUNDS, SECONDS = 16, 5, 3.0
 ASKED = 200  # times each page
 WORD = "a word of few"
-OWNER, WORKFLOW = AccountId(UUID(int=1)), WorkflowId(UUID(int=1))
+READER, WORKFLOW = crowd.FEW, WorkflowId(UUID(int=1))
 
 List: TypeAlias = Callable[[Cursor], Awaitable[bytes]]
-
-# Each schema is the live build's; `n` goes on where it ended.
-_FILL = (
-    """INSERT INTO {gallery}.gallery (id, owner, name, description, tags, versions, published_at, updated_at,
-        sensitive)
-    SELECT ('00000000-0000-0000-0000-' || lpad(to_hex(n), 12, '0'))::uuid, %(owner)s, 'Workflow ' || n,
-        'Soft light, take ' || n, jsonb_build_array('face', 'tag' || n / 50), 1,
-        timestamptz '2026-01-01' + n * interval '1 second', timestamptz '2026-01-01', false
-    FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n""",
-    """INSERT INTO {gallery}.gallery_counts (workflow, owner, shown, likes, runs, trend)
-    SELECT ('00000000-0000-0000-0000-' || lpad(to_hex(n), 12, '0'))::uuid, %(owner)s, true,
-        n * 7919 %% 1000, n * 7907 %% 5000, n * 7901 %% 1000000
-    FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n""",
-    """INSERT INTO {gallery}.gallery_words (workflow, name, description, tags)
-    SELECT id, name, description, tags FROM {gallery}.gallery
-    WHERE published_at BETWEEN timestamptz '2026-01-01' + %(first)s * interval '1 second'
-        AND timestamptz '2026-01-01' + %(last)s * interval '1 second'""",
-    """INSERT INTO {gallery}.gallery_tagged (workflow, tag, published_at, likes, runs, trend)
-    SELECT entry.id, tag, entry.published_at, counts.likes, counts.runs, counts.trend
-    FROM {gallery}.gallery AS entry
-    JOIN {gallery}.gallery_counts AS counts ON counts.workflow = entry.id
-    CROSS JOIN LATERAL jsonb_array_elements_text(entry.tags) AS tag
-    WHERE entry.published_at BETWEEN timestamptz '2026-01-01' + %(first)s * interval '1 second'
-        AND timestamptz '2026-01-01' + %(last)s * interval '1 second'""",
-    """INSERT INTO {comments}.comments (id, workflow, parent, position, owner, text, mentions, replies, posted_at,
-        edited_at, deleted, hidden)
-    SELECT ('00000000-0000-0000-0000-' || lpad(to_hex(n), 12, '0'))::uuid, %(workflow)s, NULL, n, %(owner)s,
-        'Which sampler, take ' || n, '[]', 0, timestamptz '2026-01-01', NULL, false, false
-    FROM generate_series(%(first)s::bigint, %(last)s::bigint) AS n""",
-)
-_PLACE = "INSERT INTO {comments}.comment_places (workflow, owner, public, comments) VALUES (%s, %s, true, 0)"
-_SCHEMAS = "SELECT name, name || '_g' || generation FROM work.projections WHERE state = 'live'"
 
 
 def measure(ground: Ground) -> Mapping[str, Figure]:
@@ -84,9 +53,9 @@ def measure(ground: Ground) -> Mapping[str, Figure]:
     with whole(ground.folder, "api", "relay", "project") as ours:
         settings = ours.settings
         ann = people.join(ours.url)
-        _fill(settings, 1, FEW)
+        uvloop.run(_fill(settings, FEW))
         few = uvloop.run(_times(settings, FEW))
-        _fill(settings, FEW + 1, many)
+        uvloop.run(_fill(settings, many))
         slower = {name: took / few[name] for name, took in uvloop.run(_times(settings, many)).items()}
         page.write_bytes(uvloop.run(_page(settings)))
 
@@ -115,17 +84,12 @@ def measure(ground: Ground) -> Mapping[str, Figure]:
     }
 
 
-def _fill(settings: Settings, first: int, last: int) -> None:
-    with psycopg.connect(str(settings.project_database_url), autocommit=True) as builder:
-        schemas: dict[str, str] = dict(builder.execute(_SCHEMAS).fetchall())
-        asked: dict[str, Any] = {"first": first, "last": last, "owner": OWNER, "workflow": WORKFLOW}
-        if first == 1:
-            builder.execute(_PLACE.format(**schemas).encode(), (WORKFLOW, OWNER))
-        for statement in _FILL:
-            builder.execute(statement.format(**schemas).encode(), asked)
-        for name in ("gallery", "gallery_counts", "gallery_words", "gallery_tagged"):
-            builder.execute(f"VACUUM ANALYZE {schemas['gallery']}.{name}".encode())
-        builder.execute(f"VACUUM ANALYZE {schemas['comments']}.comments".encode())
+async def _fill(settings: Settings, rows: int) -> None:
+    async def connect() -> AsyncConnection[Any]:
+        return await AsyncConnection.connect(str(settings.project_database_url), autocommit=True)
+
+    for name in ("gallery", "comments"):
+        await crowd.settle(PROJECTIONS[name], connect, rows)
 
 
 def _lists(rows: int, middle: Mapping[Sort, str]) -> dict[str, List]:
@@ -160,7 +124,7 @@ async def _times(settings: Settings, rows: int) -> dict[str, float]:
 
 async def _asked(reader: Reader, ask: List) -> float:
     begun = time.perf_counter()
-    async with reader.for_account(OWNER) as cursor:
+    async with reader.for_account(READER) as cursor:
         body = await ask(cursor)
     took = time.perf_counter() - begun
     if not msgspec.json.decode(body)["items"]:
@@ -171,7 +135,7 @@ async def _asked(reader: Reader, ask: List) -> float:
 async def _page(settings: Settings) -> bytes:
     async with (
         pool(str(settings.query_database_url)) as connections,
-        Reader(connections).for_account(OWNER) as cursor,
+        Reader(connections).for_account(READER) as cursor,
     ):
         return await gallery.published(cursor, 20)
 

@@ -27,7 +27,7 @@ from domain.run import OutputStored, Status
 from domain.workflow import WorkflowThumbnailSet
 from projections.pages import Connect
 
-PAGE = 2_000  # runs at once; what others need is looked up once for each page, through all outputs there are
+PAGE = 2_000  # runs at once
 
 _REACHED = b"""
 SELECT count(*) = 11 FROM work.projections
@@ -58,41 +58,33 @@ _UPLOADED = b"SELECT topic, state FROM log.events WHERE owner = %s AND topic = A
 _RUNS = b"SELECT id FROM read.runs WHERE owner = %s AND id > %s ORDER BY id LIMIT %s"
 _STORED = b"SELECT topic, state FROM log.events WHERE originator_id = ANY (%s) AND topic = %s"
 _RENDITIONS = b"SELECT DISTINCT digest FROM work.renditions WHERE source = ANY (%s)"
-# One whose account was erased as well needs nothing any more.
-_NEEDED = b"""
-SELECT DISTINCT needed.digest
-FROM (
-    SELECT digest, owner FROM read.outputs WHERE digest = ANY (%(digests)s)
-    UNION ALL
-    SELECT small.digest, stored.owner FROM read.outputs AS stored
-    CROSS JOIN LATERAL jsonb_to_recordset(stored.thumbnails) AS small (digest text)
-    WHERE small.digest = ANY (%(digests)s)
-    UNION ALL
-    SELECT digest, owner FROM read.inputs WHERE digest = ANY (%(digests)s)
-    UNION ALL
-    SELECT small.digest, pictured.owner FROM read.workflows AS pictured
-    CROSS JOIN LATERAL jsonb_to_recordset(pictured.thumbnails) AS small (digest text)
-    WHERE pictured.thumbnails <> '[]' AND small.digest = ANY (%(digests)s)
-) AS needed
-WHERE needed.owner <> %(account)s AND NOT EXISTS (
-    SELECT FROM log.events AS e WHERE e.originator_id = needed.owner AND e.topic = %(erased)s
-)
-"""
+# Each digest by itself, so that whatever there is else is not looked through.
+_REFERENCES = {
+    "outputs": (
+        "stored.digest = digests.digest",
+        "jsonb_path_query_array(stored.thumbnails, '$[*].digest') ? digests.digest",
+    ),
+    "inputs": ("stored.digest = digests.digest",),
+    "workflows": ("jsonb_path_query_array(stored.thumbnails, '$[*].digest') ? digests.digest",),
+}
 
-# Whosever it is.
-_NEEDED_BY_ANYTHING = b"""
-SELECT digest FROM read.outputs WHERE digest = ANY (%(digests)s)
-UNION
-SELECT small.digest FROM read.outputs AS stored
-CROSS JOIN LATERAL jsonb_to_recordset(stored.thumbnails) AS small (digest text)
-WHERE small.digest = ANY (%(digests)s)
-UNION
-SELECT digest FROM read.inputs WHERE digest = ANY (%(digests)s)
-UNION
-SELECT small.digest FROM read.workflows AS pictured
-CROSS JOIN LATERAL jsonb_to_recordset(pictured.thumbnails) AS small (digest text)
-WHERE pictured.thumbnails <> '[]' AND small.digest = ANY (%(digests)s)
-"""
+
+def _referring(other: str) -> bytes:
+    """Which digests outputs, inputs and pictures of workflows refer to."""
+    return " UNION ".join(
+        f"""SELECT digests.digest FROM unnest(%(digests)s::text[]) AS digests (digest) WHERE EXISTS (
+            SELECT FROM read.{table} AS stored WHERE {refers}{other}
+        )"""
+        for table, conditions in _REFERENCES.items()
+        for refers in conditions
+    ).encode()
+
+
+# One whose account was erased as well needs nothing any more.
+_NEEDED = _referring(""" AND stored.owner <> %(account)s AND NOT EXISTS (
+    SELECT FROM log.events AS e WHERE e.originator_id = stored.owner AND e.topic = %(erased)s
+)""")
+_NEEDED_BY_ANYTHING = _referring("")
 # A run that is not over may load an input that its owner has deleted meanwhile.
 _AWAITED = b"""
 SELECT DISTINCT loaded.digest FROM read.runs AS run

@@ -88,22 +88,21 @@ _OF = page(
     "position::text",
 )
 _ONE = f"SELECT convert_to({_COLLECTION}::text, 'UTF8') FROM read.collections AS it WHERE it.id = %(id)s".encode()
+# each is looked up by itself: joined, Postgres would read all workflows there are
 _MEMBERS = page(
     """SELECT * FROM (
-        SELECT json_build_object('kind', 'workflow', 'id', it.id, 'name', it.name, 'file', NULL, 'run', NULL) AS item,
-            member.place
+        SELECT CASE member.it ->> 'kind' WHEN 'workflow' THEN (
+            SELECT json_build_object('kind', 'workflow', 'id', it.id, 'name', it.name, 'file', NULL, 'run', NULL)
+            FROM read.workflows AS it WHERE it.id = (member.it ->> 'id')::uuid
+        ) ELSE (
+            SELECT json_build_object('kind', 'output', 'id', it.id, 'name', it.name, 'file', it.file, 'run', it.run)
+            FROM read.shared_outputs AS it WHERE it.id = (member.it ->> 'id')::uuid
+        ) END AS item, member.place
         FROM read.collections AS list
         CROSS JOIN LATERAL jsonb_array_elements(list.members) WITH ORDINALITY AS member (it, place)
-        JOIN read.workflows AS it ON it.id = (member.it ->> 'id')::uuid
-        WHERE list.id = %(id)s AND member.place > %(after)s AND member.it ->> 'kind' = 'workflow'
-        UNION ALL
-        SELECT json_build_object('kind', 'output', 'id', it.id, 'name', it.name, 'file', it.file, 'run', it.run),
-            member.place
-        FROM read.collections AS list
-        CROSS JOIN LATERAL jsonb_array_elements(list.members) WITH ORDINALITY AS member (it, place)
-        JOIN read.shared_outputs AS it ON it.id = (member.it ->> 'id')::uuid
-        WHERE list.id = %(id)s AND member.place > %(after)s AND member.it ->> 'kind' = 'output'
-    ) AS member ORDER BY place LIMIT %(limit)s::int + 1""",
+        WHERE list.id = %(id)s AND member.place > %(after)s
+        ORDER BY member.place OFFSET 0
+    ) AS member WHERE item IS NOT NULL ORDER BY place LIMIT %(limit)s::int + 1""",
     "place::text",
 )
 

@@ -234,9 +234,14 @@ _COMMENT = """json_build_object('id', said.id, 'workflow', said.workflow, 'paren
         SELECT kept.reason FROM read.comment_hidden AS kept WHERE kept.id = said.id
     ) END, 'hidden', said.hidden,
     'mentions', (
-        SELECT coalesce(json_agg(named.username ORDER BY mention.place), '[]')
-        FROM jsonb_array_elements_text(said.mentions) WITH ORDINALITY AS mention (account, place)
-        JOIN read.comment_speakers AS named ON named.account = mention.account::uuid
+        SELECT coalesce(json_agg(named.username ORDER BY named.place) FILTER (WHERE named.username IS NOT NULL), '[]')
+        FROM (
+            SELECT mention.place, (
+                SELECT speaker.username FROM read.comment_speakers AS speaker
+                WHERE speaker.account = mention.account::uuid
+            ) AS username
+            FROM jsonb_array_elements_text(said.mentions) WITH ORDINALITY AS mention (account, place)
+        ) AS named
     ), 'replies', said.replies, 'posted_at', said.posted_at, 'edited_at', said.edited_at,
     'deleted', said.deleted)"""
 _TOP = page(

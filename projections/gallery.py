@@ -14,10 +14,10 @@ from domain.refusals import FieldError, Invalid
 from domain.run import RunSubmitted
 from domain.workflow import WorkflowEvent
 from projections.gallery_rows import TABLES, TAG, fold
-from projections.paging import RANKED, TIMED, bounded, named, page, ranked, timed
+from projections.paging import RANKED, TIMED, bounded, named, page, ranked, timed, weighed
 from projections.pictures import pictures
 from projections.projection import Projection
-from projections.reading import Cursor, one, planned_once
+from projections.reading import Cursor, one, planned_anew, planned_once
 
 MAX_WORDS = 200
 
@@ -40,10 +40,11 @@ GALLERY = Projection(
     personal=True,
 )
 
-_LIKED = """EXISTS (
-    SELECT FROM read.gallery_likes AS mine
-    WHERE mine.account = (SELECT read.viewer()) AND mine.workflow = counts.workflow
-)"""
+# as one value: of EXISTS, Postgres would read all that somebody likes to look into it
+_LIKED = """coalesce((
+    SELECT true FROM read.gallery_likes AS mine
+    WHERE mine.account = (SELECT read.viewer()) AND mine.workflow = counts.workflow LIMIT 1
+), false)"""
 _ENTRY = f"""SELECT json_build_object('id', entry.id, 'author', coalesce((
         SELECT author.username FROM read.gallery_authors AS author WHERE author.account = entry.owner
     ), ''), 'name', entry.name, 'description', entry.description, 'tags', entry.tags, 'sensitive', entry.sensitive,
@@ -70,14 +71,16 @@ def _page(sort: Sort, *, words: bool, tag: bool, sensitive: bool) -> bytes:
     table = "tagged" if tag else "entry" if sort is Sort.NEW else "counts"
     column, id = f"{table}.{_COLUMNS[sort]}", "entry.id" if table == "entry" else f"{table}.workflow"
     at = "%(at)s" if sort is Sort.NEW else "%(at)s::bigint"
-    return page(
-        f"""{_ENTRY}, {column} AS {"at" if sort is Sort.NEW else "place"}, {id} AS id
+    named = "at" if sort is Sort.NEW else "place"
+    found = f"""{_ENTRY}, {column} AS {named}, {id} AS id
         {_SOURCE}{_FOUND if words else ""}{_TAGGED if tag else ""}
         WHERE {_PUBLISHED[table]} AND ({column}, {id}) < ({at}, %(after)s){_WORDS if words else ""}
-            {"" if sensitive else "AND NOT entry.sensitive"}
-        ORDER BY {column} DESC, {id} DESC LIMIT %(limit)s::int + 1""",
-        TIMED if sort is Sort.NEW else RANKED,
-    )
+            {"" if sensitive else "AND NOT entry.sensitive"}"""
+    if words:
+        found = weighed(found, named)
+    else:
+        found += f" ORDER BY {column} DESC, {id} DESC LIMIT %(limit)s::int + 1"
+    return page(found, TIMED if sort is Sort.NEW else RANKED)
 
 
 _PAGES = {
@@ -123,8 +126,7 @@ async def published(
         parameters["words"] = words
     if tag := " ".join(tag.lower().split()):
         parameters["tag"] = tag
-    if not words:  # how many have a word decides how they are found
-        await planned_once(cursor)
+    await (planned_anew(cursor) if words else planned_once(cursor))  # how many have a word decides
     return await one(cursor, _PAGES[sort, bool(words), bool(tag), sensitive], parameters) or b""
 
 

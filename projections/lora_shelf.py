@@ -22,7 +22,7 @@ from domain.lora import (
     graph_path,
 )
 from domain.refusals import FieldError, Invalid
-from projections.paging import TIMED, bounded, page, timed
+from projections.paging import TIMED, bounded, page, shelved, timed
 from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one
 
@@ -53,7 +53,17 @@ def _lora(recorded: AnyRecorded) -> Iterable[UUID]:
     return (recorded.event.lora,)
 
 
+class GuestRow(Struct, gc=False):
+    """One with whom a LoRA is shared; `updated_at` is that of the LoRA, so that what is shared with one is a list."""
+
+    lora: UUID
+    place: int
+    account: AccountId
+    updated_at: datetime
+
+
 LORAS = Table("loras", LoraRow, ("id",), _lora)
+GUESTS = Table("lora_guests", GuestRow, ("lora", "place"), _lora)
 
 
 def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
@@ -73,6 +83,15 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             loras.remove(id)
         case _:
             pass
+    _invite(recorded.event.lora, buffer)
+
+
+def _invite(id: UUID, buffer: Buffer) -> None:
+    guests, lora = buffer[GUESTS.name], buffer[LORAS.name].get(id)
+    guests.remove_of(id)
+    if lora is not None:
+        for place, account in enumerate(each for each in lora.shared_with if each != lora.owner):
+            guests.put(GuestRow(id, place, account, lora.updated_at))
 
 
 def _row(uploaded: LoraUploaded, at: datetime, revision: int) -> LoraRow:
@@ -100,9 +119,9 @@ def _row(uploaded: LoraUploaded, at: datetime, revision: int) -> LoraRow:
 
 LORA_SHELF = Projection(
     name="lora_shelf",
-    version=1,
+    version=2,
     sql=Path(__file__).with_suffix(".sql"),
-    tables=(LORAS,),
+    tables=(LORAS, GUESTS),
     fold=fold,
     events=get_args(LoraEvent),
     reads=frozenset({"at", "version"}),
@@ -125,21 +144,22 @@ def shown(lora: LoraRow, viewer: AccountId | None) -> dict[str, Any]:
     return fields if viewer == lora.owner else fields | {"shared_with": ()}
 
 
-def _listed(where: str) -> bytes:
-    return page(
-        f"""SELECT {_LORA} AS item, updated_at AS at, id FROM read.loras
-        WHERE {where} AND (%(base_model)s = '' OR base_model = %(base_model)s)
-            AND (updated_at, id) < (%(at)s, %(after)s)
-        ORDER BY updated_at DESC, id DESC LIMIT %(limit)s::int + 1""",
-        TIMED,
-    )
-
-
 _ONE = f"SELECT convert_to({_LORA}::text, 'UTF8') FROM read.loras WHERE id = %(id)s".encode()
+_WANTED = "(%(base_model)s = '' OR base_model = %(base_model)s)"
+# along the guests of LoRAs: the lists of all LoRAs themselves would have to be looked through
+_SHARED = page(
+    f"""SELECT {_LORA} AS item, updated_at AS at, id FROM (
+        SELECT lora AS guest_of, updated_at AS guest_at FROM read.lora_guests
+        WHERE account = %(account)s AND (updated_at, lora) < (%(at)s, %(after)s)
+        ORDER BY updated_at DESC, lora DESC OFFSET 0
+    ) AS guest CROSS JOIN LATERAL (SELECT * FROM read.loras WHERE id = guest.guest_of OFFSET 0) AS loras
+    WHERE {_WANTED} ORDER BY guest.guest_at DESC, guest.guest_of DESC LIMIT %(limit)s::int + 1""",
+    TIMED,
+)
 _SHELVES = {
-    "own": _listed("owner = %(account)s"),
-    "shared": _listed("shared_with @> to_jsonb(%(account)s::uuid::text) AND owner <> %(account)s"),
-    "public": _listed("public"),
+    "own": shelved("loras", _LORA, ("owner = %(account)s",), _WANTED),
+    "shared": _SHARED,
+    "public": shelved("loras", _LORA, ("public",), _WANTED),
 }
 
 

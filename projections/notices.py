@@ -148,10 +148,15 @@ def _page(condition: str) -> bytes:
     )
 
 
-_ALL, _UNREAD = _page(""), _page(f" AND NOT {_READ}")
+_UPTO = """(
+    SELECT coalesce(max(reader.upto), 0) FROM read.notice_readers AS reader WHERE reader.account = %(account)s
+)"""
+# what was read altogether is passed over, and only what was read one by one looked at
+_NEW = f" AND notice.position > {_UPTO} AND NOT notice.position <= notice.read_upto"
+_ALL, _UNREAD = _page(""), _page(_NEW)
 _STANDING = f"""SELECT convert_to(json_build_object('unread', (
     SELECT count(*) FROM (
-        SELECT FROM read.notices AS notice WHERE notice.account = %(account)s AND NOT {_READ}
+        SELECT FROM read.notices AS notice WHERE notice.account = %(account)s{_NEW}
         LIMIT {MOST_COUNTED}
     ) AS unread
 ), 'mail', (

@@ -1,11 +1,14 @@
 """Keyset pages: where the next one begins is a word that Postgres makes and only we read."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 from domain.refusals import FieldError, Invalid
 
 MAX_LIMIT = 200
+STRETCH = 5_000  # rows that a page looks at along its order, however few of them it finds; some milliseconds
+WEIGHED = 500
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 NEWEST = (datetime(9999, 1, 1, tzinfo=UTC), UUID(int=2**128 - 1))
@@ -24,6 +27,54 @@ SELECT convert_to(json_build_object(
 )::text, 'UTF8')
 FROM (SELECT found.*, row_number() OVER () AS rank FROM ({query}) AS found) AS ranked
 """.encode()
+
+
+def weighed(query: str, place: str) -> str:
+    """A page of a query of what some words are in, ordered by its columns `place` and `id`, the greatest first.
+
+    Planned for far more rows than a page has: few may have the words. To look those up costs little, while to walk
+    along the order until a page of them is found would be to read it to its end.
+    """
+    order = f"{place} DESC, id DESC"
+    return f"""WITH weighed AS MATERIALIZED (SELECT * FROM ({query}) AS found ORDER BY {order} LIMIT {WEIGHED})
+        SELECT * FROM weighed ORDER BY {order} LIMIT %(limit)s::int + 1"""
+
+
+def walk(query: str, cursor: str, edge: str) -> bytes:
+    """As `page`, of a query that looks at a stretch of `STRETCH` rows and finds perhaps none in them.
+
+    `edge`: a query of the last row of the stretch, if it is a whole one. The next page goes on behind it, so that
+    whoever asks on finds everything, and no single page takes long.
+    """
+    return f"""
+SELECT convert_to(json_build_object(
+    'items', coalesce(json_agg(item ORDER BY rank) FILTER (WHERE rank <= %(limit)s), '[]'),
+    'next_cursor', CASE WHEN count(*) > %(limit)s THEN max({cursor}) FILTER (WHERE rank = %(limit)s)
+        ELSE (SELECT {cursor} FROM ({edge} OFFSET {STRETCH - 1} LIMIT 1) AS edge) END
+)::text, 'UTF8')
+FROM (SELECT found.*, row_number() OVER () AS rank FROM ({query}) AS found) AS ranked
+""".encode()
+
+
+def shelved(table: str, item: str, shelves: Sequence[str], wanted: str, *, at: str = "updated_at") -> bytes:
+    """A stretch of the rows of some shelves, the last first, and what of it is wanted.
+
+    Each shelf is a condition that has an index in this order. They are walked side by side: of an OR, Postgres would
+    read and sort everything.
+    """
+    walks = " UNION ALL ".join(
+        f"""(SELECT * FROM read.{table} WHERE {shelf} AND ({at}, id) < (%(at)s, %(after)s)
+        ORDER BY {at} DESC, id DESC LIMIT {STRETCH})"""
+        for shelf in shelves
+    )
+    order = f"ORDER BY {at} DESC, id DESC"
+    return walk(
+        f"""SELECT {item} AS item, {at} AS at, id
+        FROM (SELECT * FROM ({walks}) AS shelves {order} LIMIT {STRETCH}) AS {table}
+        WHERE {wanted} {order} LIMIT %(limit)s::int + 1""",
+        TIMED,
+        f"SELECT {at} AS at, id FROM ({walks}) AS shelves {order}",
+    )
 
 
 TIMED = "(extract(epoch FROM at) * 1000000)::bigint::text || '.' || id"

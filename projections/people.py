@@ -21,7 +21,7 @@ from domain.personal import DELETED_ACCOUNT
 from domain.refusals import FieldError, Invalid
 from projections.paging import TIMED, bounded, page, timed
 from projections.projection import Buffer, Projection, Table, by_stream
-from projections.reading import Cursor, one
+from projections.reading import Cursor, one, planned_anew
 
 
 class PersonRow(Struct, gc=False):
@@ -110,6 +110,7 @@ async def newest(
     """Who has registered last comes first. Raises Invalid."""
     at, id = timed(after)
     parameters: dict[str, Any] = {"at": at, "after": id, "limit": bounded(limit)}
+    await planned_anew(cursor)
     return await one(cursor, _NEWEST, parameters | {"role": role, "suspended": suspended}) or b""
 
 
@@ -125,5 +126,6 @@ async def named(
     """Whose names begin so, in the order of the alphabet. Raises Invalid."""
     if not (begins.isprintable() and (after or "").isprintable()):
         raise Invalid("There is no such name.", FieldError("search", "No name holds such characters."))
+    await planned_anew(cursor)
     parameters: dict[str, Any] = {"begins": begins.lower(), "after": after or "", "limit": bounded(limit)}
     return await one(cursor, _NAMED, parameters | {"role": role, "suspended": suspended}) or b""

@@ -17,7 +17,7 @@ from domain.preset import (
     PresetSaved,
     PresetWithdrawn,
 )
-from projections.paging import TIMED, bounded, page, timed
+from projections.paging import bounded, shelved, timed
 from projections.projection import Buffer, Projection, Table, by_stream
 from projections.reading import Cursor, one
 
@@ -78,14 +78,11 @@ PRESET_SHELF = Projection(
 _PRESET = """json_build_object('id', id, 'owner', owner, 'public', public, 'name', name,
     'description', description, 'template', template, 'revision', revision, 'created_at', created_at,
     'updated_at', updated_at)"""
-_LISTED = page(
-    f"""SELECT {_PRESET} AS item, updated_at AS at, id FROM read.presets
-    WHERE (updated_at, id) < (%(at)s, %(after)s) AND document <> ''
-        AND (%(owner)s::uuid IS NULL OR owner = %(owner)s)
-        AND (%(template)s::text IS NULL OR template IS NULL OR template = %(template)s)
-    ORDER BY updated_at DESC, id DESC LIMIT %(limit)s::int + 1""",
-    TIMED,
-)
+_WANTED = """document <> ''
+    AND (%(template)s::text IS NULL OR template IS NULL OR template = %(template)s)"""
+_OWN, _OTHERS = "owner = (SELECT read.viewer())", "public AND owner IS DISTINCT FROM (SELECT read.viewer())"
+_LISTED = shelved("presets", _PRESET, (_OWN, _OTHERS), _WANTED)
+_OF_ONE = shelved("presets", _PRESET, ("owner = %(owner)s",), _WANTED)
 
 
 async def presets(
@@ -99,4 +96,5 @@ async def presets(
     """One's own and everybody's, the last changed first; those that a template may be run with. Raises Invalid."""
     at, id = timed(after)
     parameters: dict[str, Any] = {"at": at, "after": id, "limit": bounded(limit)}
-    return await one(cursor, _LISTED, parameters | {"owner": owner, "template": template}) or b""
+    parameters |= {"owner": owner, "template": template}
+    return await one(cursor, _LISTED if owner is None else _OF_ONE, parameters) or b""

@@ -12,13 +12,16 @@ from domain.ids import AccountId
 Cursor: TypeAlias = AsyncCursor[tuple[Any, ...]]
 """Bound to an account, or to nobody. Queries take it and answer with JSON made by Postgres, as UTF-8 bytes."""
 
+# Compiling a plan costs many times what a page takes, and Postgres would as soon as there are a million rows.
 _BIND = (
     b"SELECT set_config('comfyplus.account', %s, true), set_config('comfyplus.url', %s, true), "
-    b"set_config('TimeZone', 'UTC', true), set_config('transaction_read_only', 'on', true)"
+    b"set_config('TimeZone', 'UTC', true), set_config('transaction_read_only', 'on', true), "
+    b"set_config('jit', 'off', true)"
 )
 _OVERSEE = b"SELECT set_config('comfyplus.administrator', 'on', true)"
 _MODERATE = b"SELECT set_config('comfyplus.moderator', 'on', true)"
 _PLANNED_ONCE = b"SELECT set_config('plan_cache_mode', 'force_generic_plan', true)"
+_PLANNED_ANEW = b"SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
 
 
 class Reader:
@@ -59,6 +62,14 @@ async def planned_once(cursor: Cursor) -> None:
     Postgres would make it anew each time as soon as it hopes for a better one, which costs more than the page itself.
     """
     await cursor.execute(_PLANNED_ONCE, prepare=True)
+
+
+async def planned_anew(cursor: Cursor) -> None:
+    """What is asked next is planned for the values it is asked with: how many rows have them decides how it is found.
+
+    Postgres would settle for one plan as soon as that looks no dearer, and would look everywhere for what few have.
+    """
+    await cursor.execute(_PLANNED_ANEW, prepare=True)
 
 
 async def one(cursor: Cursor, query: bytes, parameters: dict[str, Any]) -> bytes | None:

@@ -13,7 +13,7 @@ from domain.ids import AccountId, report_id
 from domain.report import HidingUndone, Kind, ReportEvent, ReportMade, ReportsDismissed, ReportsUpheld
 from projections.paging import bounded, numbered, page
 from projections.projection import Buffer, Projection, Table, by_stream
-from projections.reading import Cursor, one
+from projections.reading import Cursor, one, planned_anew
 
 SHOWN_ENTRIES = 200  # of one thing, the last ones
 
@@ -128,7 +128,7 @@ def _note(
 
 REPORTS_MADE = Projection(
     name="reports",
-    version=1,
+    version=2,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(CASES, ENTRIES),
     fold=fold,
@@ -179,6 +179,7 @@ async def queue(
 ) -> bytes:
     """What was reported, what was last reported or decided first. Raises Invalid."""
     asked: dict[str, Any] = {"limit": bounded(limit), "before": numbered(after, _BEHIND_ALL), "kind": kind}
+    await planned_anew(cursor)
     if state is None:
         return await one(cursor, _ALL, asked) or b""
     return await one(cursor, _IN_STATE, asked | {"state": state}) or b""

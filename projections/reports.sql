@@ -30,6 +30,8 @@ CREATE TABLE report_entries (
 ALTER TABLE report_cases ADD CONSTRAINT report_cases_pkey PRIMARY KEY (id);
 CREATE INDEX report_cases_position_idx ON report_cases (position DESC);
 CREATE INDEX report_cases_state_idx ON report_cases (state, position DESC);
+CREATE INDEX report_cases_kind_idx ON report_cases (kind, position DESC);
+CREATE INDEX report_cases_state_kind_idx ON report_cases (state, kind, position DESC);
 ALTER TABLE report_entries ADD CONSTRAINT report_entries_pkey PRIMARY KEY (position);
 CREATE INDEX report_entries_report_idx ON report_entries (report, position DESC);
 

@@ -1,9 +1,11 @@
 """Pages of one's own runs and outputs, the newest first, by whatever is asked of them: a statement for each question.
 
-Run status has the tables and asks. Each order has its index; what else is asked for is looked at on the way along it.
+Run status has the tables and asks. Each order has its index, and so have the questions that many ask; what else is
+asked for is looked at on the way along it, a stretch for each page. Whatever is shown beside is looked up for the rows
+of a page only: joined, all of an account's would be read.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
@@ -14,7 +16,7 @@ from msgspec.structs import asdict
 
 from domain.refusals import FieldError, Invalid
 from domain.run import Status
-from projections.paging import TIMED, bounded, page, timed
+from projections.paging import STRETCH, TIMED, bounded, page, timed, walk
 
 SHOWN_THUMBNAILS = 4  # of each run of a list
 MAX_WORDS = 200
@@ -32,12 +34,15 @@ RUN = """'id', run.id, 'owner', run.owner, 'workflow', run.workflow, 'workflow_v
 OUTPUT = """'id', output.id, 'node', output.node, 'index', output.index, 'name', output.name,
     'digest', output.digest, 'media_type', output.media_type, 'size_bytes', output.size_bytes,
     'width', output.width, 'height', output.height, 'starred', output.starred, 'thumbnails', output.thumbnails"""
-RENDITION = """coalesce((
-        SELECT trait.rendition FROM read.run_traits AS trait WHERE trait.id = run.id
+
+
+def rendition(run: str, owner: str) -> str:
+    """How the outputs of a run are handed out; null: as they were made."""
+    return f"""coalesce((
+        SELECT trait.rendition FROM read.run_traits AS trait WHERE trait.id = {run}
     ), (
-        SELECT handling.rendition FROM read.handling AS handling WHERE handling.account = run.owner
+        SELECT handling.rendition FROM read.handling AS handling WHERE handling.account = {owner}
     ))"""
-"""How the outputs of a run are handed out; null: as they were made."""
 
 
 class RunFilters(Struct, frozen=True, kw_only=True):
@@ -69,26 +74,39 @@ _NAMED = """EXISTS (
     SELECT FROM jsonb_array_elements_text(trait.models) AS model (name)
     WHERE {folder} AND right('/' || model.name, length(%({field})s) + 1) = '/' || %({field})s
 )"""
-_STARRED = "EXISTS (SELECT FROM read.outputs AS output WHERE output.run = run.id AND output.starred)"
+_TRAITS = {
+    "lora": _NAMED.format(folder="model.name LIKE 'loras/%%'", field="lora"),
+    "model": _NAMED.format(folder="model.name NOT LIKE 'loras/%%'", field="model"),
+    "q": "to_tsvector('simple', trait.words) @@ websearch_to_tsquery('simple', %(q)s)",
+}
 _RUNS = {
     "status": "run.status = %(status)s",
     "workflow": "run.workflow = %(workflow)s",
-    "template": "trait.template = %(template)s",
     "backend": "run.backend = %(backend)s",
-    "lora": _NAMED.format(folder="model.name LIKE 'loras/%%'", field="lora"),
-    "model": _NAMED.format(folder="model.name NOT LIKE 'loras/%%'", field="model"),
-    "since": "{at} >= %(since)s",
-    "until": "{at} < %(until)s",
-    "starred": f"{_STARRED} = %(starred)s",
-    "q": "to_tsvector('simple', trait.words) @@ websearch_to_tsquery('simple', %(q)s)",
+    "starred": "(run.starred > 0) = %(starred)s",
 }
-_OF_TRAITS = frozenset({"template", "lora", "model", "q"})
-_OUTPUTS = {
+# What is walked along has an index for these, or begins and ends by them.
+_ALONG_TRAITS = {
+    "template": "trait.template = %(template)s",
+    "since": "trait.submitted_at >= %(since)s",
+    "until": "trait.submitted_at < %(until)s",
+}
+_ALONG_RUNS = {
+    "workflow": "run.workflow = %(workflow)s",
+    "since": "run.submitted_at >= %(since)s",
+    "until": "run.submitted_at < %(until)s",
+    "open": "run.ended_at IS NULL",
+    "starred only": "run.starred > 0",
+}
+_ALONG_OUTPUTS = {
     "workflow": "output.workflow = %(workflow)s",
-    "starred": "output.starred = %(starred)s",
-    "media_type": "%(media_type)s IN (output.media_type, split_part(output.media_type, '/', 1))",
     "since": "output.at >= %(since)s",
     "until": "output.at < %(until)s",
+    "starred only": "output.starred",
+}
+_OUTPUTS = {
+    "starred": "output.starred = %(starred)s",
+    "media_type": "%(media_type)s IN (output.media_type, split_part(output.media_type, '/', 1))",
 }
 _THUMBNAILS = f"""'output_count', (SELECT count(*) FROM read.outputs AS output WHERE output.run = run.id),
     'thumbnails', coalesce((
@@ -102,36 +120,69 @@ _THUMBNAILS = f"""'output_count', (SELECT count(*) FROM read.outputs AS output W
 
 @lru_cache(maxsize=256)
 def runs_page(asked: frozenset[str]) -> bytes:
-    """Of the filters that are used."""
-    along = "trait" if asked & _OF_TRAITS else "run"
-    source = "read.runs AS run"
-    if along == "trait":
-        source = "read.run_traits AS trait JOIN read.runs AS run ON run.id = trait.id"
-    at = f"{along}.submitted_at"
-    wanted = "".join(f" AND {_RUNS[name].format(at=at)}" for name in sorted(asked))
-    return page(
-        f"""SELECT json_build_object({RUN}, {_THUMBNAILS}) AS item, {at} AS at, {along}.id FROM {source}
-        WHERE {along}.owner = %(owner)s AND ({at}, {along}.id) < (%(at)s, %(after)s){wanted}
-        ORDER BY {at} DESC, {along}.id DESC LIMIT %(limit)s::int + 1""",
-        TIMED,
+    """Of the filters that are used, and what follows of their values: `open`, `starred only`."""
+    if asked & (_TRAITS.keys() | {"template"}):
+        return _page(
+            f"""SELECT json_build_object({RUN}, {_THUMBNAILS}) AS item, trait.submitted_at AS at, trait.id
+            FROM ({{stretch}}) AS trait
+            CROSS JOIN LATERAL (SELECT * FROM read.runs WHERE id = trait.id OFFSET 0) AS run""",
+            ("read.run_traits", "trait", "submitted_at"),
+            (_ALONG_TRAITS, _TRAITS | _RUNS),
+            asked,
+        )
+    return _page(
+        f"""SELECT json_build_object({RUN}, {_THUMBNAILS}) AS item, run.submitted_at AS at, run.id
+        FROM ({{stretch}}) AS run""",
+        ("read.runs", "run", "submitted_at"),
+        (_ALONG_RUNS, _RUNS),
+        asked,
     )
 
 
 @lru_cache(maxsize=256)
 def outputs_page(asked: frozenset[str]) -> bytes:
-    """Of the filters that are used."""
-    wanted = "".join(f" AND {_OUTPUTS[name]}" for name in sorted(asked))
-    return page(
-        f"""SELECT {ENTRY} AS item, output.at, output.id
-        FROM read.outputs AS output JOIN read.runs AS run ON run.id = output.run
-        WHERE output.owner = %(owner)s AND (output.at, output.id) < (%(at)s, %(after)s){wanted}
-        ORDER BY output.at DESC, output.id DESC LIMIT %(limit)s::int + 1""",
-        TIMED,
+    """Of the filters that are used, and what follows of their values: `starred only`."""
+    return _page(
+        f"SELECT {ENTRY} AS item, output.at, output.id FROM ({{stretch}}) AS output",
+        ("read.outputs", "output", "at"),
+        (_ALONG_OUTPUTS, _OUTPUTS),
+        asked,
     )
 
 
+def _page(
+    shown: str,
+    order: tuple[str, str, str],
+    conditions: tuple[dict[str, str], dict[str, str]],
+    asked: frozenset[str],
+) -> bytes:
+    """`order`: the table that is walked along, its name here and its column of time. `conditions`: those of the walk,
+    and those that each of its rows is looked at for."""
+    table, it, at = order
+    along, looked_at = conditions
+    source = f"""FROM {table} AS {it}
+        WHERE {it}.owner = %(owner)s AND ({it}.{at}, {it}.id) < (%(at)s, %(after)s){_all(along, asked)}
+        ORDER BY {it}.{at} DESC, {it}.id DESC"""
+    rest = (
+        asked - along.keys() - ({"starred"} if "starred only" in asked and "starred only" in along else set())
+    )
+    if not rest & looked_at.keys():
+        stretch = f"SELECT {it}.* {source} LIMIT %(limit)s::int + 1"
+        return page(f"{shown.format(stretch=stretch)} ORDER BY {it}.{at} DESC, {it}.id DESC", TIMED)
+    found = shown.format(stretch=f"SELECT {it}.* {source} LIMIT {STRETCH}")
+    return walk(
+        f"{found} WHERE true{_all(looked_at, rest)} ORDER BY {it}.{at} DESC, {it}.id DESC LIMIT %(limit)s::int + 1",
+        TIMED,
+        f"SELECT {it}.{at} AS at, {it}.id {source}",
+    )
+
+
+def _all(conditions: dict[str, str], asked: frozenset[str]) -> str:
+    return "".join(f" AND {conditions[name]}" for name in sorted(asked & conditions.keys()))
+
+
 ENTRY = f"""json_build_object({OUTPUT}, 'run', output.run, 'workflow', output.workflow, 'made_at', output.at,
-    'rendition', {RENDITION})"""
+    'rendition', {rendition("output.run", "output.owner")})"""
 
 
 def asked_for(
@@ -146,7 +197,15 @@ def asked_for(
     if isinstance(filters, RunFilters):
         _known("status", filters.status, SHOWN)
     at, id = timed(after)
-    return frozenset(used), used | {"owner": owner, "at": at, "after": id, "limit": bounded(limit)}
+    implied = {name for name, follows in _IMPLIED.items() if follows(used)}
+    return frozenset(used) | implied, used | {"owner": owner, "at": at, "after": id, "limit": bounded(limit)}
+
+
+# what is asked of one value and not of another decides along which index
+_IMPLIED: dict[str, Callable[[dict[str, Any]], bool]] = {
+    "open": lambda used: used.get("status") in (Status.QUEUED, Status.RUNNING),
+    "starred only": lambda used: used.get("starred") is True,
+}
 
 
 def _known(field: str, value: str | None, known: Collection[str]) -> None:

@@ -21,7 +21,8 @@ CREATE TABLE runs (
     rerun_of uuid,
     nodes jsonb,
     pool text NOT NULL,
-    run_seconds double precision NOT NULL
+    run_seconds double precision NOT NULL,
+    starred bigint NOT NULL
 ) WITH (fillfactor = 80);
 
 CREATE TABLE outputs (
@@ -96,12 +97,17 @@ CREATE TABLE backends (
 ALTER TABLE runs ADD CONSTRAINT runs_pkey PRIMARY KEY (id);
 CREATE INDEX runs_owner_idx ON runs (owner, submitted_at DESC, id DESC);
 CREATE INDEX runs_workflow_idx ON runs (owner, workflow, submitted_at DESC, id DESC);
-CREATE INDEX runs_batch_idx ON runs (batch, place) WHERE batch IS NOT NULL;
+CREATE INDEX runs_open_idx ON runs (owner, submitted_at DESC, id DESC) WHERE ended_at IS NULL;
+CREATE INDEX runs_starred_idx ON runs (owner, submitted_at DESC, id DESC) WHERE starred > 0;
+CREATE INDEX runs_batch_idx ON runs (batch, owner, place) WHERE batch IS NOT NULL;
 ALTER TABLE outputs ADD CONSTRAINT outputs_pkey PRIMARY KEY (run, node, index);
 CREATE INDEX outputs_id_idx ON outputs (id);
 CREATE INDEX outputs_owner_idx ON outputs (owner, at DESC, id DESC);
 CREATE INDEX outputs_workflow_idx ON outputs (owner, workflow, at DESC, id DESC) WHERE workflow IS NOT NULL;
 CREATE INDEX outputs_starred_idx ON outputs (owner, at DESC, id DESC) WHERE starred;
+-- by what stored a file, and by what shows it small: whether anything still needs it is asked before it goes
+CREATE INDEX outputs_digest_idx ON outputs (digest);
+CREATE INDEX outputs_small_idx ON outputs USING gin (jsonb_path_query_array(thumbnails, '$[*].digest'));
 ALTER TABLE run_traits ADD CONSTRAINT run_traits_pkey PRIMARY KEY (id);
 CREATE INDEX run_traits_owner_idx ON run_traits (owner, submitted_at DESC, id DESC);
 CREATE INDEX run_traits_template_idx ON run_traits (owner, template, submitted_at DESC, id DESC)

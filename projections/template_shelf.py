@@ -17,7 +17,7 @@ from domain.template import (
     TemplateVersionSaved,
     TemplateWithdrawn,
 )
-from projections.paging import TIMED, bounded, page, timed
+from projections.paging import bounded, shelved, timed
 from projections.projection import Buffer, Projection, Table, by_stream
 from projections.reading import Cursor, one
 
@@ -94,19 +94,16 @@ _TEMPLATE = """json_build_object('id', id, 'owner', owner, 'public', public, 'na
     'description', description, 'category', category, 'model_family', model_family,
     'supports_batch', max_batch_size > 1, 'max_batch_size', max_batch_size, 'requires_image', requires_image,
     'requires_mask', requires_mask)"""
-_LISTED = page(
-    f"""SELECT {_TEMPLATE} AS item, updated_at AS at, id FROM read.templates
-    WHERE (updated_at, id) < (%(at)s, %(after)s) AND number > 0
-        AND (%(owner)s::uuid IS NULL OR owner = %(owner)s)
-        AND (%(category)s::text IS NULL OR category = %(category)s)
-        AND (%(family)s::text IS NULL OR model_family = %(family)s)
-        AND NOT EXISTS (
-            SELECT FROM unnest(%(words)s::text[]) AS word
-            WHERE position(word IN lower(name || ' ' || description)) = 0
-        )
-    ORDER BY updated_at DESC, id DESC LIMIT %(limit)s::int + 1""",
-    TIMED,
-)
+_WANTED = """number > 0
+    AND (%(category)s::text IS NULL OR category = %(category)s)
+    AND (%(family)s::text IS NULL OR model_family = %(family)s)
+    AND NOT EXISTS (
+        SELECT FROM unnest(%(words)s::text[]) AS word
+        WHERE position(word IN lower(name || ' ' || description)) = 0
+    )"""
+_OWN, _OTHERS = "owner = (SELECT read.viewer())", "public AND owner IS DISTINCT FROM (SELECT read.viewer())"
+_LISTED = shelved("templates", _TEMPLATE, (_OWN, _OTHERS), _WANTED)
+_OF_ONE = shelved("templates", _TEMPLATE, ("owner = %(owner)s",), _WANTED)
 
 
 async def templates(
@@ -123,4 +120,4 @@ async def templates(
     at, id = timed(after)
     parameters: dict[str, Any] = {"at": at, "after": id, "limit": bounded(limit)}
     asked = {"owner": owner, "category": category, "family": family, "words": (text or "").lower().split()}
-    return await one(cursor, _LISTED, parameters | asked) or b""
+    return await one(cursor, _LISTED if owner is None else _OF_ONE, parameters | asked) or b""

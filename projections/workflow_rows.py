@@ -38,7 +38,7 @@ class WorkflowRow(Struct, gc=False):
     """`revision`: the version of its stream, raised by every event. `environments`: versions by their names.
 
     `ancestors`: what it was forked from, what that was, and so on, the nearest last. `hidden_for`: why those who keep
-    order hide it; it is not public then.
+    order hide it; it is not public then. `name_key`: the name as it is sorted by.
     """
 
     id: UUID
@@ -59,6 +59,7 @@ class WorkflowRow(Struct, gc=False):
     trashed_at: datetime | None
     hidden_for: str = ""
     sensitive: bool = False
+    name_key: str = ""
 
 
 class VersionRow(Struct, gc=False):
@@ -134,7 +135,7 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             workflows.change(id, versions=saved.number, revision=revision, updated_at=at)
             _add_version(workflows.get(id), saved, at, buffer)
         case WorkflowRenamed(name=name):
-            workflows.change(id, name=name, revision=revision, updated_at=at)
+            workflows.change(id, name=name, name_key=name.lower(), revision=revision, updated_at=at)
         case WorkflowDescribed(description=description):
             workflows.change(id, description=description, revision=revision, updated_at=at)
         case WorkflowTagged(tags=tags):
@@ -172,6 +173,7 @@ def _begun(id: UUID, created: WorkflowCreated, at: datetime, revision: int) -> W
         id=id,
         owner=created.owner,
         name=created.name,
+        name_key=created.name.lower(),
         description=created.description,
         tags=created.tags,
         public=False,

@@ -11,7 +11,7 @@ import msgspec
 from domain.ids import AccountId, Digest, WorkflowId
 from domain.refusals import FieldError, Invalid
 from domain.workflow import WorkflowEvent
-from projections.paging import TIMED, bounded, lettered, numbered, page, timed
+from projections.paging import STRETCH, TIMED, bounded, lettered, numbered, page, shelved, timed, walk
 from projections.pictures import pictures
 from projections.projection import Projection
 from projections.reading import Cursor, one
@@ -42,7 +42,7 @@ def shown(workflow: WorkflowRow) -> dict[str, Any]:
     """A row that is not in Postgres, as _WORKFLOW writes those that are."""
     fields = msgspec.structs.asdict(workflow)
     source, number = fields["forked_from"], fields.pop("forked_version")
-    for kept_back in ("ancestors", "thumbnails", "trashed_at"):
+    for kept_back in ("ancestors", "thumbnails", "trashed_at", "name_key"):
         del fields[kept_back]
     fields["forked_from"] = None if source is None else {"workflow": source, "version": number}
     return {"version" if name == "versions" else name: value for name, value in fields.items()}
@@ -58,26 +58,21 @@ def shown_version(version: VersionRow) -> dict[str, Any]:
 _UNSHOWN = ("owner", "public", "trashed", "editor_graph_size_bytes")
 _ONE = f"""SELECT convert_to({_WORKFLOW}::text, 'UTF8') FROM read.workflows
 WHERE id = %(id)s AND trashed_at IS NULL""".encode()
-_FOUND = """trashed_at IS NULL AND (%(words)s::text[] = '{}'
+_SEARCHED = """(%(words)s::text[] = '{}'
         OR lower(name || ' ' || description || ' ' || tags::text) LIKE ALL (%(words)s::text[]))
     AND (%(tag)s::text IS NULL OR tags @> jsonb_build_array(%(tag)s::text))"""
-
-
-def _own(column: str) -> bytes:
-    return page(
-        f"""SELECT {_WORKFLOW} AS item, {column} AS at, id FROM read.workflows
-        WHERE owner = %(owner)s AND ({column}, id) < (%(at)s, %(after)s) AND {_FOUND}
-        ORDER BY {column} DESC, id DESC LIMIT %(limit)s::int + 1""",
-        TIMED,
-    )
-
-
-_OWN_BY = {"updated": _own("updated_at"), "created": _own("created_at")}
-_OWN_BY_NAME = page(
-    f"""SELECT {_WORKFLOW} AS item, lower(name) COLLATE "C" AS called, id FROM read.workflows
-    WHERE owner = %(owner)s AND (lower(name) COLLATE "C", id) > (%(called)s, %(after)s) AND {_FOUND}
-    ORDER BY lower(name) COLLATE "C", id LIMIT %(limit)s::int + 1""",
-    "id || '.' || called",
+_OWN = "owner = %(owner)s AND trashed_at IS NULL"
+_OWN_BY = {
+    "updated": shelved("workflows", _WORKFLOW, (_OWN,), _SEARCHED),
+    "created": shelved("workflows", _WORKFLOW, (_OWN,), _SEARCHED, at="created_at"),
+}
+_BY_NAME = f"""FROM read.workflows
+    WHERE {_OWN} AND (name_key COLLATE "C", id) > (%(called)s, %(after)s) ORDER BY name_key COLLATE "C", id"""
+_OWN_BY_NAME = walk(
+    f"""SELECT {_WORKFLOW} AS item, name_key, id FROM (SELECT * {_BY_NAME} LIMIT {STRETCH}) AS workflows
+    WHERE {_SEARCHED} ORDER BY name_key COLLATE "C", id LIMIT %(limit)s::int + 1""",
+    "id || '.' || name_key",
+    f"SELECT id, name_key {_BY_NAME}",
 )
 _FORKS = page(
     f"""SELECT {_WORKFLOW} AS item, created_at AS at, id FROM read.workflows

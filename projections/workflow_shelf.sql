@@ -16,7 +16,8 @@ CREATE TABLE workflows (
     updated_at timestamptz NOT NULL,
     trashed_at timestamptz,
     hidden_for text NOT NULL,
-    sensitive boolean NOT NULL
+    sensitive boolean NOT NULL,
+    name_key text NOT NULL
 );
 
 CREATE TABLE workflow_versions (
@@ -45,13 +46,16 @@ CREATE TABLE workflow_lines (
 -- once loaded
 
 ALTER TABLE workflows ADD CONSTRAINT workflows_pkey PRIMARY KEY (id);
-CREATE INDEX workflows_owner_idx ON workflows (owner, updated_at DESC, id DESC);
-CREATE INDEX workflows_created_idx ON workflows (owner, created_at DESC, id DESC);
-CREATE INDEX workflows_name_idx ON workflows (owner, (lower(name) COLLATE "C"), id);
-CREATE INDEX workflows_forked_from_idx ON workflows (forked_from, created_at DESC, id DESC) WHERE forked_from IS NOT NULL;
+CREATE INDEX workflows_all_idx ON workflows (owner, id);
+CREATE INDEX workflows_owner_idx ON workflows (owner, updated_at DESC, id DESC) WHERE trashed_at IS NULL;
+CREATE INDEX workflows_created_idx ON workflows (owner, created_at DESC, id DESC) WHERE trashed_at IS NULL;
+CREATE INDEX workflows_name_idx ON workflows (owner, name_key COLLATE "C", id) WHERE trashed_at IS NULL;
+CREATE INDEX workflows_forked_from_idx ON workflows (forked_from, created_at DESC, id DESC)
+    WHERE forked_from IS NOT NULL;
 CREATE INDEX workflows_trash_idx ON workflows (owner, trashed_at DESC, id DESC) WHERE trashed_at IS NOT NULL;
 CREATE INDEX workflows_trashed_at_idx ON workflows (trashed_at, id) WHERE trashed_at IS NOT NULL;
 CREATE INDEX workflows_pictured_idx ON workflows (owner) WHERE thumbnails <> '[]';
+CREATE INDEX workflows_small_idx ON workflows USING gin (jsonb_path_query_array(thumbnails, '$[*].digest'));
 ALTER TABLE workflow_versions ADD CONSTRAINT workflow_versions_pkey PRIMARY KEY (workflow, number);
 ALTER TABLE workflow_lines ADD CONSTRAINT workflow_lines_pkey PRIMARY KEY (workflow, place);
 CREATE INDEX workflow_lines_ancestor_idx ON workflow_lines (ancestor);
