@@ -12,6 +12,7 @@ from domain.backend import BACKEND, BackendEvent
 from domain.batch import BATCH, BatchEvent
 from domain.collection import COLLECTION, CollectionEvent
 from domain.comment import COMMENT, CommentEvent
+from domain.desk import DESK, DeskEvent
 from domain.event import AnyDecider, Event, topic
 from domain.follow import FOLLOW, FollowEvent
 from domain.gate import GATE, GateEvent
@@ -87,6 +88,7 @@ UNIONS: tuple[Any, ...] = (
     BatchEvent,
     InputEvent,
     InputNameEvent,
+    DeskEvent,
     BackendEvent,
     ApiKeyEvent,
     WebhookEvent,
@@ -115,7 +117,7 @@ UNIONS: tuple[Any, ...] = (
 DECIDERS: dict[str, AnyDecider] = {
     decider.kind: decider
     for decider in (
-        *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT, INPUT_NAME),
+        *(ACCOUNT, RESERVATION, WORKFLOW, RUN, BATCH, INPUT, INPUT_NAME, DESK),
         *(BACKEND, API_KEY, WEBHOOK, PROJECTION, SHELF),
         *(QUEUE, LIMITS, GATE, MODELS, ANNOUNCEMENTS, TEMPLATE, PRESET),
         *(LIKE, COMMENT, FOLLOW, PROFILE, HANDLING, REPORT, NOTICES, SHARE),

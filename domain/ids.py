@@ -149,5 +149,10 @@ def handling_id(account: AccountId) -> UUID:
     return uuid5(account, "handling")
 
 
+def desk_id(account: AccountId) -> StreamId:
+    """The stream of what an editor keeps of an account beside its workflows."""
+    return uuid5(account, "desk")
+
+
 def account_actor(account: AccountId) -> Actor:
     return Actor(str(account))

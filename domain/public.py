@@ -34,6 +34,7 @@ from domain.backend import BackendEvent
 from domain.batch import BatchEvent
 from domain.collection import CollectionEvent
 from domain.comment import CommentEvent
+from domain.desk import DeskEvent
 from domain.event import AnyRecorded, Event
 from domain.follow import FollowEvent
 from domain.gate import GateSet
@@ -447,6 +448,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *get_args(BatchEvent),
         *get_args(InputEvent),
         InputNamed,
+        *get_args(DeskEvent),
         *(lora.LoraShared, lora.LoraUnshared),
         *(workflow.WorkflowImported, workflow.WorkflowThumbnailSet, workflow.WorkflowThumbnailRemoved),
         template.TemplateCreated,

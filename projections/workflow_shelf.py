@@ -3,10 +3,12 @@
 What is in the trash is kept here as well, and shown as the trash only.
 """
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any, get_args
 
 import msgspec
+from msgspec import Struct
 
 from domain.ids import AccountId, Digest, WorkflowId
 from domain.refusals import FieldError, Invalid
@@ -120,6 +122,13 @@ _VERSIONS = page(
 _NUMBERED = f"""SELECT convert_to({_VERSION}::text, 'UTF8') FROM read.workflow_versions
 WHERE workflow = %(workflow)s AND NOT trashed AND number = %(number)s""".encode()
 
+_DRAWN = b"""SELECT shelved.id, shelved.name, newest.editor_graph, newest.editor_graph_size_bytes,
+    shelved.created_at, newest.at
+FROM read.workflows AS shelved
+JOIN read.workflow_versions AS newest ON newest.workflow = shelved.id AND newest.number = shelved.versions
+WHERE shelved.owner = %(owner)s AND shelved.trashed_at IS NULL AND newest.editor_graph IS NOT NULL
+ORDER BY shelved.created_at, shelved.id LIMIT %(limit)s"""
+
 _BEHIND_ALL = 2**62
 
 
@@ -151,6 +160,23 @@ async def own_workflows(
         return await one(cursor, _OWN_BY_NAME, found | {"called": called, "after": id}) or b""
     at, id = timed(after)
     return await one(cursor, _OWN_BY[sort], found | {"at": at, "after": id}) or b""
+
+
+class Drawn(Struct, frozen=True):
+    """A workflow with the newest graph of the editor. `modified_at`: when that was saved."""
+
+    id: WorkflowId
+    name: str
+    editor_graph: Digest
+    size_bytes: int
+    created_at: datetime
+    modified_at: datetime
+
+
+async def drawn(cursor: Cursor, owner: AccountId, limit: int) -> list[Drawn]:
+    """An account's workflows whose newest version an editor can open, the oldest first."""
+    await cursor.execute(_DRAWN, {"owner": owner, "limit": limit}, prepare=True)
+    return [Drawn(*row) for row in await cursor.fetchall()]
 
 
 async def forks(cursor: Cursor, source: WorkflowId, limit: int, after: str | None = None) -> bytes:

@@ -55,6 +55,7 @@ from domain.collection import (
 )
 from domain.collection import Kind as Listed
 from domain.comment import CommentDeleted, CommentEdited, CommentHidden, CommentPosted, CommentShownAgain
+from domain.desk import DeskFileKept, DeskFileMoved, DeskFileRemoved, DeskSettingSet, Setting
 from domain.event import Event, topic
 from domain.follow import FollowBegun, FollowEnded
 from domain.gate import GateRules, GateSet
@@ -504,6 +505,10 @@ EXAMPLES: tuple[Event, ...] = (
     WorkflowMarked(by=BOB, sensitive=True, judged=True, reason="Blood."),
     WordsSet(blocked=("buy now", "spam"), reason="Nobody wants it."),
     InputNamed(owner=ANN, type="input", subfolder="a", filename="red.png", digest=Digest("a" * 64)),
+    DeskSettingSet(owner=ANN, name="Comfy.ColorPalette", setting=Setting('"light"')),
+    DeskFileKept(owner=ANN, path="a/user.css", content=content("a"), kept_at=NOON),
+    DeskFileMoved(path="a/user.css", to="user.css"),
+    DeskFileRemoved(path="user.css"),
     OutputLiked(account=BOB, output=OUTPUT_ID, run=RUN_ID, node="9", index=0),
     OutputUnliked(account=BOB, output=OUTPUT_ID, run=RUN_ID, node="9", index=0),
     CollectionBegun(owner=ANN, name="Foxes", description="In the snow.", public=True),

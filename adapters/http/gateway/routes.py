@@ -10,7 +10,9 @@ from adapters.http.gateway import (
     model_lists,
     prompts,
     queueing,
+    settings,
     uploads,
+    userdata,
 )
 from adapters.http.gateway.table import Route, Table
 
@@ -21,6 +23,17 @@ TABLE = Table(
         Route("POST", "/upload/mask", uploads.upload_mask),
         Route("GET", "/view_metadata/{folder}", metadata.view_metadata),
         Route("GET", "/internal/files/{type}", files.listed),
+        Route("GET", "/users", settings.users),
+        Route("GET", "/settings", settings.settings),
+        Route("POST", "/settings", settings.set_settings),
+        Route("GET", "/settings/{id}", settings.setting),
+        Route("POST", "/settings/{id}", settings.set_setting),
+        Route("GET", "/userdata", userdata.listing),
+        Route("GET", "/v2/userdata", userdata.listing_v2),
+        Route("GET", "/userdata/{file}", userdata.show),
+        Route("POST", "/userdata/{file}", userdata.save),
+        Route("DELETE", "/userdata/{file}", userdata.remove),
+        Route("POST", "/userdata/{file}/move/{dest}", userdata.move),
         Route("GET", "/object_info", classes.object_info),
         Route("GET", "/object_info/{class}", classes.object_info_of),
         Route("GET", "/models", model_lists.folders),
