@@ -11,7 +11,6 @@ from typing import Protocol
 from uuid import UUID
 
 from commands.dispatcher import Dispatcher
-from commands.ports import LogUnavailableError, OutcomeUnknownError
 from commands.queue import FinishCleaning
 from commands.runs import DeleteRun
 from commands.streams import Context
@@ -20,8 +19,7 @@ from domain.ids import AccountId, Actor, Position, RunId
 from domain.queue import QueueCleaned
 from domain.refusals import Conflict, NotFound
 from domain.run import RunDeleted
-from services.ports.dispatching import RunLog
-from services.ports.relaying import Leadership
+from services.errand import Checkpoint, ErrandLog, react
 
 logger = logging.getLogger(__name__)
 
@@ -30,21 +28,6 @@ TOPICS = frozenset({topic(QueueCleaned)})
 DELETED = frozenset({topic(RunDeleted)})
 PAGE = 200
 POLL_S = 1.0
-REST_S = 1.0  # a busy log grows all the time
-MOVE_EVERY = 10_000  # positions; so much of the log is looked through again after a crash, at most
-PAUSE_S = 2.0  # before something that failed is tried again
-
-
-class CleaningLog(RunLog, Protocol):
-    def leadership(self, name: str) -> Leadership: ...
-
-
-class Checkpoint(Protocol):
-    """Every method raises LogUnavailableError."""
-
-    async def position(self) -> Position: ...
-
-    async def move(self, upto: Position) -> None: ...
 
 
 class Finished(Protocol):
@@ -64,7 +47,7 @@ class Cleaning:
 
     def __init__(
         self,
-        log: CleaningLog,
+        log: ErrandLog,
         checkpoint: Checkpoint,
         finished: Finished,
         dispatcher: Dispatcher,
@@ -73,39 +56,15 @@ class Cleaning:
         self._checkpoint = checkpoint
         self._finished = finished
         self._dispatcher = dispatcher
-        self._stored = Position(0)
 
     async def run(self) -> None:
-        while True:
-            try:
-                async with self._log.leadership(self.name) as leadership:
-                    position = self._stored = await self._checkpoint.position()
-                    while await leadership.held():
-                        position = await self._go_on(position)
-                        await self._log.grown(POLL_S)
-                        await asyncio.sleep(REST_S)
-            except (LogUnavailableError, OutcomeUnknownError) as error:
-                logger.warning("cleaning waits", extra={"reason": str(error)})
-            except Exception:  # the outermost loop: it begins again where the checkpoint is
-                logger.exception("cleaning failed")
-            await asyncio.sleep(PAUSE_S)
+        await react(self.name, self._log, self._checkpoint, TOPICS, self._clean)
 
-    async def _go_on(self, position: Position) -> Position:
-        page = await self._log.after(position, PAGE, TOPICS)
-        if not page.events:
-            if page.upto - self._stored >= MOVE_EVERY:
-                await self._store(page.upto)
-            return page.upto
-        while not await self._finished.reached(page.events[-1].position):
+    async def _clean(self, events: Sequence[AnyRecorded]) -> None:
+        while not await self._finished.reached(events[-1].position):
             await asyncio.sleep(POLL_S)
-        for recorded in page.events:
+        for recorded in events:
             await self._delete(recorded, recorded.event)
-        await self._store(page.events[-1].position)
-        return page.events[-1].position
-
-    async def _store(self, position: Position) -> None:
-        await self._checkpoint.move(position)
-        self._stored = position
 
     async def _delete(self, recorded: AnyRecorded, cleaned: QueueCleaned) -> None:
         context = Context(actor=ACTOR, correlation=recorded.correlation, causation=recorded.position)

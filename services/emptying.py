@@ -3,7 +3,6 @@
 Found by looking at what lies there; whoever takes a workflow out of it at this moment keeps it.
 """
 
-import asyncio
 import logging
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -12,26 +11,21 @@ from typing import Protocol
 from uuid import UUID
 
 from commands.dispatcher import Dispatcher
-from commands.ports import Clock, LogUnavailableError, OutcomeUnknownError
+from commands.ports import Clock
 from commands.streams import Context
 from commands.workflows import DeleteWorkflow
 from domain.ids import AccountId, Actor, WorkflowId
 from domain.refusals import Conflict, NotFound
-from services.ports.relaying import Leadership
+from services.errand import Leading, go_round
 
 logger = logging.getLogger(__name__)
 
 ACTOR = Actor("emptying")
-PAUSE_S = 2.0  # before something that failed is tried again
 
 
 class Trash(Protocol):
     async def thrown_before(self, at: datetime) -> Sequence[tuple[WorkflowId, AccountId, int]]:
         """Some of those that were thrown away before a time, the first of them first; with owner and revision."""
-
-
-class EmptyingLog(Protocol):
-    def leadership(self, name: str) -> Leadership: ...
 
 
 class Emptying:
@@ -41,7 +35,7 @@ class Emptying:
 
     def __init__(
         self,
-        log: EmptyingLog,
+        log: Leading,
         trash: Trash,
         dispatcher: Dispatcher,
         *,
@@ -57,17 +51,7 @@ class Emptying:
         self._every_s = every_s
 
     async def run(self) -> None:
-        while True:
-            try:
-                async with self._log.leadership(self.name) as leadership:
-                    while await leadership.held():
-                        await self._empty()
-                        await asyncio.sleep(self._every_s)
-            except (LogUnavailableError, OutcomeUnknownError) as error:
-                logger.warning("emptying waits", extra={"reason": str(error)})
-            except Exception:  # the outermost loop: it looks again
-                logger.exception("emptying failed")
-            await asyncio.sleep(PAUSE_S)
+        await go_round(self.name, self._log, self._empty, self._every_s)
 
     async def _empty(self) -> None:
         """What was removed is in the trash until the read model knows: removed again, nothing changes."""

@@ -22,7 +22,7 @@ from commands.inputs import DeleteInput
 from commands.likes import UnlikeWorkflow
 from commands.loras import ClearShelf
 from commands.needs import Command
-from commands.ports import Clock, LogUnavailableError, ObjectsAwayError, OutcomeUnknownError
+from commands.ports import Clock
 from commands.presets import DeletePreset
 from commands.runs import CancelRun
 from commands.shared_outputs import UnlikeOutput, WithdrawOutput
@@ -35,7 +35,7 @@ from domain.account import AccountErased
 from domain.event import AnyRecorded, topic
 from domain.ids import AccountId, Actor, Position
 from domain.refusals import Conflict, NotFound
-from services.ports.dispatching import RunLog
+from services.errand import ErrandLog, Following, lead, rest
 from services.ports.erasing import Belongings, Erased, ErasedObjects, ErasureLedger
 from services.ports.relaying import Leadership
 
@@ -43,18 +43,12 @@ logger = logging.getLogger(__name__)
 
 ACTOR = Actor("erasing")
 TOPICS = frozenset({topic(AccountErased)})
-PAGE = 500
-POLL_S = 1.0
-REST_S = 0.25  # a busy log grows all the time
-PAUSE_S = 2.0  # before something that failed is tried again
+REST_S = 0.25  # somebody waits for it
 PATIENCE = timedelta(seconds=2)  # with read models, before others have their turn
-MOVE_EVERY = 10_000  # positions; so much of the log is looked through again after a crash, at most
 
 
-class ErasingLog(RunLog, Protocol):
+class ErasingLog(ErrandLog, Protocol):
     async def head(self) -> Position: ...
-
-    def leadership(self, name: str) -> Leadership: ...
 
 
 class Erasing:
@@ -87,40 +81,26 @@ class Erasing:
         self._due: dict[AccountId, datetime] = {}
 
     async def run(self) -> None:
-        while True:
-            try:
-                async with self._log.leadership(self.name) as leadership:
-                    await self._apply_list()
-                    position = await self._ledger.position()
-                    while await leadership.held():
-                        position = await self._look(position)
-                        for erased in await self._ledger.unfinished():
-                            if self._now() >= self._due.get(erased.account, erased.at):
-                                self._due[erased.account] = await self._go_on(erased)
-                        await self._log.grown(POLL_S)
-                        await asyncio.sleep(REST_S)
-            except (LogUnavailableError, ObjectsAwayError, OutcomeUnknownError) as error:
-                logger.warning("erasing waits", extra={"reason": str(error)})
-            except Exception:  # the outermost loop: an erasure is never given up
-                logger.exception("erasing failed")
-            await asyncio.sleep(PAUSE_S)
+        await lead(self.name, self._log, self._work)
+
+    async def _work(self, leadership: Leadership) -> None:
+        await self._apply_list()
+        following = Following(self._log, TOPICS, await self._ledger.position(), self._note)
+        while await leadership.held():
+            await following.catch_up()
+            for erased in await self._ledger.unfinished():
+                if self._now() >= self._due.get(erased.account, erased.at):
+                    self._due[erased.account] = await self._go_on(erased)
+            await rest(self._log, REST_S)
 
     async def _apply_list(self) -> None:
         """A log that was restored does not know of erasures since its backup: the list does."""
         for account in await self._erasures.noted():
             await self._wish(FinishErasure(account=account))
 
-    async def _look(self, position: Position) -> Position:
-        """Note what the log tells of new erasures."""
-        stored = position
-        while True:
-            page = await self._log.after(position, PAGE, TOPICS)
-            position = page.upto
-            if page.events or position - stored >= MOVE_EVERY:
-                await self._ledger.note(_erased(page.events), position)
-                stored = position
-            if len(page.events) < PAGE:
-                return position
+    async def _note(self, events: Sequence[AnyRecorded], upto: Position) -> None:
+        """What the log tells of new erasures."""
+        await self._ledger.note(_erased(events), upto)
 
     async def _go_on(self, erased: Erased) -> datetime:
         """Do what can be done now. Returns when there may be more."""

@@ -1,22 +1,18 @@
 """Follows the log for something that reacts to it: in order, from a checkpoint of its own, in one process at a time."""
 
 import asyncio
-import logging
 from collections.abc import Sequence
 from typing import Protocol
 
-from commands.ports import LogUnavailableError
 from domain.catalogue import CATALOGUE, Catalogue
 from domain.event import AnyRecorded, Recorded
 from domain.ids import AccountId, Actor, Position
-from services.ports.relaying import LogTail, StoredRow
-
-logger = logging.getLogger(__name__)
+from services.errand import lead
+from services.ports.relaying import Leadership, LogTail, StoredRow
 
 BATCH = 500
 POLL_S = 1.0  # a wake-up may be lost
 REST_S = 0.05  # after events of which nothing came; few at a time cost several times as much
-PAUSE_S = 2.0  # before something that failed is tried again
 
 
 class Reaction(Protocol):
@@ -44,19 +40,13 @@ class Follower:
         self._catalogue = catalogue
 
     async def run(self) -> None:
-        name = self._reaction.name
-        while True:
-            try:
-                async with self._tail.leadership(name) as leadership:
-                    position = await self._reaction.position()
-                    while await leadership.held():
-                        position = await self._follow(position)
-                        await self._reaction.take((), position)
-            except LogUnavailableError as error:
-                logger.warning("reaction waits", extra={"reaction": name, "reason": str(error)})
-            except Exception:  # the outermost loop: an event is never skipped
-                logger.exception("reaction failed", extra={"reaction": name})
-            await asyncio.sleep(PAUSE_S)
+        await lead(self._reaction.name, self._tail, self._work)
+
+    async def _work(self, leadership: Leadership) -> None:
+        position = await self._reaction.position()
+        while await leadership.held():
+            position = await self._follow(position)
+            await self._reaction.take((), position)
 
     async def _follow(self, position: Position) -> Position:
         """Until the log has been silent for a while."""

@@ -16,12 +16,11 @@ from uuid import UUID
 
 from commands.dispatcher import Dispatcher
 from commands.outputs import ExpireOutputs, Place
-from commands.ports import LogUnavailableError, OutcomeUnknownError
 from commands.streams import Context
 from domain.handling import Retention
 from domain.ids import AccountId, Actor, Position, RunId
 from domain.refusals import Conflict, NotFound
-from services.ports.relaying import Leadership
+from services.errand import Leading, go_round
 
 logger = logging.getLogger(__name__)
 
@@ -29,11 +28,6 @@ ACTOR = Actor("keeping")
 FOR_EVER = Retention()
 POLL_S = 1.0
 PATIENCE_S = 60.0  # with the read model; then the others have their turn
-PAUSE_S = 2.0  # before something that failed is tried again
-
-
-class Leading(Protocol):
-    def leadership(self, name: str) -> Leadership: ...
 
 
 class Expiry(Protocol):
@@ -67,17 +61,7 @@ class Keeping:
         self._every_s = every_s
 
     async def run(self) -> None:
-        while True:
-            try:
-                async with self._tail.leadership(self.name) as leadership:
-                    while await leadership.held():
-                        await self._look_through_all()
-                        await asyncio.sleep(self._every_s)
-            except (LogUnavailableError, OutcomeUnknownError) as error:
-                logger.warning("keeping waits", extra={"reason": str(error)})
-            except Exception:  # the outermost loop: it begins again with the first account
-                logger.exception("keeping failed")
-            await asyncio.sleep(PAUSE_S)
+        await go_round(self.name, self._tail, self._look_through_all, self._every_s)
 
     async def _look_through_all(self) -> None:
         after, everybody = UUID(int=0), _ends(self._default)

@@ -12,15 +12,13 @@ from typing import Protocol
 from uuid import UUID
 
 from commands.needs import Needs
-from commands.ports import LogUnavailableError, ObjectsAwayError, OutcomeUnknownError
 from domain.ids import AccountId, Digest, Position, shelf_id
 from domain.lora import SHELF, Shelf, graph_path, read_path, stored_path
+from services.errand import AWAY, Leading, lead
 from services.ports.relaying import Leadership
 from services.ports.uploading import LoraFiles, NoRoom, PartFiles, Upload, Uploads
 
 logger = logging.getLogger(__name__)
-
-PAUSE_S = 2.0  # before something that failed is tried again
 
 
 class RunsUnderWay(Protocol):
@@ -31,10 +29,8 @@ class RunsUnderWay(Protocol):
         """Whose LoRAs there are."""
 
 
-class TidyingLog(Protocol):
+class TidyingLog(Leading, Protocol):
     async def head(self) -> Position: ...
-
-    def leadership(self, name: str) -> Leadership: ...
 
 
 class Completing(Protocol):
@@ -74,18 +70,13 @@ class LoraTidying:
         self._every_s = every_s
 
     async def run(self) -> None:
-        while True:
-            try:
-                async with self._log.leadership(self.name) as leadership:
-                    await self._name_all()
-                    while await leadership.held():
-                        await self.tidy()
-                        await asyncio.sleep(self._every_s)
-            except (LogUnavailableError, ObjectsAwayError, OutcomeUnknownError, NoRoom) as error:
-                logger.warning("tidying waits", extra={"reason": str(error)})
-            except Exception:  # the outermost loop: what lies there is found again
-                logger.exception("tidying failed")
-            await asyncio.sleep(PAUSE_S)
+        await lead(self.name, self._log, self._work, (*AWAY, NoRoom))
+
+    async def _work(self, leadership: Leadership) -> None:
+        await self._name_all()
+        while await leadership.held():
+            await self.tidy()
+            await asyncio.sleep(self._every_s)
 
     async def tidy(self) -> None:
         await self._tidy_uploads()

@@ -3,18 +3,14 @@
 Done again it tells nothing again: an account's own stream knows up to which event it was told.
 """
 
-import asyncio
-import logging
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
-from typing import Protocol
 
 from msgspec.structs import replace
 
 from commands.dispatcher import Dispatcher
 from commands.notifications import GiveNotices
-from commands.ports import LogUnavailableError, OutcomeUnknownError
 from commands.streams import Context, Streams
 from domain.comment import COMMENT, CommentHidden, CommentPosted, CommentShownAgain
 from domain.event import AnyRecorded, Event, topic
@@ -26,10 +22,7 @@ from domain.output_like import OutputLiked
 from domain.refusals import NotFound
 from domain.shared_output import SHARED_OUTPUT, OutputHidden, OutputMarked, OutputShownAgain
 from domain.workflow import WORKFLOW, WorkflowHidden, WorkflowMarked, WorkflowShownAgain
-from services.ports.dispatching import RunLog
-from services.ports.relaying import Leadership
-
-logger = logging.getLogger(__name__)
+from services.errand import Checkpoint, ErrandLog, react
 
 ACTOR = Actor("notifying")
 JUDGEMENTS: dict[type[Event], Kind] = {
@@ -44,23 +37,7 @@ JUDGEMENTS: dict[type[Event], Kind] = {
 }
 HEARD: tuple[type[Event], ...] = (FollowBegun, LikeGiven, OutputLiked, CommentPosted, *JUDGEMENTS)
 TOPICS = frozenset(topic(event) for event in HEARD)
-PAGE = 500
-POLL_S = 1.0
-REST_S = 0.25  # a busy log grows all the time, and what comes at about the same time is gathered
-MOVE_EVERY = 10_000  # positions; so much of the log is looked through again after a crash, at most
-PAUSE_S = 2.0  # before something that failed is tried again
-
-
-class NoticeLog(RunLog, Protocol):
-    def leadership(self, name: str) -> Leadership: ...
-
-
-class Checkpoint(Protocol):
-    """Every method raises LogUnavailableError."""
-
-    async def position(self) -> Position: ...
-
-    async def move(self, upto: Position) -> None: ...
+REST_S = 0.25  # what comes at about the same time is gathered, but nobody should wait for it
 
 
 class Notifying:
@@ -68,38 +45,16 @@ class Notifying:
 
     name = "notifying"
 
-    def __init__(self, log: NoticeLog, checkpoint: Checkpoint, dispatcher: Dispatcher) -> None:
+    def __init__(self, log: ErrandLog, checkpoint: Checkpoint, dispatcher: Dispatcher) -> None:
         self._log = log
         self._checkpoint = checkpoint
         self._dispatcher = dispatcher
-        self._stored = Position(0)
 
     async def run(self) -> None:
-        while True:
-            try:
-                async with self._log.leadership(self.name) as leadership:
-                    position = self._stored = await self._checkpoint.position()
-                    while await leadership.held():
-                        position = await self._go_on(position)
-                        await self._log.grown(POLL_S)
-                        await asyncio.sleep(REST_S)
-            except (LogUnavailableError, OutcomeUnknownError) as error:
-                logger.warning("notifying waits", extra={"reason": str(error)})
-            except Exception:  # the outermost loop: it begins again where the checkpoint is
-                logger.exception("notifying failed")
-            await asyncio.sleep(PAUSE_S)
+        await react(self.name, self._log, self._checkpoint, TOPICS, self._tell, rest_s=REST_S)
 
-    async def _go_on(self, position: Position) -> Position:
-        while True:
-            page = await self._log.after(position, PAGE, TOPICS)
-            position = page.upto
-            if page.events:
-                await tell(page.events, self._dispatcher)
-            if page.events or position - self._stored >= MOVE_EVERY:
-                await self._checkpoint.move(position)
-                self._stored = position
-            if len(page.events) < PAGE:
-                return position
+    async def _tell(self, events: Sequence[AnyRecorded]) -> None:
+        await tell(events, self._dispatcher)
 
 
 async def tell(events: Sequence[AnyRecorded], dispatcher: Dispatcher) -> None:

@@ -3,39 +3,26 @@
 Only where nothing else needs them. Each step may be done again.
 """
 
-import asyncio
-import logging
 from collections.abc import Sequence
 from datetime import timedelta
-from typing import Protocol
 
-from commands.ports import Clock, LogUnavailableError, ObjectsAwayError
+from commands.ports import Clock
 from domain.event import AnyRecorded, topic
 from domain.ids import Digest, Position, RunId
 from domain.input import InputDeleted
 from domain.run import OutputDeleted, RunDeleted
 from domain.workflow import WorkflowThumbnailRemoved
-from services.ports.dispatching import RunLog
+from services.errand import ErrandLog, Following, lead, rest
 from services.ports.erasing import ErasedObjects
 from services.ports.relaying import Leadership
 from services.ports.removing import Needs, Removal, RemovalLedger
-
-logger = logging.getLogger(__name__)
 
 TOPICS = frozenset(
     {topic(RunDeleted), topic(OutputDeleted), topic(InputDeleted), topic(WorkflowThumbnailRemoved)}
 )
 PAGE = 200
-POLL_S = 1.0
-REST_S = 1.0  # a busy log grows all the time
-PAUSE_S = 2.0  # before something that failed is tried again
 RENDITIONS_KEPT = timedelta(days=7)
 RENDITIONS_EVERY = timedelta(minutes=1)
-MOVE_EVERY = 10_000  # positions; so much of the log is looked through again after a crash, at most
-
-
-class RemovingLog(RunLog, Protocol):
-    def leadership(self, name: str) -> Leadership: ...
 
 
 class Removing:
@@ -48,7 +35,7 @@ class Removing:
 
     def __init__(
         self,
-        log: RemovingLog,
+        log: ErrandLog,
         ledger: RemovalLedger,
         needs: Needs,
         objects: ErasedObjects,
@@ -65,35 +52,20 @@ class Removing:
         self._renditions_due = now()
 
     async def run(self) -> None:
-        while True:
-            try:
-                async with self._log.leadership(self.name) as leadership:
-                    position = await self._ledger.position()
-                    while await leadership.held():
-                        position = await self._look(position)
-                        await self._let_renditions_go()
-                        while await self._remove_some():
-                            pass
-                        await self._log.grown(POLL_S)
-                        await asyncio.sleep(REST_S)
-            except (LogUnavailableError, ObjectsAwayError) as error:
-                logger.warning("removing waits", extra={"reason": str(error)})
-            except Exception:  # the outermost loop: a removal is never given up
-                logger.exception("removing failed")
-            await asyncio.sleep(PAUSE_S)
+        await lead(self.name, self._log, self._work)
 
-    async def _look(self, position: Position) -> Position:
-        """Note what was deleted."""
-        stored = position
-        while True:
-            page = await self._log.after(position, PAGE, TOPICS)
-            position = page.upto
-            if page.events or position - stored >= MOVE_EVERY:
-                removals = await self._removals(page.events)
-                await self._ledger.note(removals, self._now() + self._settle, position)
-                stored = position
-            if len(page.events) < PAGE:
-                return position
+    async def _work(self, leadership: Leadership) -> None:
+        following = Following(self._log, TOPICS, await self._ledger.position(), self._note)
+        while await leadership.held():
+            await following.catch_up()
+            await self._let_renditions_go()
+            while await self._remove_some():
+                pass
+            await rest(self._log)
+
+    async def _note(self, events: Sequence[AnyRecorded], upto: Position) -> None:
+        """What was deleted."""
+        await self._ledger.note(await self._removals(events), self._now() + self._settle, upto)
 
     async def _removals(self, events: Sequence[AnyRecorded]) -> list[Removal]:
         """Of a run that lost one output all are looked at: those that it still has are needed."""
