@@ -8,6 +8,7 @@ import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
@@ -156,11 +157,14 @@ def limits(settings: Settings) -> Limits:
 
 
 def templates(settings: Settings) -> Registry:
-    """Raises SettingsError."""
+    """Read once in a process, however many parts of it need them. Raises SettingsError."""
     try:
-        return load(SHIPPED, *([] if settings.templates is None else [settings.templates]))
+        return _loaded(SHIPPED, *([] if settings.templates is None else [settings.templates]))
     except TemplatesError as error:
         raise SettingsError(str(error)) from error
+
+
+_loaded = cache(load)
 
 
 def allowance(settings: Settings) -> Allowance:

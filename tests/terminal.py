@@ -18,6 +18,7 @@ ALREADY_LOADED.set_forkserver_preload(
     [
         *("infra.cli", "infra.operate", "infra.replay", "infra.stream"),
         *("infra.gate", "infra.backends", "infra.queue", "adapters.nats.connection"),
+        "tests.projections.builder",
         "typer._adapters",  # which typer loads when the first command is called, with the whole of pydantic
     ]
 )

@@ -38,7 +38,7 @@ from infra.integrating import integration, keeping
 from infra.loras import uploading
 from infra.settings import Settings, load_secret
 from infra.sign_on import provider
-from infra.wiring import connect, nats, needed, needs, new_id, now, pool
+from infra.wiring import connect, nats, needed, needs, new_id, now, pool, templates
 from projections.consistency import Positions
 from projections.reading import Reader
 from services.auditing import Shown
@@ -57,7 +57,8 @@ _READ_MODELS = "SELECT name, position, parked_reason FROM work.projections WHERE
 
 
 def load(settings: Settings) -> Litestar:
-    """The routes: made while the servers are not there yet."""
+    """The routes: made while the servers are not there yet, as the templates are read."""
+    templates(settings)
     return routes(_body_bytes(settings))
 
 

@@ -1,12 +1,8 @@
-"""A process to be killed: it follows the log, or does what was asked for, in small steps so that a kill finds it busy.
-
-`python -m tests.projections.builder follow|rebuild URL`, the URL being comfyplus_project's.
-"""
+"""A process to be killed: it follows the log, or rebuilds, in small steps so that a kill finds it busy."""
 
 import asyncio
 import logging
-import os
-import sys
+from multiprocessing.connection import Connection
 from typing import Any
 
 from psycopg import AsyncConnection
@@ -16,25 +12,27 @@ from projections.rebuilding import Rebuilding
 from projections.runner import Runner
 from tests.projections.ground import ALL, PROJECTIONS, Channel
 
-rebuild.BULK_PAGE = 500
-rebuild.MEMORY_ROWS = int(os.environ.get("BULK_ROWS", "4000"))
-overtaking.BATCH = 400
 
-
-async def main(what: str, url: str) -> None:
-    async def connect() -> AsyncConnection[Any]:
-        return await AsyncConnection.connect(url, autocommit=True)
-
+def work(what: str, url: str, bulk_rows: int, ready: "Connection[None, None]") -> None:
+    """`what`: follow or rebuild; the URL is comfyplus_project's."""
+    rebuild.BULK_PAGE = 500
+    rebuild.MEMORY_ROWS = bulk_rows
+    overtaking.BATCH = 400
     form = "%(message)s %(projection)s %(position)s %(reason)s"
     told = logging.StreamHandler()
     told.setFormatter(logging.Formatter(form, defaults={"projection": "", "position": "", "reason": ""}))
     logging.basicConfig(handlers=[told], level=logging.ERROR)
-    print("ready", flush=True)
-    if what == "follow":
-        await Runner(ALL, connect, Channel()).run()
-    else:
-        await Rebuilding(PROJECTIONS, connect).run()
+    ready.send(None)
+    asyncio.run(_follow(url) if what == "follow" else _rebuild(url))
 
 
-if __name__ == "__main__":
-    asyncio.run(main(*sys.argv[1:]))
+async def _follow(url: str) -> None:
+    await Runner(ALL, lambda: _connect(url), Channel()).run()
+
+
+async def _rebuild(url: str) -> None:
+    await Rebuilding(PROJECTIONS, lambda: _connect(url)).run()
+
+
+async def _connect(url: str) -> AsyncConnection[Any]:
+    return await AsyncConnection.connect(url, autocommit=True)

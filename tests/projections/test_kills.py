@@ -3,12 +3,10 @@
 import asyncio
 import os
 import random
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from multiprocessing.process import BaseProcess
 
 import psycopg
 import pytest
@@ -16,10 +14,12 @@ import pytest
 from projections import jobs
 from projections.jobs import Job, JobState, Kind, OpenJobError
 from projections.rebuild import rebuild
+from tests.projections.builder import work
 from tests.projections.ground import ALL, PROJECTIONS, Books, at_position, connecting, eventually, stored
 from tests.projections.stories import ANN, BOB, everything, run, workflow
 from tests.projections.test_jobs import builds, connected
 from tests.servers import Database
+from tests.terminal import ALREADY_LOADED
 
 ROUNDS = 5
 SOAK_ROUNDS = int(os.environ.get("COMFYPLUS_SOAK_ROUNDS", "50"))
@@ -37,32 +37,29 @@ BEFORE = 6_000  # events: enough that a rebuild takes a while, in bulk and then 
 class Process:
     """One of ours, started again each time it was killed."""
 
-    def __init__(self, what: str, database: Database) -> None:
-        self._argv = (
-            sys.executable,
-            "-m",
-            "tests.projections.builder",
-            what,
-            database.url_of("comfyplus_project"),
-        )
-        self._process: subprocess.Popen[bytes] | None = None
+    def __init__(self, what: str, database: Database, bulk_rows: int) -> None:
+        self._given = (what, database.url_of("comfyplus_project"), bulk_rows)
+        self._process: BaseProcess | None = None
 
     def start(self) -> None:
-        self._process = subprocess.Popen(self._argv, stdout=subprocess.PIPE)
-        assert self._process.stdout is not None
-        assert self._process.stdout.readline() == b"ready\n"
+        here, there = ALREADY_LOADED.Pipe()
+        self._process = ALREADY_LOADED.Process(target=work, args=(*self._given, there))
+        self._process.start()
+        there.close()
+        here.recv()
+        here.close()
 
     def kill(self) -> None:
         if self._process is not None:
-            self._process.send_signal(signal.SIGKILL)
-            self._process.wait()
-            assert self._process.stdout is not None
-            self._process.stdout.close()
+            self._process.kill()
+            self._process.join()
+            self._process.close()
+            self._process = None
 
 
 @contextmanager
-def processes(database: Database) -> Iterator[dict[str, Process]]:
-    found = {what: Process(what, database) for what in ("follow", "rebuild")}
+def processes(database: Database, bulk_rows: int = 4_000) -> Iterator[dict[str, Process]]:
+    found = {what: Process(what, database, bulk_rows) for what in ("follow", "rebuild")}
     for each in found.values():
         each.start()
     try:
@@ -143,17 +140,17 @@ async def test_killed_at_random_moments_every_read_model_is_right(
         assert stored(database, projection) == followed, projection.name
 
 
-@pytest.mark.parametrize("bulk_rows", ["1", "1000000"])
+@pytest.mark.parametrize("bulk_rows", [1, 1_000_000])
 async def test_a_rebuild_killed_over_and_over_comes_to_its_end(
-    database: Database, books: Books, monkeypatch: pytest.MonkeyPatch, bulk_rows: str
+    database: Database, books: Books, bulk_rows: int
 ) -> None:
     """In batches it goes on from its checkpoint; in bulk it begins anew, and leaves nothing half-built behind."""
-    monkeypatch.setenv("BULK_ROWS", bulk_rows)
     filled(books)
     shelf = PROJECTIONS["workflow_shelf"]
     await rebuild(shelf, connecting(database))
-    before, deaths, seen = stored(database, shelf), 0, []
-    with processes(database) as running:
+    before, deaths = stored(database, shelf), 0
+    seen: list[list[tuple[str, int, int]]] = []
+    with processes(database, bulk_rows) as running:
         async with connected(database) as connection:
             job = await jobs.ask(connection, "workflow_shelf", Kind.REBUILD, "tests")
             while deaths < 4:
@@ -176,7 +173,7 @@ async def test_a_rebuild_killed_over_and_over_comes_to_its_end(
     assert stored(database, shelf) == before
     assert {state for _, state in builds(database, "workflow_shelf")} == {"live", "retired"}
     positions = [position for found in seen for _, _, position in found]
-    if bulk_rows == "1":
+    if bulk_rows == 1:
         assert positions == sorted(positions)
     else:
         assert set(positions) <= {0, BEFORE}
