@@ -3,7 +3,9 @@
 import os
 import subprocess
 import sys
+from collections.abc import Mapping
 from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -18,7 +20,7 @@ ALREADY_LOADED.set_forkserver_preload(
     [
         *("infra.cli", "infra.operate", "infra.replay", "infra.stream"),
         *("infra.gate", "infra.backends", "infra.queue", "adapters.nats.connection"),
-        "tests.projections.builder",
+        *("tests.projections.builder", "adapters.storage.s3"),
         "typer._adapters",  # which typer loads when the first command is called, with the whole of pydantic
     ]
 )
@@ -38,8 +40,7 @@ class Terminal:
 
     def call(self, *words: str, code: int = 0) -> str:
         """What it says, on either channel."""
-        process = ALREADY_LOADED.Process(target=_called, args=(words, self._environment, self._said))
-        process.start()
+        process = begun(words, self._environment, self._said)
         process.join(PATIENCE_S)
         ended = process.exitcode
         if ended is None:
@@ -65,6 +66,13 @@ class Terminal:
 @pytest.fixture
 def terminal(database: Database, tmp_path: Path) -> Terminal:
     return Terminal(database, tmp_path)
+
+
+def begun(words: tuple[str, ...], environment: Mapping[str, str], said: Path) -> BaseProcess:
+    """The command, called and not waited for; what it says goes into the file."""
+    process = ALREADY_LOADED.Process(target=_called, args=(words, dict(environment), said))
+    process.start()
+    return process
 
 
 def _called(words: tuple[str, ...], environment: dict[str, str], said: Path) -> None:

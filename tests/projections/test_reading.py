@@ -1,5 +1,8 @@
 """Queries answer what the account may see, page by page."""
 
+import asyncio
+from collections.abc import Iterator
+from contextlib import closing
 from uuid import uuid4
 
 import msgspec
@@ -13,7 +16,7 @@ from projections.rebuild import rebuild
 from projections.run_pages import RunFilters
 from tests.projections.ground import PROJECTIONS, Books, connecting, reading
 from tests.projections.stories import ANN, BOB, everything, joined, run, workflow
-from tests.servers import Database
+from tests.servers import Database, copied
 
 VIEWS = [table.name for projection in PROJECTIONS.values() for table in projection.tables]
 
@@ -22,6 +25,14 @@ async def told(database: Database, books: Books) -> None:
     books.add(*everything())
     for projection in PROJECTIONS.values():
         await rebuild(projection, connecting(database))
+
+
+@pytest.fixture(scope="module")
+def everybodys(postgres_url: str, database_template: str) -> Iterator[Books]:
+    """A log of which every read model has been told, for all who only read."""
+    with copied(postgres_url, database_template) as database, closing(Books(database)) as books:
+        asyncio.run(told(database, books))
+        yield books
 
 
 def decoded(body: bytes | None) -> dict[str, object]:
@@ -37,8 +48,8 @@ async def owners(database: Database, account: AccountId | None, view: str) -> li
         return [owner for (owner,) in await cursor.fetchall()]
 
 
-async def test_a_query_without_where_leaks_nothing(database: Database, books: Books) -> None:
-    await told(database, books)
+async def test_a_query_without_where_leaks_nothing(everybodys: Books) -> None:
+    database = everybodys.database
     for view in ("runs", "outputs", "audit_trail"):
         assert set(await owners(database, ANN, view)) == {ANN}
         assert set(await owners(database, BOB, view)) == {BOB}
@@ -70,8 +81,8 @@ async def test_the_name_of_somebody_who_shows_nothing_is_shown_to_nobody(
             assert {name for (name,) in await cursor.fetchall()} == {"ann", "bob"}
 
 
-async def test_people_are_seen_by_administrators_and_by_themselves(database: Database, books: Books) -> None:
-    await told(database, books)
+async def test_people_are_seen_by_administrators_and_by_themselves(everybodys: Books) -> None:
+    database = everybodys.database
 
     async def seen(account: AccountId | None, *, overseeing: bool = False) -> set[AccountId]:
         async with reading(database) as reader, reader.for_account(account, overseeing=overseeing) as cursor:
@@ -89,8 +100,8 @@ async def test_people_are_seen_by_administrators_and_by_themselves(database: Dat
             assert await cursor.fetchall() == [(BOB,)]
 
 
-async def test_every_table_has_row_security(database: Database, books: Books) -> None:
-    await told(database, books)
+async def test_every_table_has_row_security(everybodys: Books) -> None:
+    database = everybodys.database
     with psycopg.connect(database.url) as owner:
         rows = owner.execute(
             "SELECT c.relname FROM pg_class AS c JOIN work.projections AS p "
@@ -104,16 +115,16 @@ async def test_every_table_has_row_security(database: Database, books: Books) ->
     assert {name for (name,) in rows} == set(VIEWS) == {name for (name,) in views}
 
 
-async def test_the_reader_cannot_write(database: Database, books: Books) -> None:
-    await told(database, books)
+async def test_the_reader_cannot_write(everybodys: Books) -> None:
+    database = everybodys.database
     async with reading(database) as reader:
         with pytest.raises(psycopg.errors.Error):
             async with reader.for_account(ANN) as cursor:
                 await cursor.execute("DELETE FROM read.runs")
 
 
-async def test_one_account_does_not_linger_on_a_connection(database: Database, books: Books) -> None:
-    await told(database, books)
+async def test_one_account_does_not_linger_on_a_connection(everybodys: Books) -> None:
+    database = everybodys.database
     async with reading(database) as reader:
         async with reader.for_account(ANN) as cursor:
             assert decoded(await run_status.own_runs(cursor, ANN, 10))["items"]
@@ -121,9 +132,9 @@ async def test_one_account_does_not_linger_on_a_connection(database: Database, b
             assert decoded(await run_status.own_runs(cursor, ANN, 10))["items"] == []
 
 
-async def test_a_run_is_shown_with_its_outputs(database: Database, books: Books) -> None:
-    await told(database, books)
-    id = RunId(next(each.stream for each in books.events if type(each.event).__name__ == "RunSubmitted"))
+async def test_a_run_is_shown_with_its_outputs(everybodys: Books) -> None:
+    database = everybodys.database
+    id = RunId(next(each.stream for each in everybodys.events if type(each.event).__name__ == "RunSubmitted"))
     async with reading(database) as reader:
         async with reader.for_account(ANN) as cursor:
             shown = decoded(await run_status.run(cursor, id))
