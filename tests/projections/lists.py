@@ -263,6 +263,27 @@ LISTS: dict[str, Listed] = {
     },
     "shares": _ours(shares.own, position),
     "usage by day": _ours(usage.own_days, lambda rows: "2026-06-01"),
+    **{
+        f"all events {named}": _everybodys(
+            audit_trail.events,
+            position,
+            "a",
+            filters=audit_trail.EventFilters(**named),
+            oldest_first=oldest_first,
+        )
+        for oldest_first in (False, True)
+        for named in (
+            {},
+            {"topic": "workflow.deleted.v1"},
+            {"topic": "workflow.version_saved.v1"},
+            {"stream": UUID(int=1)},
+            {"stream": UUID(int=7)},
+            {"owner": UUID(int=2)},
+            {"actor": "services/keeping"},
+            {"since": BEGUN, "until": BEGUN.replace(minute=10)},
+            {"after": 100, "before": 110},
+        )
+    },
     "history": Listed(
         lambda cursor, account, limit, after: audit_trail.history(cursor, account, "workflow", limit, after),
         position,
