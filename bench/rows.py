@@ -2,6 +2,7 @@
 
 from bench import (
     claim,
+    gateway,
     http,
     live,
     log,
@@ -37,6 +38,9 @@ TARGETS: dict[str, Target] = {
     "pages_flatness": Target("ratio", 1.5, False),
     "live_p99_ms": Target("ms", 50, False),
     "claim_p50_ms": Target("ms", 5, False),
+    "gateway_vs_direct": Target("ratio", 0.95, True),
+    "gateway_added_ms": Target("ms", 50, False),
+    "gateway_idle_mb": Target("MB", 300, False),
     "start_s": Target("s", 3, False),
 }
 
@@ -53,5 +57,7 @@ MEASUREMENTS: dict[tuple[str, ...], Measurement] = {
     ("pages_vs_bare", "pages_flatness"): pages.measure,
     ("live_p99_ms",): live.measure,
     ("claim_p50_ms",): claim.measure,
+    ("gateway_vs_direct", "gateway_added_ms"): gateway.measure,
+    ("gateway_idle_mb",): gateway.measure_idle,
     ("start_s",): start.measure,
 }
