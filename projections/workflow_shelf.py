@@ -122,11 +122,12 @@ _VERSIONS = page(
 _NUMBERED = f"""SELECT convert_to({_VERSION}::text, 'UTF8') FROM read.workflow_versions
 WHERE workflow = %(workflow)s AND NOT trashed AND number = %(number)s""".encode()
 
-_DRAWN = b"""SELECT shelved.id, shelved.name, newest.editor_graph, newest.editor_graph_size_bytes,
+_NEWEST = b"""SELECT shelved.id, shelved.name, newest.editor_graph, newest.graph,
+    CASE WHEN newest.editor_graph IS NULL THEN newest.graph_size_bytes ELSE newest.editor_graph_size_bytes END,
     shelved.created_at, newest.at
 FROM read.workflows AS shelved
 JOIN read.workflow_versions AS newest ON newest.workflow = shelved.id AND newest.number = shelved.versions
-WHERE shelved.owner = %(owner)s AND shelved.trashed_at IS NULL AND newest.editor_graph IS NOT NULL
+WHERE shelved.owner = %(owner)s AND shelved.trashed_at IS NULL
 ORDER BY shelved.created_at, shelved.id LIMIT %(limit)s"""
 
 _BEHIND_ALL = 2**62
@@ -162,21 +163,22 @@ async def own_workflows(
     return await one(cursor, _OWN_BY[sort], found | {"at": at, "after": id}) or b""
 
 
-class Drawn(Struct, frozen=True):
-    """A workflow with the newest graph of the editor. `modified_at`: when that was saved."""
+class Newest(Struct, frozen=True):
+    """A workflow with the graphs of its newest version, one of which is there. `modified_at`: when it was saved."""
 
     id: WorkflowId
     name: str
-    editor_graph: Digest
+    editor_graph: Digest | None
+    graph: Digest | None
     size_bytes: int
     created_at: datetime
     modified_at: datetime
 
 
-async def drawn(cursor: Cursor, owner: AccountId, limit: int) -> list[Drawn]:
-    """An account's workflows whose newest version an editor can open, the oldest first."""
-    await cursor.execute(_DRAWN, {"owner": owner, "limit": limit}, prepare=True)
-    return [Drawn(*row) for row in await cursor.fetchall()]
+async def newest(cursor: Cursor, owner: AccountId, limit: int) -> list[Newest]:
+    """An account's workflows, the oldest first."""
+    await cursor.execute(_NEWEST, {"owner": owner, "limit": limit}, prepare=True)
+    return [Newest(*row) for row in await cursor.fetchall()]
 
 
 async def forks(cursor: Cursor, source: WorkflowId, limit: int, after: str | None = None) -> bytes:

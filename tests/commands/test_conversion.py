@@ -6,6 +6,7 @@ import msgspec
 import pytest
 
 from commands.backends import RegisterBackend, SeeBackend, TakeStock
+from commands.conversion import convert, draw
 from commands.runs import SubmitRun
 from commands.workflows import CreateWorkflow, SaveVersion
 from domain.backend import BackendInventoried, BackendSeen
@@ -112,3 +113,13 @@ async def test_what_cannot_be_converted_is_kept_alone_where_that_is_wanted(groun
         wish = CreateWorkflow(owner=ANN, name="x", editor_graph=unusable, unconverted_too=True)
         with pytest.raises(Invalid):
             await ground.wish(wish)
+
+
+async def test_a_graph_is_drawn_as_what_would_be_made_of_it(ground: Ground) -> None:
+    await tells(ground, "gpu-1", classes())
+    needs, graph = ground.dispatcher.needs, prompts()["titles"]
+    drawing = msgspec.json.decode(await draw(msgspec.json.encode(graph), "an id", ANN, needs))
+    assert await convert(drawing, ANN, needs) == graph
+    for meta in (None, [1], {"title": 7}, {}):
+        strange = msgspec.json.encode({"1": {"class_type": "X", "inputs": {}, "_meta": meta}})
+        assert msgspec.json.decode(await draw(strange, "an id", ANN, needs))["nodes"][0]["type"] == "X"

@@ -9,13 +9,13 @@ from adapters.http.gateway.shelf import is_workflow, name_of, paths
 from adapters.http.problems import Malformed
 from domain.desk import checked_path
 from domain.ids import Digest, WorkflowId
-from projections.workflow_shelf import Drawn
+from projections.workflow_shelf import Newest
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
-def drawn(name: str, id: UUID | None = None) -> Drawn:
-    return Drawn(WorkflowId(id or uuid4()), name, Digest("a" * 64), 9, NOON, NOON)
+def drawn(name: str, id: UUID | None = None) -> Newest:
+    return Newest(WorkflowId(id or uuid4()), name, Digest("a" * 64), None, 9, NOON, NOON)
 
 
 def test_a_workflow_is_a_file_of_its_name() -> None:

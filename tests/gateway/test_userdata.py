@@ -87,6 +87,18 @@ async def test_a_save_is_a_version_of_a_workflow_of_ours(ann: Person, bob: Perso
     assert await names(ann) == ["Vixen.json"]
 
 
+async def test_a_workflow_that_came_without_a_drawing_is_drawn(ann: Person) -> None:
+    workflow = await ann.workflow("Blue")
+    drawing = (await ask(ann, "GET", "/userdata/workflows%2FBlue.json")).json()
+    assert ([node["type"] for node in drawing["nodes"]], drawing["id"]) == (
+        ["EmptyImage", "SaveImage"],
+        workflow,
+    )
+    assert [wire[1:5] for wire in drawing["links"]] == [[1, 0, 2, 0]]
+    await put(ann, "workflows/Blue.json", drawing)
+    assert (await ann.get(f"/workflows/{workflow}"))["editor_graph"] == drawing
+
+
 async def test_a_workflow_is_moved_and_thrown_away(ann: Person) -> None:
     for name in ("one", "two", "three"):
         await put(ann, f"workflows/{name}.json", DRAWN | {"extra": {"name": name}})

@@ -5,12 +5,13 @@ from typing import Any
 
 from adapters.http.gateway.call import Call, read
 from adapters.http.problems import Malformed
+from commands.conversion import draw
 from commands.workflows import ChangeWorkflow, CreateWorkflow, DeleteWorkflow, SaveVersion
 from domain.ids import WorkflowId
 from domain.refusals import NotFound
 from domain.workflow_texts import MAX_NAME
 from projections import workflow_shelf
-from projections.workflow_shelf import Drawn
+from projections.workflow_shelf import Newest
 from workflows.editor.document import is_editor_graph
 
 FOLDER, ENDING = "workflows/", ".json"
@@ -36,9 +37,9 @@ def name_of(path: str) -> str:
     return name
 
 
-def paths(workflows: Iterable[Drawn]) -> dict[str, Drawn]:
+def paths(workflows: Iterable[Newest]) -> dict[str, Newest]:
     """Each under a path of its own; of those with one name, the later ones get a number."""
-    found: dict[str, Drawn] = {}
+    found: dict[str, Newest] = {}
     for each in workflows:
         path, number = _path(each.name), 1
         while (tried := path if number == 1 else f"{path} ({number})") + ENDING in found:
@@ -47,21 +48,25 @@ def paths(workflows: Iterable[Drawn]) -> dict[str, Drawn]:
     return found
 
 
-async def shelved(call: Call) -> dict[str, Drawn]:
+async def shelved(call: Call) -> dict[str, Newest]:
     """The caller's."""
     reader = await call.reader()
-    return paths(await reader.ask(workflow_shelf.drawn, call.caller.account, MAX_LISTED))
+    return paths(await reader.ask(workflow_shelf.newest, call.caller.account, MAX_LISTED))
 
 
-async def body_of(call: Call, workflow: Drawn) -> bytes:
-    """Raises NotFound."""
-    body = await call.parts.commands.needs.contents.get(workflow.editor_graph)
+async def body_of(call: Call, workflow: Newest) -> bytes:
+    """Of one that came without the editor's graph it is drawn. Raises NotFound."""
+    needs = call.parts.commands.needs
+    digest = workflow.editor_graph or workflow.graph
+    body = None if digest is None else await needs.contents.get(digest)
     if body is None:
         raise NotFound(NOT_THERE)
+    if workflow.editor_graph is None:
+        return await draw(body, str(workflow.id), call.caller.account, needs)
     return body
 
 
-async def save(call: Call, path: str, body: bytes, before: Drawn | None) -> None:
+async def save(call: Call, path: str, body: bytes, before: Newest | None) -> None:
     """Another version, or the first one. Raises Malformed, Invalid, ObjectTooLarge."""
     name, drawing = name_of(path), read(body, Any)
     if not is_editor_graph(drawing):
@@ -75,7 +80,7 @@ async def save(call: Call, path: str, body: bytes, before: Drawn | None) -> None
     await call.parts.commands.run(wish, call.context())
 
 
-async def rename(call: Call, workflow: Drawn, to: str) -> None:
+async def rename(call: Call, workflow: Newest, to: str) -> None:
     wish = ChangeWorkflow(by=call.caller.account, workflow=workflow.id, name=name_of(to))
     await call.parts.commands.run(wish, call.context())
 

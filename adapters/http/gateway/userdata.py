@@ -12,13 +12,13 @@ from domain.desk import DESK, EXISTS, NO_FILE, KeptFile, checked_path
 from domain.file_name import folder
 from domain.ids import desk_id
 from domain.refusals import Conflict, Invalid, NotAllowed, NotFound
-from projections.workflow_shelf import Drawn
+from projections.workflow_shelf import Newest
 
 KINDS = {".json": "application/json", ".css": "text/css", ".txt": "text/plain; charset=utf-8"}
 """What a file is handed out as, by its ending: never a page."""
 
 
-File: TypeAlias = KeptFile | Drawn
+File: TypeAlias = KeptFile | Newest
 
 
 class FileInfo(Struct, frozen=True):
@@ -140,7 +140,7 @@ def _there(files: dict[str, File], path: str) -> File:
 
 
 async def _body(call: Call, file: File) -> bytes:
-    if isinstance(file, Drawn):
+    if isinstance(file, Newest):
         return await shelf.body_of(call, file)
     return await kept_body(file.content, call.parts.commands.needs)
 
@@ -158,7 +158,7 @@ async def _keep(call: Call, path: str, body: bytes, *, overwrite: bool) -> None:
 
 
 async def _remove(call: Call, path: str, file: File) -> None:
-    if isinstance(file, Drawn):
+    if isinstance(file, Newest):
         await shelf.throw_away(call, file.id)
     else:
         await call.parts.commands.run(RemoveFile(by=call.caller.account, path=path), call.context())
@@ -167,12 +167,12 @@ async def _remove(call: Call, path: str, file: File) -> None:
 async def _move(call: Call, source: tuple[str, File], target: tuple[str, File | None]) -> None:
     """In the place of what is there."""
     (path, file), (to, other) = source, target
-    if isinstance(file, Drawn) and shelf.is_workflow(to):
+    if isinstance(file, Newest) and shelf.is_workflow(to):
         shelf.name_of(to)
         if other is not None:
             await _remove(call, to, other)
         await shelf.rename(call, file, to)
-    elif isinstance(file, Drawn) or shelf.is_workflow(to):
+    elif isinstance(file, Newest) or shelf.is_workflow(to):
         await _keep(call, to, await _body(call, file), overwrite=True)
         await _remove(call, path, file)
     else:
@@ -187,7 +187,7 @@ async def _told(call: Call, path: str) -> Answer:
 
 
 def _info(path: str, file: File) -> FileInfo:
-    size = file.size_bytes if isinstance(file, Drawn) else file.content.size_bytes
+    size = file.size_bytes if isinstance(file, Newest) else file.content.size_bytes
     return FileInfo(path, size, _seconds(file.modified_at), _seconds(file.created_at))
 
 
