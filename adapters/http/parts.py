@@ -16,6 +16,7 @@ from domain.checkpoint import Checkpoint
 from domain.ids import AccountId, ApiKeyId, Digest, RunId, SessionId
 from domain.prices import Prices
 from domain.seal import Link
+from services.ports.confiding import Confidant
 from services.ports.exporting import Archives, Exports, OwnLog
 from services.ports.integrating import Integration
 from services.ports.picturing import Pictures, Renditions
@@ -104,6 +105,7 @@ class Parts(Struct, frozen=True, kw_only=True):
     audit: Audit
     told: PublicLog
     trials: Trials
+    confidant: Confidant
     own: OwnLog
     now: Clock
     new_id: Callable[[], UUID]

@@ -20,6 +20,7 @@ from adapters.http.reads import Reads
 from adapters.identity.secrets import ServerSecrets
 from adapters.imaging.inputs import PillowPictures
 from adapters.imaging.renditions import PillowRenditions
+from adapters.nats.confidant import NatsConfidant
 from adapters.nats.connection import Connection
 from adapters.nats.live import NatsLive
 from adapters.nats.trials import NatsTrials
@@ -112,6 +113,7 @@ async def opened(settings: Settings) -> AsyncIterator[Parts]:
             uploading=uploading(settings, dispatcher, work, stored.loras),
             live=live,
             trials=trials,
+            confidant=NatsConfidant(connection),
             queue=PostgresQueueView(looking),
             audit=audit,
             work=work,

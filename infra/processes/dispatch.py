@@ -3,6 +3,7 @@
 from datetime import timedelta
 
 from adapters.identity.secrets import ServerSecrets
+from adapters.nats.confidant import NatsConfidant
 from adapters.nats.dispatching import NatsDispatchServer
 from adapters.postgres.backend_table import PostgresBackendTable
 from adapters.postgres.plans import PLANNED_ONCE
@@ -35,6 +36,16 @@ async def run(settings: Settings) -> None:
         )
         folding = Folding(tail, queue, server, wants.streams)
         roll = Roll(queue, PostgresBackendTable(connections), dispatcher)
-        answering = Answering(queue, folding, roll, dispatcher, wants.contents, secrets, now, Leases(lease))
+        answering = Answering(
+            queue,
+            folding,
+            roll,
+            dispatcher,
+            wants.contents,
+            secrets,
+            now,
+            NatsConfidant(connection),
+            Leases(lease),
+        )
         sweeping = Sweeping(queue, dispatcher, server, now, every_s=settings.sweep_s, lease=lease)
         await until_told_to_stop(lambda: dispatch(server, folding, answering, sweeping), connection)

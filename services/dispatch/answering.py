@@ -20,6 +20,7 @@ from domain.refusals import DomainError
 from domain.run import RUN, Run, RunClaimed, RunEvent
 from services.dispatch.folding import Folding
 from services.dispatch.roll import Roll
+from services.ports.confiding import Confidant
 from services.ports.dispatching import Claimed, ClaimTokens, RunQueue
 from services.ports.messages import (
     Assignment,
@@ -65,6 +66,7 @@ class Answering:
         contents: Contents,
         tokens: ClaimTokens,
         now: Clock,
+        confidant: Confidant,
         leases: Leases = Leases(),
     ) -> None:
         self._queue = queue
@@ -74,6 +76,7 @@ class Answering:
         self._contents = contents
         self._tokens = tokens
         self._now = now
+        self._confidant = confidant
         self._leases = leases
         self._graphs: OrderedDict[Digest, bytes | None] = OrderedDict()
 
@@ -157,14 +160,21 @@ class Answering:
             timeout_s=claimed.timeout_s,
             lease_s=self._leases.lease.total_seconds(),
             prompted=claimed.prompted,
-            extra=None if claimed.extra is None else await self._extra(claimed.extra),
+            extra=await self._extra(claimed) if claimed.prompted else None,
         )
 
-    async def _extra(self, digest: Digest) -> bytes | None:
-        """What a client sent along, packed; None where it is too much to travel with the claim."""
-        body = await self._contents.get(digest)
-        packed = b"" if body is None else await asyncio.to_thread(zlib.compress, body)
-        return packed if 0 < len(packed) <= EXTRA_BYTES else None
+    async def _extra(self, claimed: Claimed) -> bytes | None:
+        """What a client sent along, packed, and its secrets; None where it is too much to travel with the claim."""
+        secrets = await self._confidant.tell(claimed.run)
+        kept = None if claimed.extra is None else await self._contents.get(claimed.extra)
+        for bodies in ((kept, secrets), (secrets,)):
+            found: dict[str, msgspec.Raw] = {}
+            for body in filter(None, bodies):
+                found |= msgspec.json.decode(body, type=dict[str, msgspec.Raw])
+            packed = await asyncio.to_thread(zlib.compress, msgspec.json.encode(found))
+            if found and len(packed) <= EXTRA_BYTES:
+                return packed
+        return None
 
     async def _inline_graph(self, digest: Digest) -> bytes | None:
         """The graph, or None where it is too large to travel with the claim."""

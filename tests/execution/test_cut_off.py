@@ -14,6 +14,7 @@ import pytest
 from msgspec.structs import replace
 
 from adapters.identity.secrets import ServerSecrets
+from adapters.nats.confidant import NatsConfidant
 from adapters.nats.dispatching import NatsDispatchServer
 from adapters.nats.executor_link import NatsDispatchLink
 from adapters.postgres.backend_table import PostgresBackendTable
@@ -115,7 +116,17 @@ async def hall(
         )
         folding = Folding(ground.tail, queue, server, wants.streams)
         roll = Roll(queue, PostgresBackendTable(ground.pool), dispatcher)
-        answering = Answering(queue, folding, roll, dispatcher, wants.contents, secrets, now, Leases(lease))
+        answering = Answering(
+            queue,
+            folding,
+            roll,
+            dispatcher,
+            wants.contents,
+            secrets,
+            now,
+            NatsConfidant(connection),
+            Leases(lease),
+        )
         sweeping = Sweeping(queue, dispatcher, server, now, every_s=0.1, lease=lease)
         async with beside(dispatch(server, folding, answering, sweeping)):
             yield Hall(ground, wants)

@@ -151,6 +151,16 @@ async def test_an_outage_of_nats_costs_no_attempt(database: Database, tmp_path: 
                 await asyncio.sleep(0.01)
 
 
+class Nobody:
+    """Keeps no secrets."""
+
+    async def keep(self, run: RunId, secrets: bytes) -> None:
+        raise AssertionError("Nobody sends any.")
+
+    async def tell(self, run: RunId) -> bytes | None:
+        return None
+
+
 async def test_an_outage_of_the_log_is_a_warning(
     database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -158,7 +168,14 @@ async def test_an_outage_of_the_log_is_a_warning(
         folding = Folding(AwayLog(), made.queue, made.line, made.wants.streams)
         dispatcher = Dispatcher(made.wants)
         answering = Answering(
-            made.queue, folding, made.roll(), dispatcher, made.wants.contents, made.secrets, made.clock.now
+            made.queue,
+            folding,
+            made.roll(),
+            dispatcher,
+            made.wants.contents,
+            made.secrets,
+            made.clock.now,
+            Nobody(),
         )
         with caplog.at_level(logging.WARNING):
             async with beside(dispatch(made.line, folding, answering, made.sweeping)):

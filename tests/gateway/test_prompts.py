@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -91,6 +92,7 @@ async def test_a_prompt_is_a_run_under_its_clients_name(ann: Person, hand: ByHan
 
     claimed = await hand.claim(await run_of(ann, "my own é/1"))
     assert claimed.prompted
+    assert msgspec.json.decode(zlib.decompress(claimed.extra or b"")) == secrets
     await hand.start(claimed)
     assert await queue(ann) == (["my own é/1"], [])
     assert (await ask(ann, "GET", "/history/my%20own%20%C3%A9%2F1")).json() == {}
@@ -104,6 +106,7 @@ async def test_a_prompt_is_a_run_under_its_clients_name(ann: Person, hand: ByHan
     shown = await ask(ann, "GET", "/view?filename=blue_00001_.png")
     assert shown.status_code == 200
     assert "hush" not in str(await ann.get(f"/runs/{claimed.run}/history"))
+    assert "hush" not in str((await ask(ann, "GET", "/history")).json())
 
 
 async def test_nobody_sees_or_stops_another_accounts_prompts(ann: Person, bob: Person, hand: ByHand) -> None:

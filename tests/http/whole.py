@@ -25,6 +25,7 @@ from adapters.http.parts import Parts
 from adapters.http.protocol import PatientProtocol
 from adapters.identity.passwords import Argon2Passwords
 from adapters.identity.secrets import ServerSecrets
+from adapters.nats.confidant import NatsConfidant
 from adapters.nats.dispatching import NatsDispatchServer
 from adapters.nats.events import NatsEventStream
 from adapters.nats.feed import NatsFeed
@@ -230,7 +231,17 @@ async def _dispatching(stack: AsyncExitStack, settings: Settings) -> Coroutine[A
     )
     folding = Folding(tail, queue, server, wants.streams)
     roll = Roll(queue, PostgresBackendTable(connections), dispatcher)
-    answering = Answering(queue, folding, roll, dispatcher, wants.contents, secrets, now, Leases(lease))
+    answering = Answering(
+        queue,
+        folding,
+        roll,
+        dispatcher,
+        wants.contents,
+        secrets,
+        now,
+        NatsConfidant(connection),
+        Leases(lease),
+    )
     sweeping = Sweeping(queue, dispatcher, server, now, every_s=settings.sweep_s, lease=lease)
     return dispatch(server, folding, answering, sweeping)
 

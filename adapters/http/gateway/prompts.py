@@ -13,10 +13,14 @@ from adapters.http.gateway.files import with_files
 from adapters.http.gateway.refusals import told
 from commands.named_inputs import InvalidFiles
 from commands.prompting import SubmitPrompt
+from domain.ids import prompt_run
 from workflows.class_catalogue import Filled
 from workflows.protocol.prompt import NodeProblems, PromptAccepted, PromptRefused
 from workflows.protocol.validation import Valid, no_prompt, validate
 from workflows.pruning import pruned
+
+SECRETS = frozenset({"auth_token_comfy_org", "api_key_comfy_org"})
+"""Of another service, for nodes that ask it: they go to the backend, and are never stored."""
 
 
 class PromptWish(Struct, frozen=True):
@@ -51,10 +55,14 @@ async def submit(call: Call) -> Answer:
     judged = await _judged(wish, call)
     if isinstance(judged, PromptRefused):
         return json(judged, 400)
+    id = str(uuid4()) if wish.prompt_id is None else str(wish.prompt_id)
+    if secrets := {name: value for name, value in (wish.extra_data or {}).items() if name in SECRETS}:
+        run = prompt_run(call.caller.account, id)
+        await call.parts.confidant.keep(run, msgspec.json.encode(secrets))
     submitted = await call.parts.commands.run(
         SubmitPrompt(
             by=call.caller.account,
-            id=str(uuid4()) if wish.prompt_id is None else str(wish.prompt_id),
+            id=id,
             client="" if wish.client_id is None else str(wish.client_id),
             sent=wish.prompt,
             graph=judged.graph,
