@@ -52,6 +52,7 @@ STAYS_S = 60.0  # after the last socket has left: who reconnects goes on where t
 NEWS_S = 15.0  # the log is read from time to time, in case a hint was lost
 PAUSE_S = 1.0
 MAX_SOCKETS = 100  # of one account, in one process
+SHOWN = {Status.CLAIMED: Status.QUEUED}  # to whoever looks
 
 
 class Listener(Protocol):
@@ -148,19 +149,24 @@ class Desk:
                     await self._told(told.run, told.epoch, told.messages)
                 case PreviewSeen(image=image, media_type=media_type, run=run, node=node) if run is not None:
                     self._show(run, image, media_type, node)
-                case GapFeared() | None:
+                case GapFeared():
+                    await self._catch_up()
+                case None if self._known or self._waiting:
                     await self._catch_up()
                 case _:
                     pass
 
     async def _catch_up(self) -> None:
-        """Whatever has happened to the runs that we know, and that nobody told."""
-        if self.empty and not self._known:
-            return
-        for run in tuple(self._waiting | self._known.keys()):
-            version = self._known[run].version if run in self._known else 0
-            for recorded in await self._parts.log.read(run, after=version):
-                await self._happened(recorded)
+        """Whatever has happened that nobody told: the log is asked about the runs that are not as we know them."""
+        rows: list[PromptRow] = await (await self._reader()).ask(prompts.waiting, self._account)
+        now = {RunId(row.run): row.status for row in rows}
+        for run, known in tuple(self._known.items()):
+            if now.get(run) != SHOWN.get(known.state.status, known.state.status):
+                for recorded in await self._parts.log.read(run, after=known.version):
+                    await self._happened(recorded)
+        if self._waiting != now.keys():
+            self._waiting = set(now)
+            self._say_status()
 
     async def _happened(self, recorded: AnyRecorded) -> None:
         run = RunId(recorded.stream)
