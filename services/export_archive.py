@@ -9,13 +9,15 @@ import msgspec
 from msgspec import Struct
 
 from commands.access import open_sessions
+from commands.desk import kept_body, settings_of
 from commands.known_accounts import known
 from commands.needs import Needs
 from commands.profiles import texts
 from domain.catalogue import CATALOGUE
+from domain.desk import DESK
 from domain.event import AnyRecorded, topic
 from domain.handling import HANDLING
-from domain.ids import AccountId, Digest, Position, handling_id, profile_id, shelf_id
+from domain.ids import AccountId, Digest, Position, desk_id, handling_id, profile_id, shelf_id
 from domain.lora import SHELF
 from domain.profile import PROFILE
 from domain.webhook import WEBHOOK
@@ -42,6 +44,7 @@ inputs.json     the pictures it has uploaded to make others from
 inputs/         their files
 loras.json      its LoRAs
 loras/          their files
+desk.json       what an editor keeps for it: settings and files; desk/: those files
 history.json    every event of it and of its things, the oldest first
 """
 
@@ -92,6 +95,7 @@ class Building:
         await self._add_outputs(archive)
         await self._add_inputs(archive)
         await self._add_loras(archive)
+        await self._add_desk(archive)
         await archive.add("history.json", _array(self._history(head)))
 
     async def _described(self) -> dict[str, Any]:
@@ -191,6 +195,21 @@ class Building:
                 pieces = self._material.objects.read(lora.content.digest)
                 await archive.add(f"loras/{lora.file}", self._told_of(pieces), packed=True)
 
+    async def _add_desk(self, archive: Archive) -> None:
+        state, _ = await self._needs.streams.load(DESK, desk_id(self._account))
+        settings = await settings_of(self._account, self._needs)
+        names = {path: f"desk/{number}_{_safe(path)}" for number, path in enumerate(sorted(state.files), 1)}
+        described = {
+            "settings": {name: msgspec.Raw(value) for name, value in settings.items()},
+            "files": [
+                {"path": path, "file": name, "modified_at": state.files[path].modified_at}
+                for path, name in names.items()
+            ],
+        }
+        await archive.add("desk.json", _one(_pretty(described)))
+        for path, name in names.items():
+            await archive.add(name, _one(await kept_body(state.files[path].content, self._needs)))
+
     async def _told_of(self, pieces: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         """A file of gigabytes takes long: whoever waits is told that it goes on, and we whether they still wait."""
         async for piece in pieces:
@@ -247,8 +266,11 @@ def _told(recorded: AnyRecorded) -> dict[str, Any]:
 def _output_name(run: Row, output: Row) -> str:
     """No part of it is taken as it is: it becomes a path on somebody's disk."""
     name = f"{output['node']}_{output['index']}_{Path(output['name']).name}"
-    safe = "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)
-    return f"outputs/{run['id']}/{safe[-150:].lstrip('.')}"
+    return f"outputs/{run['id']}/{_safe(name).lstrip('.')}"
+
+
+def _safe(name: str) -> str:
+    return "".join(letter if letter.isalnum() or letter in "._-" else "_" for letter in name)[-150:]
 
 
 def _pretty(value: Any) -> bytes:

@@ -70,6 +70,8 @@ async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whol
         await bob.ask("POST", "/loras", **sent(fresh(), name="His.safetensors"))
         await ann.ask("PATCH", "/accounts/me", json={"bio": "Foxes.", "links": ["https://example.org/ann"]})
         await ann.ask("PUT", "/accounts/me/avatar", files={"image": ("me.png", png(), "image/png")})
+        await ann.http.post("/comfy/settings/Comfy.One", json=[1])
+        await ann.http.post("/comfy/userdata/a%2Fuser.css", content=b"body {}")
         asked = await ann.post("/accounts/me/export")
         assert (asked["state"], asked["url"]) == ("waiting", None)
         assert (await ann.post("/accounts/me/export"))["id"] == asked["id"]
@@ -100,6 +102,9 @@ async def test_an_export_holds_everything_of_one_and_nothing_of_others(own: Whol
         assert [each["id"] for each in read["inputs.json"]] == [photo["id"]]
         uploaded = hashlib.sha256(files[f"inputs/{photo['id']}.png"]).hexdigest()
         assert uploaded == photo["digest"]
+        desk = read["desk.json"]
+        assert (desk["settings"], desk["files"][0]["path"]) == ({"Comfy.One": [1]}, "a/user.css")
+        assert files[desk["files"][0]["file"]] == b"body {}"
         (kept,) = read["loras.json"]
         assert kept["name"] == "Mine"
         assert files[f"loras/{kept['file']}"] == lora
