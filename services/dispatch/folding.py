@@ -50,7 +50,7 @@ TOPICS = frozenset(
 )
 PAGE = 500  # events
 SAFETY_POLL_S = 1.0  # the wake-up may be lost
-GATHER_S = 0.025  # while executors have enough to do, so much of the log is folded at once
+GATHER_S = 0.05  # while executors have enough to do, so much of the log is folded at once
 UNTOLD = 10_000  # positions without a run's event, before even they move the checkpoint
 
 
