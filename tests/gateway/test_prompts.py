@@ -231,8 +231,17 @@ async def test_a_client_hears_of_its_prompts_and_the_same_name_elsewhere_hears_n
         await finish(hand, claimed)
         heard += await hear(hers)
         assert heard == [
-            *("status", "execution_start", "progress_state", "executing 1", "progress_state", "executing 2"),
-            *("execution_cached", "executed 2", "progress_state", "execution_success", "status"),
+            *("status", "execution_start", "progress_state", "executing 1"),
+            *(
+                "progress_state",
+                "progress_state",
+                "executing 2",
+                "execution_cached",
+                "executed 2",
+                "progress_state",
+                "execution_success",
+                "status",
+            ),
             "executing None",
         ]
         assert (await ask(ann, "GET", "/history")).json() != {}

@@ -162,11 +162,14 @@ class Desk:
         now = {RunId(row.run): row.status for row in rows}
         for run, known in tuple(self._known.items()):
             if now.get(run) != SHOWN.get(known.state.status, known.state.status):
-                for recorded in await self._parts.log.read(run, after=known.version):
-                    await self._happened(recorded)
+                await self._read_on(run, known.version)
         if self._waiting != now.keys():
             self._waiting = set(now)
             self._say_status()
+
+    async def _read_on(self, run: RunId, after: int) -> None:
+        for recorded in await self._parts.log.read(run, after=after):
+            await self._happened(recorded)
 
     async def _happened(self, recorded: AnyRecorded) -> None:
         run = RunId(recorded.stream)
@@ -250,6 +253,8 @@ class Desk:
 
     async def _told(self, run: RunId, epoch: int, raw: Iterable[msgspec.Raw]) -> None:
         known = self._known.get(run) or await self._learn(run)
+        if known is not None and epoch > known.state.epoch:
+            await self._read_on(run, known.version)  # this came before the fact that the attempt began
         if known is None or epoch != known.state.epoch or not known.client:
             return
         messages = [protocol.decode_message(bytes(each)) for each in raw]

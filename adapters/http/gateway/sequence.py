@@ -141,7 +141,7 @@ class Sequence:
     def _enter(self, body: ExecutingBody) -> list[Message]:
         """Nodes come one after the other: the one before has finished."""
         assert body.node is not None
-        before = {node: _finished(state) for node, state in self._states.items() if node != body.node}
+        said: list[Message] = self._finish(body.node)
         display = body.display_node or body.node
         state = self._states.get(body.node) or NodeState(
             value=0,
@@ -152,15 +152,21 @@ class Sequence:
             display_node_id=display,
             real_node_id=body.node,
         )
-        changed = before | {body.node: state} != self._states
-        self._states = before | {body.node: state}
+        if self._states.get(body.node) != state:
+            self._states[body.node] = state
+            said.append(self._all_states())
         self._entered.add(body.node)
         self.node = body.node
-        said: list[Message] = [self._all_states()] if changed else []
-        return [
-            *said,
-            Executing(ExecutingBody(node=body.node, display_node=display, prompt_id=self.prompt)),
-        ]
+        entered = ExecutingBody(node=body.node, display_node=display, prompt_id=self.prompt)
+        return [*said, Executing(entered)]
+
+    def _finish(self, but: str) -> list[Message]:
+        """All others have, if nobody has told it."""
+        states = {node: state if node == but else _finished(state) for node, state in self._states.items()}
+        if states == self._states:
+            return []
+        self._states = states
+        return [self._all_states()]
 
     def _show(self, node: str, display: str, ui: Mapping[str, Any], names: Names) -> list[Message]:
         if node in self._shown:
@@ -171,13 +177,17 @@ class Sequence:
         return [Executed(body)]
 
     def _progress(self, told: ProgressStateBody) -> list[Message]:
+        """Only the newest is told where many come at once: that a node has ended is said before another begins."""
         before = self._states
-        self._states = {
+        now = {
             node: msgspec.structs.replace(state, prompt_id=self.prompt) for node, state in told.nodes.items()
         }
-        if self._states == before:
-            return []
-        said: list[Message] = [self._all_states()]
+        said: list[Message] = []
+        known = {node: state for node, state in now.items() if node in before}
+        for states in (known, now) if len(known) == len(before) else (now,):
+            if states != self._states:
+                self._states = states
+                said.append(self._all_states())
         for node, state in self._states.items():
             if state.state == RUNNING and state.value > 0 and before.get(node) != state:
                 body = ProgressBody(value=state.value, max=state.max, prompt_id=self.prompt, node=node)
