@@ -10,11 +10,11 @@ from tests.comfyui.client import Client, Graph, client, colour, empty, node
 from tests.sandbox.process import sandbox
 
 
-def _slow_on_sandbox() -> Graph:
+def slow_on_sandbox() -> Graph:
     return {"10": node("SandboxSleep", seconds=20, steps=200, tag=str(colour()))}
 
 
-def _slow_on_comfyui() -> Graph:
+def slow_on_comfyui() -> Graph:
     """Some seconds of work in many nodes, so that it can be interrupted between them."""
     graph = {"10": empty(colour(), 1400, 1400)}
     for number in range(11, 60):
@@ -49,4 +49,4 @@ async def server(address: str) -> AsyncIterator[Client]:
 @pytest.fixture
 def slow() -> Callable[[], Graph]:
     """A graph that runs for seconds and can be interrupted, another one each time."""
-    return _slow_on_comfyui if os.environ.get("COMFYUI_URL") else _slow_on_sandbox
+    return slow_on_comfyui if os.environ.get("COMFYUI_URL") else slow_on_sandbox

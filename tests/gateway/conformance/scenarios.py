@@ -1,5 +1,6 @@
 """What a client of ComfyUI does, on whatever server: each returns what it was answered."""
 
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
@@ -77,7 +78,7 @@ async def one_run(server: Client) -> Answers:
         ("entry", plain(entry, names)),
         ("its graph", same_graph),
         ("newest", list(newest) == [prompt]),
-        ("name", (file["filename"][:13], file["filename"][-5:])),
+        ("name", re.sub("[0-9]{5}", "number", file["filename"])),
         ("picture", (seen.status_code, kind(seen), seen.content[:4])),
         ("part", (part.status_code, part.content)),
         ("queue", (await server.queue())),
@@ -157,7 +158,7 @@ def whole(answer: httpx.Response) -> Any:
 
 
 def kind(answer: httpx.Response) -> str:
-    return answer.headers.get("content-type", "").partition(";")[0]
+    return str(answer.headers.get("content-type", "")).partition(";")[0]
 
 
 SCENARIOS: dict[str, Callable[[Client], Awaitable[Answers]]] = {

@@ -7,6 +7,7 @@ import pytest
 from tests.comfyui.client import Client
 from tests.gateway.conformance.comparing import Answers, differences, unexplained
 from tests.gateway.conformance.scenarios import SCENARIOS
+from tests.gateway.conformance.sequences import SEQUENCES
 
 MEANT: dict[str, str] = {}
 """Where the gateway answers otherwise than ComfyUI, and why."""
@@ -16,6 +17,16 @@ MEANT: dict[str, str] = {}
 async def test_the_gateway_answers_as_comfyui_does(faces: dict[str, Client], scenario: str) -> None:
     play = SCENARIOS[scenario]
     theirs, ours = await asyncio.gather(play(faces["engine"]), play(faces["gateway"]))
+    assert unexplained(theirs, ours, MEANT) == []
+
+
+@pytest.mark.parametrize("scenario", SEQUENCES)
+async def test_a_client_of_the_gateway_hears_what_one_of_comfyui_hears(
+    faces: dict[str, Client], scenario: str
+) -> None:
+    """One after the other: the engine works for both."""
+    theirs = await SEQUENCES[scenario](faces["engine"])
+    ours = await SEQUENCES[scenario](faces["gateway"])
     assert unexplained(theirs, ours, MEANT) == []
 
 
