@@ -1,11 +1,12 @@
 """Keeping what an editor wants kept of an account: its settings, and files that are no workflows."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 from commands.needs import Command, Needs
 from commands.ports import ObjectTooLarge
-from commands.streams import Accepted, Change, Context
+from commands.streams import Accepted, Change, Contended, Context
 from domain import desk
 from domain.desk import DESK, INLINE_CHARACTERS, Desk, DeskEvent, Setting
 from domain.ids import AccountId, desk_id
@@ -13,6 +14,7 @@ from domain.refusals import FieldError, Invalid
 from domain.workflow import Content
 
 MAX_AT_ONCE = 200  # settings of one request
+PATIENCE = 4  # times that others may be faster, six times each
 MAX_SETTING_BYTES = 1024 * 1024
 NOT_THERE = "What was kept is not there any more."
 
@@ -56,7 +58,7 @@ async def set_settings(command: SetSettings, context: Context, needs: Needs) -> 
             events += desk.set_setting(DESK.fold(state, events), by=command.by, name=name, setting=setting)
         return events
 
-    return await needs.streams.transact(context, Change(DESK, desk_id(command.by), decide))
+    return await _changed(command.by, decide, context, needs)
 
 
 async def keep_file(command: KeepFile, context: Context, needs: Needs) -> Accepted:
@@ -70,7 +72,7 @@ async def keep_file(command: KeepFile, context: Context, needs: Needs) -> Accept
     def decide(state: Desk) -> list[DeskEvent]:
         return desk.keep_file(state, by=command.by, path=path, content=content, at=at, overwrite=overwrite)
 
-    return await needs.streams.transact(context, Change(DESK, desk_id(command.by), decide))
+    return await _changed(command.by, decide, context, needs)
 
 
 async def move_file(command: MoveFile, context: Context, needs: Needs) -> Accepted:
@@ -79,13 +81,16 @@ async def move_file(command: MoveFile, context: Context, needs: Needs) -> Accept
     def decide(state: Desk) -> list[DeskEvent]:
         return desk.move_file(state, path=command.path, to=command.to, overwrite=command.overwrite)
 
-    return await needs.streams.transact(context, Change(DESK, desk_id(command.by), decide))
+    return await _changed(command.by, decide, context, needs)
 
 
 async def remove_file(command: RemoveFile, context: Context, needs: Needs) -> Accepted:
     """Raises NotFound."""
-    change = Change(DESK, desk_id(command.by), lambda state: desk.remove_file(state, path=command.path))
-    return await needs.streams.transact(context, change)
+
+    def decide(state: Desk) -> list[DeskEvent]:
+        return desk.remove_file(state, path=command.path)
+
+    return await _changed(command.by, decide, context, needs)
 
 
 async def settings_of(account: AccountId, needs: Needs) -> dict[str, bytes]:
@@ -100,6 +105,18 @@ async def kept_body(content: Content, needs: Needs) -> bytes:
     if body is None:
         raise LookupError(NOT_THERE)
     return body
+
+
+async def _changed(
+    account: AccountId, decide: Callable[[Desk], list[DeskEvent]], context: Context, needs: Needs
+) -> Accepted:
+    """An editor sets a dozen things at once, and all of them are decided in one stream. Raises Conflict."""
+    change = Change(DESK, desk_id(account), decide)
+    async with needs.streams.turn(change.stream):  # other processes may still be faster
+        for _ in range(PATIENCE):
+            with suppress(Contended):
+                return await needs.streams.transact(context, change)
+        return await needs.streams.transact(context, change)
 
 
 async def _setting(name: str, value: bytes, needs: Needs) -> Setting:

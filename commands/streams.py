@@ -1,10 +1,12 @@
 """Load, decide, append, and decide again when somebody was faster."""
 
+import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 from uuid import UUID
+from weakref import WeakValueDictionary
 
 import msgspec
 from msgspec import Struct
@@ -41,6 +43,10 @@ class Context(Struct, frozen=True, kw_only=True):
     correlation: UUID
     causation: Position | None = None
     key: RequestKey | None = None
+
+
+class Contended(Conflict):
+    """Others were faster, each time."""
 
 
 class Source(Struct, Generic[S, E], frozen=True):
@@ -108,11 +114,19 @@ class Streams:
         self.log = log
         self._cached_states = cached_states
         self._states: OrderedDict[StreamId, Held] = OrderedDict()
+        self._turns: WeakValueDictionary[StreamId, asyncio.Lock] = WeakValueDictionary()
 
     async def load(self, decider: Decider[S, E], stream: StreamId) -> tuple[S, int]:
         """The aggregate as the log has it now, and its version."""
         held = await self._fresh(decider, stream)
         return held.state, held.version
+
+    def turn(self, stream: StreamId) -> asyncio.Lock:
+        """Of one stream, for those who change it many times at once: else they would meet again and again."""
+        lock = self._turns.get(stream)
+        if lock is None:
+            lock = self._turns[stream] = asyncio.Lock()
+        return lock
 
     def learn(self, decider: Decider[S, E], stream: StreamId, version: int, event: E) -> None:
         """Take in an event of the log that was met elsewhere, so that it need not be read for the next decision."""
@@ -149,7 +163,7 @@ class Streams:
                 logger.debug(
                     "decided on an old state", extra={"streams": [change.stream for change in changes]}
                 )
-        raise Conflict("Too many changes to this at once. Please try again.")
+        raise Contended("Too many changes to this at once. Please try again.")
 
     async def answered(self, context: Context) -> Accepted | None:
         """What the same request was answered before, if it was. Raises KeyReused."""

@@ -1,5 +1,6 @@
 """What an editor keeps: settings, files, and workflows, each save of which is a version."""
 
+import asyncio
 import json
 from typing import Any
 from urllib.parse import quote
@@ -55,6 +56,13 @@ async def test_settings_are_kept_for_their_account(ann: Person, bob: Person) -> 
     for path, (body, status) in wrong.items():
         assert (await ask(ann, "POST", path, content=body, headers=TEXT)).status_code == status, path
     assert len((await ask(ann, "GET", "/settings")).json()) == 3
+
+
+async def test_an_editor_that_sets_much_at_once_loses_nothing(ann: Person) -> None:
+    wishes = (ask(ann, "POST", f"/settings/Comfy.{number}", json=number) for number in range(30))
+    assert {answer.status_code for answer in await asyncio.gather(*wishes)} == {200}
+    found = (await ask(ann, "GET", "/settings")).json()
+    assert found == {f"Comfy.{number}": number for number in range(30)}
 
 
 async def test_a_save_is_a_version_of_a_workflow_of_ours(ann: Person, bob: Person) -> None:
