@@ -19,6 +19,7 @@ from projections.reports import REPORTS_MADE
 from projections.run_status import RUN_STATUS
 from projections.shared_outputs import SHARED_OUTPUTS
 from projections.shares import SHARES_MADE
+from projections.statistics import STATISTICS
 from projections.template_shelf import TEMPLATE_SHELF
 from projections.usage import USAGE
 from projections.workflow_shelf import WORKFLOW_SHELF
@@ -36,6 +37,7 @@ PROJECTIONS: dict[str, Projection] = {
             COLLECTIONS_MADE,
             OUTPUT_NAMES,
             PROMPTS_SENT,
+            STATISTICS,
         ),
     )
 }

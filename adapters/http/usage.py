@@ -118,7 +118,7 @@ async def by_account(
     cursor: FromQuery[str | None] = None,
 ) -> AccountUsagePage:
     """What each account has used in that time, in the order of their ids; who had nothing then is left out."""
-    since, until = _range(first, last, parts)
+    since, until = day_range(first, last, parts)
     found = msgspec.json.decode(
         await overseer.ask(
             usage.accounts, limit=limit, after=cursor, since=since.isoformat(), until=until.isoformat()
@@ -135,7 +135,7 @@ async def by_account(
 async def _costs(
     account: AccountId | None, first: date | None, last: date | None, parts: Parts, reader: Reader
 ) -> CostAnswer:
-    since, until = _range(first, last, parts)
+    since, until = day_range(first, last, parts)
     found = msgspec.json.decode(
         await reader.ask(usage.between, account, since.isoformat(), until.isoformat())
     )
@@ -160,7 +160,7 @@ async def _costs(
     return CostAnswer(days, total)
 
 
-def _range(first: date | None, last: date | None, parts: Parts) -> tuple[date, date]:
+def day_range(first: date | None, last: date | None, parts: Parts) -> tuple[date, date]:
     """Raises Invalid."""
     until = last or parts.now().astimezone(UTC).date()
     try:

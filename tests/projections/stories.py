@@ -3,6 +3,8 @@
 from typing import Any
 from uuid import UUID, uuid4, uuid5
 
+from msgspec.structs import replace
+
 from domain.account import AccountRegistered
 from domain.backend import BackendSeen
 from domain.batch import BatchCancelled, BatchSubmitted
@@ -421,6 +423,7 @@ def everything() -> list[Told]:
         *chosen_from(ANN),
         *batch(BOB),
         *run(ANN)[:3],
+        (uuid4(), ANN, replace(submitted(ANN), pool="studio")),
         *inputs(ANN),
         *loras(ANN),
         *loras(BOB),
