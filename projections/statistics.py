@@ -109,10 +109,10 @@ ENDED: dict[type[Event], str] = {
 OF_WORKFLOWS = (WorkflowPublished, WorkflowShownAgain, WorkflowWithdrawn, WorkflowHidden, WorkflowDeleted)
 OF_OUTPUTS = (OutputPublished, OutputShownAgain, OutputWithdrawn, OutputHidden)
 ACTS = (AccountLoggedIn, RunSubmitted, WorkflowVersionSaved, CommentPosted, LikeGiven, OutputLiked)
-_RUNS = frozenset({RunSubmitted, RunAttemptLost, *ENDED})
-_SHOWING = frozenset({*OF_WORKFLOWS, *OF_OUTPUTS})
+_RUNS: frozenset[type[Event]] = frozenset((RunSubmitted, RunAttemptLost, *ENDED))
+_SHOWING: frozenset[type[Event]] = frozenset((*OF_WORKFLOWS, *OF_OUTPUTS))
 _FILES = frozenset({InputDeleted, LoraDeleted})
-_LOOKED_AT: set[type[Event]] = {*COUNTED, *_RUNS, *_SHOWING, *ACTS}
+_LOOKED_AT = frozenset[type[Event]]((*COUNTED, *_RUNS, *_SHOWING, *ACTS))
 
 
 def _day(recorded: AnyRecorded) -> str:

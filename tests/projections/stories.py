@@ -44,6 +44,7 @@ from domain.ids import (
     shelf_id,
 )
 from domain.input import InputDeleted, InputStored
+from domain.input_name import InputNamed
 from domain.like import LikeGiven, LikeTakenBack
 from domain.lora import (
     LoraDeleted,
@@ -210,7 +211,8 @@ def inputs(owner: AccountId) -> list[Told]:
             owner=owner, digest=digest, name="a.png", media_type="image/png", size_bytes=9, width=3, height=4
         )
         told.append((input_id(owner, digest), owner, stored))
-    return [*told, (told[0][0], owner, InputDeleted(digest=Digest("12" * 32)))]
+    named = InputNamed(owner=owner, type="input", subfolder="", filename="a.png", digest=Digest("34" * 32))
+    return [*told, (told[0][0], owner, InputDeleted(digest=Digest("12" * 32))), (uuid4(), owner, named)]
 
 
 def templates(owner: AccountId) -> list[Told]:
