@@ -263,9 +263,9 @@ def forms_with_files() -> list[tuple[str, str, str]]:
 async def test_files_that_are_bombs_are_refused_everywhere(served: Whole, things: Things) -> None:
     asked = forms_with_files()
     assert len(asked) >= 2
-    before = deeds(served)
+    before, files_sent = deeds(served), bombs()
     for method, path, field in asked:
-        for name, body in bombs().items():
+        for name, body in files_sent.items():
             files = {field: (name, body, "image/png")}
             answer = await things.ann.ask(method, things.path(path), files=files)
             inert(answer)

@@ -1,6 +1,6 @@
-"""The errand in a process of its own, to be killed: settings come from the environment."""
+"""The errand in a process of its own, to be killed."""
 
-import os
+from collections.abc import Mapping
 
 import uvloop
 from msgspec.structs import replace
@@ -18,5 +18,7 @@ HASTY = SenderSettings(
     schedule=replace(Schedule(), pauses_s=(0.02, 0.1)),
 )
 
-if __name__ == "__main__":
-    uvloop.run(webhooks(Settings.from_environment(os.environ), HASTY))
+
+def send(environment: Mapping[str, str]) -> None:
+    """Settings as the environment would tell them."""
+    uvloop.run(webhooks(Settings.from_environment(environment), HASTY))

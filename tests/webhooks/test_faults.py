@@ -1,14 +1,12 @@
 """Senders are killed at random moments, two at a time or one: nothing is lost, and nothing changes its place."""
 
 import asyncio
-import os
 import random
-import signal
-import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
 from itertools import groupby
+from multiprocessing.process import BaseProcess
 from uuid import UUID
 
 import psycopg
@@ -16,8 +14,9 @@ import pytest
 
 from commands.ports import LogUnavailableError
 from domain.ids import Position
-from infra.settings import PREFIX
+from tests.terminal import ALREADY_LOADED
 from tests.webhooks.ground import Ground
+from tests.webhooks.process import send
 from tests.webhooks.receiver import Receiver, Reply
 
 PEOPLE = 3
@@ -27,35 +26,32 @@ class Sending:
     """Processes that are killed and started anew."""
 
     def __init__(self, ground: Ground, receiver: Receiver, dice: random.Random) -> None:
-        self._environment = {
-            **{name: value for name, value in os.environ.items() if not name.startswith(PREFIX)},
-            **ground.settings.to_environment(),
-        }
+        self._environment = ground.settings.to_environment()
         self._receiver = receiver
         self._dice = dice
-        self._running: list[asyncio.subprocess.Process] = []
+        self._running: list[BaseProcess] = []
 
-    async def start(self) -> None:
-        arguments = ("-m", "tests.webhooks.process")
-        self._running.append(
-            await asyncio.create_subprocess_exec(sys.executable, *arguments, env=self._environment)
-        )
+    def start(self) -> None:
+        process = ALREADY_LOADED.Process(target=send, args=(self._environment,))
+        process.start()
+        self._running.append(process)
 
     async def kill_one(self) -> None:
         """When something has been sent since, and a moment later."""
         seen = len(self._receiver.got)
         await self._receiver.until(lambda: len(self._receiver.got) > seen + self._dice.randrange(10))
         await asyncio.sleep(self._dice.random() * 0.3)
-        await self._kill(self._running.pop(self._dice.randrange(len(self._running))))
+        self._kill(self._running.pop(self._dice.randrange(len(self._running))))
 
-    async def end(self) -> None:
+    def end(self) -> None:
         while self._running:
-            await self._kill(self._running.pop())
+            self._kill(self._running.pop())
 
-    async def _kill(self, process: asyncio.subprocess.Process) -> None:
-        assert process.returncode is None, "a sender has died by itself"
-        process.send_signal(signal.SIGKILL)
-        await process.wait()
+    def _kill(self, process: BaseProcess) -> None:
+        assert process.exitcode is None, "a sender has died by itself"
+        process.kill()
+        process.join()
+        process.close()
 
 
 @asynccontextmanager
@@ -64,7 +60,7 @@ async def killable(ground: Ground, receiver: Receiver, dice: random.Random) -> A
     try:
         yield senders
     finally:
-        await senders.end()
+        senders.end()
 
 
 @pytest.mark.timeout(1800)
@@ -105,10 +101,10 @@ async def test_killed_senders_lose_nothing_and_keep_the_order(
     async with killable(ground, receiver, dice) as processes:
         living = asyncio.create_task(live())
         for _ in range(senders):
-            await processes.start()
+            processes.start()
         for _ in range(rounds):
             await processes.kill_one()
-            await processes.start()
+            processes.start()
         over.set()
         await living
         for number in range(PEOPLE):
@@ -144,7 +140,7 @@ async def test_a_database_that_goes_away_is_waited_for(ground: Ground, receiver:
     ann = await ground.person()
     made = await ground.webhook(ann, f"{receiver.url}/ordered/0")
     async with killable(ground, receiver, random.Random(1)) as processes:
-        await processes.start()
+        processes.start()
         positions: list[Position] = []
         for _ in range(4):
             positions += await ground.happen(ann, 5)
