@@ -3,8 +3,6 @@
 import asyncio
 import os
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
@@ -17,9 +15,9 @@ from msgspec import Struct
 from infra.backup.restore import bring_back
 from infra.operating import stopped_database
 from infra.settings import Settings, load_secret, role_url
-from infra.up import ROOT
 from infra.wiring import connect, read_models
 from projections.rebuild import rebuild
+from tests.terminal import begun
 from tests.whole.graphs import THREE, pictures
 from tests.whole.people import Account, Person, person
 from tests.whole.read_models import Rows, read_models_are_rebuilt_the_same, rows_of
@@ -31,7 +29,7 @@ from tests.whole.truth import (
     the_log_is_whole,
     the_stream_is_the_log,
 )
-from tests.whole.whole import Whole, running
+from tests.whole.whole import PATIENCE_S, Whole, running
 
 SEALS = "SELECT last_position, encode(seal, 'hex') FROM log.seals WHERE last_position <= %s ORDER BY 1"
 READ_MODELS = ("workflow_shelf", "gallery", "run_status", "audit_trail")
@@ -97,16 +95,11 @@ def _backup(whole: Whole, target: Path, *options: str) -> None:
 
 def _command(data: Path, *arguments: str) -> str:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COMFYPLUS_")}
-    done = subprocess.run(
-        (sys.executable, "-m", "infra.cli", *arguments),
-        cwd=ROOT,
-        env=inherited | {"COMFYPLUS_DATA": str(data)},
-        capture_output=True,
-        check=False,
-        text=True,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    said = data.with_name(f"{data.name}.said")
+    process = begun(arguments, inherited | {"COMFYPLUS_DATA": str(data)}, said)
+    process.join(PATIENCE_S)
+    assert process.exitcode == 0, said.read_text()
+    return said.read_text()
 
 
 async def asked(ann: Person, workflow: str, runs: list[str]) -> dict[str, Any]:
