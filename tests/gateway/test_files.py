@@ -1,5 +1,6 @@
 """Files by the names that ComfyUI gives them: uploaded, looked at, masked, made by runs; nobody else's."""
 
+import asyncio
 import io
 import json
 from typing import Any
@@ -76,6 +77,14 @@ async def test_an_upload_is_named_viewed_and_listed_as_by_comfyui(ann: Person, b
     assert (await bob.http.get("/comfy/internal/files/input")).json() == []
     assert (await view(bob, "red.png", type="input")).status_code == 404
     assert (await upload(bob, blue))["name"] == "red.png"
+
+
+async def test_of_many_uploads_at_once_each_gets_a_name_of_its_own(ann: Person) -> None:
+    bodies = [png(color=(shade, shade, shade)) for shade in range(8)]
+    given = await asyncio.gather(*(upload(ann, body) for body in bodies * 2))
+    wanted = {"red.png", *(f"red ({number}).png" for number in range(1, 8))}
+    assert {each["name"] for each in given} == wanted
+    assert {*(await ann.http.get("/comfy/internal/files/input")).json()} == wanted
 
 
 async def test_pictures_are_shown_in_another_way_and_masked(ann: Person) -> None:
