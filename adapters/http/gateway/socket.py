@@ -13,6 +13,7 @@ from litestar.types import Receive, Send
 
 from adapters.http.callers import Caller
 from adapters.http.gateway.desk import Desk, Desks
+from adapters.http.inputs import MAX_BYTES
 from adapters.http.presence import Guests
 from workflows.protocol.frames import PreviewMetadata, encode_preview, encode_preview_with_metadata
 from workflows.protocol.messages import (
@@ -26,7 +27,6 @@ from workflows.protocol.messages import (
 MAX_SID = 200
 MAX_WAITING = 2_000  # messages
 MAX_WAITING_BYTES = 4 * 1024 * 1024
-MAX_FEATURES = 100 * 1024 * 1024  # bytes of an upload, as ComfyUI tells it
 LOGGED_OUT, TOO_SLOW, TOO_MANY, AWAY = 4401, 4408, 4429, 1013
 
 
@@ -89,7 +89,7 @@ class GatewaySocket:
         told = decode_message(text)
         if isinstance(told, FeatureFlags):
             self._metadata = told.body.get(FEATURE_PREVIEW_METADATA) is True
-            ours = {FEATURE_PREVIEW_METADATA: True, "max_upload_size": MAX_FEATURES}
+            ours = {FEATURE_PREVIEW_METADATA: True, "max_upload_size": MAX_BYTES}
             self.say(FeatureFlags(ours))
 
     # what a desk tells it
