@@ -10,6 +10,7 @@ from domain.refusals import FieldError, Invalid
 from domain.run import SHARED
 
 NO_POOL = "There is no pool of this name that you may use."
+UNKNOWN_POOL = "There is no pool of this name: no backend is in it, and it was given no settings."
 
 
 async def chosen(pool: str | None, by: AccountId, needs: Needs) -> str:
@@ -23,6 +24,17 @@ async def chosen(pool: str | None, by: AccountId, needs: Needs) -> str:
     if not _is_there(name, by, view) or not await Asker(by, needs).belongs_to(audience):
         raise Invalid(NO_POOL, FieldError("pool", NO_POOL))
     return name
+
+
+async def known(pool: str, needs: Needs) -> bool:
+    """Whether there is one of this name, whosever it is: the shared one, one with settings, or one with a backend."""
+    view = await needs.backends.now()
+    return (
+        pool == SHARED
+        or pool in view.queue.pools
+        or any(each.state.pool == pool for each in view.backends)
+        or any(each.state.owner is not None and own_name(each.state.owner) == pool for each in view.backends)
+    )
 
 
 def _is_there(name: str, by: AccountId, view: Surroundings) -> bool:

@@ -6,14 +6,14 @@ from msgspec.structs import replace
 
 from commands.audiences import Restriction, audience
 from commands.needs import Command, Needs
-from commands.pools import NO_POOL
+from commands.pools import NO_POOL, UNKNOWN_POOL, known
 from commands.streams import Accepted, Change, Context, Source
 from domain import limits, queue, run
 from domain.account import ACCOUNT, Account
 from domain.backend import OWN, own_name
 from domain.ids import AccountId, Position, RunId, limits_id, queue_id
 from domain.limits import LIMITS, Allowance, Given, LimitsEvent
-from domain.queue import QUEUE, PoolSettings
+from domain.queue import EVERYTHING, QUEUE, PoolSettings
 from domain.refusals import FieldError, Invalid, NotFound
 from domain.run import RUN
 
@@ -76,7 +76,9 @@ class ReviveRun(Command, frozen=True, kw_only=True):
 
 
 async def pause_queue(command: PauseQueue, context: Context, needs: Needs) -> Accepted:
-    """Raises Invalid, KeyReused; so do the next two."""
+    """Raises Invalid, KeyReused; so do the next two. A pool that nobody knows holds nothing that could be paused."""
+    if command.pool != EVERYTHING and not await known(command.pool, needs):
+        raise Invalid(UNKNOWN_POOL, FieldError("pool", UNKNOWN_POOL))
     return await needs.streams.transact(
         context,
         Change(QUEUE, queue_id(), lambda state: queue.pause(state, pool=command.pool, reason=command.reason)),

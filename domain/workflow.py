@@ -225,7 +225,9 @@ def evolve(workflow: Workflow, event: WorkflowEvent) -> Workflow:
         case WorkflowTrashed(published=published):
             return replace(workflow, trashed=True, published_before=published, public=False)
         case WorkflowRecovered():
-            return replace(workflow, trashed=False, published_before=False)
+            # what was published and is hidden is so again as soon as it is hidden no more
+            wanted = workflow.published_before and workflow.hidden
+            return replace(workflow, trashed=False, published_before=False, public=wanted)
         case WorkflowHidden():
             return replace(workflow, hidden=True)
         case WorkflowShownAgain():

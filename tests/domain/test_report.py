@@ -90,6 +90,9 @@ def test_out_of_the_trash_a_hidden_workflow_comes_back_hidden() -> None:
     thrown = WorkflowWithdrawn(), WorkflowTrashed(published=True)
     workflow.given(*published, hidden).when(throw_away, by=ANN).then(*thrown).and_again_nothing()
     workflow.given(*published, hidden, *thrown).when(recover, by=ANN).then(WorkflowRecovered())
+    back = workflow.given(*published, hidden, *thrown, WorkflowRecovered())
+    back.when(visible, by=BOB).then_refused(NotFound)
+    back.when(show_workflow, moderator=moderator, **BY).then(shown)
 
 
 def test_only_moderators_decide_and_never_about_their_own() -> None:

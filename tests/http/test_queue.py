@@ -142,6 +142,7 @@ async def test_what_makes_no_sense_is_refused(admin: Person) -> None:
         ("POST", "/admin/queue/pause", {"reason": " "}, 422),
         ("POST", "/admin/queue/pause", {"reason": "So.", "pool": "a b"}, 422),
         ("POST", "/admin/queue/pause", {}, 422),
+        ("POST", "/admin/queue/pause", {"reason": "So.", "pool": "unheard-of"}, 422),
         ("PUT", "/admin/pools/a%20b", REASON, 422),
         ("PUT", "/admin/pools/studio", {**REASON, "rank": 10_000}, 422),
         ("PUT", "/admin/pools/studio", {**REASON, "running": -1}, 422),
