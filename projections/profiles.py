@@ -16,11 +16,19 @@ from domain.follow import FollowBegun, FollowEnded
 from domain.ids import AccountId, WorkflowId
 from domain.personal import DELETED_ACCOUNT, Personal
 from domain.profile import AvatarChanged, ProfileChanged
-from domain.workflow import WorkflowDeleted, WorkflowPublished, WorkflowTrashed, WorkflowWithdrawn
+from domain.workflow import (
+    WorkflowDeleted,
+    WorkflowHidden,
+    WorkflowPublished,
+    WorkflowShownAgain,
+    WorkflowTrashed,
+    WorkflowWithdrawn,
+)
 from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one
 
-IN_SIGHT = (WorkflowPublished, WorkflowWithdrawn, WorkflowTrashed, WorkflowDeleted)
+SHOWING = (WorkflowPublished, WorkflowShownAgain)
+IN_SIGHT = (*SHOWING, WorkflowWithdrawn, WorkflowHidden, WorkflowTrashed, WorkflowDeleted)
 """What brings a workflow into everybody's sight, and out of it."""
 
 
@@ -86,7 +94,8 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
         case FollowEnded(follower=follower, followed=followed):
             _follow(follower, followed, -1, buffer)
         case event if type(event) in IN_SIGHT:
-            _publish(recorded, isinstance(event, WorkflowPublished), buffer)
+            wanted = event.public if isinstance(event, WorkflowShownAgain) else True
+            _publish(recorded, isinstance(event, SHOWING) and wanted, buffer)
         case _:
             pass
 
@@ -129,7 +138,7 @@ def _publish(recorded: AnyRecorded, now: bool, buffer: Buffer) -> None:
 
 PROFILES = Projection(
     name="profiles",
-    version=1,
+    version=2,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(SHOWN, PUBLISHED),
     fold=fold,

@@ -11,7 +11,14 @@ from domain.follow import FollowBegun, FollowEnded
 from domain.ids import AccountId, follow_id, profile_id
 from domain.personal import Personal
 from domain.profile import AvatarChanged, ProfileChanged
-from domain.workflow import WorkflowDeleted, WorkflowPublished, WorkflowTrashed, WorkflowWithdrawn
+from domain.workflow import (
+    WorkflowDeleted,
+    WorkflowHidden,
+    WorkflowPublished,
+    WorkflowShownAgain,
+    WorkflowTrashed,
+    WorkflowWithdrawn,
+)
 from projections import profiles
 from projections.profiles import PROFILES, ProfileRow, fold
 from projections.writer import empty
@@ -69,6 +76,7 @@ def test_followers_and_published_workflows_are_counted() -> None:
     assert [(row.followers, row.following) for row in found.values()] == [(1, 0), (0, 1)]
     assert shown(ann, registered(BOB, "bob"), (stream, BOB, begun), (stream, BOB, ended))[ANN].followers == 0
     published, withdrawn, deleted = WorkflowPublished(), WorkflowWithdrawn(), WorkflowDeleted()
+    hidden = WorkflowHidden(by=BOB, reason="Spam.")
     for events, count in (
         ((published,), 1),
         ((published, withdrawn), 0),
@@ -78,6 +86,9 @@ def test_followers_and_published_workflows_are_counted() -> None:
         ((published, WorkflowTrashed(published=True), deleted), 0),
         ((published, WorkflowTrashed(published=True), published), 1),
         ((published, withdrawn, published), 1),
+        ((published, hidden), 0),
+        ((published, hidden, WorkflowShownAgain(by=BOB, reason="Fine.", public=True)), 1),
+        ((published, hidden, WorkflowShownAgain(by=BOB, reason="Fine.", public=False)), 0),
     ):
         assert shown(ann, *((ID, ANN, event) for event in events))[ANN].workflows == count
 
