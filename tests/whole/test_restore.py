@@ -141,7 +141,7 @@ async def test_a_backup_taken_under_load_gives_the_same_answers_elsewhere(
     data = tmp_path / "new"
     await asyncio.to_thread(_command, data, "restore", str(before.under_load), "--no-erasures")
     nats(before.data, data)
-    with running(data) as new:
+    with running(data, COMFYPLUS_LEASE_S="5") as new:  # what was under way is waited for that long
         async with person(new.url, before.ann) as ann:  # the token is still good: the secret came along
             log = await at_rest(new)  # what was under way is done again
             the_log_is_whole(log)
