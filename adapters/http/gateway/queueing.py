@@ -11,7 +11,7 @@ from adapters.http.gateway.presenting import item
 from commands.runs import CancelRun
 from domain.ids import RunId
 from domain.refusals import Conflict, NotFound
-from domain.run import Status
+from domain.run import RUN, Status
 from projections import prompts
 from projections.prompts import PromptRow
 
@@ -73,9 +73,17 @@ async def interrupt(call: Call) -> Answer:
     rows: list[PromptRow] = await (await call.reader()).ask(prompts.waiting, call.caller.account)
     named = None if wish.prompt_id in (None, UNSET) else str(wish.prompt_id)
     for row in rows:
-        if row.status is Status.RUNNING and named in (None, row.prompt):
+        if named in (None, row.prompt) and (row.status is Status.RUNNING or await _begins(row, named, call)):
             await cancel(RunId(row.run), call)
     return DONE
+
+
+async def _begins(row: PromptRow, named: str | None, call: Call) -> bool:
+    """Whether a machine has the one that is named: clients hear of its nodes before it is reported to have begun."""
+    if named is None:
+        return False
+    state, _ = await call.parts.commands.needs.streams.load(RUN, RunId(row.run))
+    return state.status is Status.CLAIMED
 
 
 async def cancel(run: RunId, call: Call) -> bool:
