@@ -66,25 +66,25 @@ _PUBLISHED = {"entry": "entry.published_at IS NOT NULL", "counts": "counts.shown
 _COLUMNS = {Sort.NEW: "published_at", Sort.TRENDING: "trend", Sort.LIKES: "likes", Sort.RUNS: "runs"}
 
 
-def _page(sort: Sort, *, words: bool, tag: bool, sensitive: bool) -> bytes:
-    """A statement for each question, so that each is planned for what it asks."""
+def found(sort: Sort, *, words: bool, tag: bool, sensitive: bool) -> str:
+    """A query for each question, so that each is planned for what it asks: `item`, `at` or `place`, `id`."""
     table = "tagged" if tag else "entry" if sort is Sort.NEW else "counts"
     column, id = f"{table}.{_COLUMNS[sort]}", "entry.id" if table == "entry" else f"{table}.workflow"
     at = "%(at)s" if sort is Sort.NEW else "%(at)s::bigint"
     named = "at" if sort is Sort.NEW else "place"
-    found = f"""{_ENTRY}, {column} AS {named}, {id} AS id
+    query = f"""{_ENTRY}, {column} AS {named}, {id} AS id
         {_SOURCE}{_FOUND if words else ""}{_TAGGED if tag else ""}
         WHERE {_PUBLISHED[table]} AND ({column}, {id}) < ({at}, %(after)s){_WORDS if words else ""}
             {"" if sensitive else "AND NOT entry.sensitive"}"""
     if words:
-        found = weighed(found, named)
-    else:
-        found += f" ORDER BY {column} DESC, {id} DESC LIMIT %(limit)s::int + 1"
-    return page(found, TIMED if sort is Sort.NEW else RANKED)
+        return weighed(query, named)
+    return f"{query} ORDER BY {column} DESC, {id} DESC LIMIT %(limit)s::int + 1"
 
 
 _PAGES = {
-    (sort, words, tag, sensitive): _page(sort, words=words, tag=tag, sensitive=sensitive)
+    (sort, words, tag, sensitive): page(
+        found(sort, words=words, tag=tag, sensitive=sensitive), TIMED if sort is Sort.NEW else RANKED
+    )
     for sort in Sort
     for words in (False, True)
     for tag in (False, True)

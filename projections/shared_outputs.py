@@ -13,6 +13,7 @@ from domain.output_like import OutputLikeEvent
 from domain.refusals import FieldError, Invalid
 from domain.run import OutputDeleted, RunDeleted
 from domain.shared_output import SharedOutputEvent
+from projections import gallery
 from projections.gallery import MAX_WORDS
 from projections.paging import RANKED, TIMED, bounded, page, ranked, timed, weighed
 from projections.projection import Projection
@@ -68,23 +69,40 @@ _UNMARKED = " AND NOT it.sensitive"
 _COLUMNS = {Sort.NEW: "published_at", Sort.TRENDING: "trend", Sort.LIKES: "likes"}
 
 
-def _page(sort: Sort, *, words: bool, tag: bool, sensitive: bool) -> bytes:
+def _found(sort: Sort, *, words: bool, tag: bool, sensitive: bool) -> str:
     table = "tagged" if tag else "it"
     column = f"{table}.{_COLUMNS[sort]}"
     at, named = ("%(at)s", "at") if sort is Sort.NEW else ("%(at)s::bigint", "place")
     conditions = (_WORDS if words else "") + ("" if sensitive else _UNMARKED)
-    found = f"""SELECT {_ENTRY} AS item, {column} AS {named}, {table}.id
+    query = f"""SELECT {_ENTRY} AS item, {column} AS {named}, {table}.id
         {_SOURCE}{_FOUND if words else ""}{_TAGGED if tag else ""}
         WHERE it.shown AND {_THERE} AND ({column}, {table}.id) < ({at}, %(after)s){conditions}"""
     if words:
-        found = weighed(found, named)
-    else:
-        found += f" ORDER BY {column} DESC, {table}.id DESC LIMIT %(limit)s::int + 1"
-    return page(found, TIMED if sort is Sort.NEW else RANKED)
+        return weighed(query, named)
+    return f"{query} ORDER BY {column} DESC, {table}.id DESC LIMIT %(limit)s::int + 1"
+
+
+def _mixed(sort: Sort, *, words: bool, tag: bool, sensitive: bool) -> str:
+    """Workflows and outputs: a page of each is found in its own index, and the first of both are shown."""
+    asked = {"words": words, "tag": tag, "sensitive": sensitive}
+    place = "at" if sort is Sort.NEW else "place"
+    parts = " UNION ALL ".join(
+        f"""(SELECT json_build_object('kind', '{kind}', '{kind}', item) AS item, {place}, id
+        FROM ({query}) AS {kind})"""
+        for kind, query in (
+            ("workflow", gallery.found(gallery.Sort(sort), **asked)),
+            ("output", _found(sort, **asked)),
+        )
+    )
+    return f"SELECT * FROM ({parts}) AS shown ORDER BY {place} DESC, id DESC LIMIT %(limit)s::int + 1"
 
 
 _PAGES = {
-    (sort, words, tag, sensitive): _page(sort, words=words, tag=tag, sensitive=sensitive)
+    (mixed, sort, words, tag, sensitive): page(
+        (_mixed if mixed else _found)(sort, words=words, tag=tag, sensitive=sensitive),
+        TIMED if sort is Sort.NEW else RANKED,
+    )
+    for mixed in (False, True)
     for sort in Sort
     for words in (False, True)
     for tag in (False, True)
@@ -110,8 +128,10 @@ async def shown(
     words: str = "",
     tag: str = "",
     sensitive: bool = False,
+    mixed: bool = False,
 ) -> bytes:
-    """What is shown, in an order; `sensitive`: also what not everybody wants to see. Raises Invalid."""
+    """What is shown, in an order; `sensitive`: also what not everybody wants to see. `mixed`: published workflows among
+    it, each with its kind. Raises Invalid."""
     for field, text in (("q", words), ("tag", tag)):
         if len(text) > MAX_WORDS or "\0" in text:
             raise Invalid(
@@ -124,7 +144,7 @@ async def shown(
     if tag := " ".join(tag.lower().split()):
         parameters["tag"] = tag
     await (planned_anew(cursor) if words else planned_once(cursor))  # how many have a word decides
-    return await one(cursor, _PAGES[sort, bool(words), bool(tag), sensitive], parameters) or b""
+    return await one(cursor, _PAGES[mixed, sort, bool(words), bool(tag), sensitive], parameters) or b""
 
 
 async def output(cursor: Cursor, id: OutputId) -> bytes | None:

@@ -1,16 +1,16 @@
 """Outputs that everybody may look at: shown, found, liked, withdrawn."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 import msgspec
 from litestar import Response, Router, delete, get, post, put
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
-from msgspec import Meta, Struct
+from msgspec import UNSET, Meta, Struct, UnsetType
 
-from adapters.http.answers import ANYBODY, Cursor, FileAnswer, answers
+from adapters.http.answers import ANYBODY, Cursor, FileAnswer, GalleryEntry, answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
@@ -107,6 +107,50 @@ async def show(
         sensitive=sensitive,
     )
     return json_response(_with_files(page, parts))
+
+
+class MixedEntry(Struct):
+    """Of `kind`: the other is left out."""
+
+    kind: Literal["workflow", "output"]
+    workflow: GalleryEntry | UnsetType = UNSET
+    output: SharedOutputEntry | UnsetType = UNSET
+
+
+class MixedPage(Struct):
+    items: list[MixedEntry]
+    next_cursor: Cursor
+
+
+@get("/gallery/mixed", security=ANYBODY, responses=answers(200, MixedPage, 422))
+async def mixed(
+    parts: NamedDependency[Parts],
+    reader: NamedDependency[Reader],
+    q: FromQuery[Words] = "",
+    tag: FromQuery[Tag] = "",
+    sort: FromQuery[Sort] = Sort.NEW,
+    sensitive: FromQuery[bool] = False,
+    limit: FromQuery[int] = 20,
+    cursor: FromQuery[str | None] = None,
+) -> Response[bytes]:
+    """Published workflows and shown outputs in one list, each with its kind. Of one kind alone: `/gallery` and
+    `/gallery/outputs`."""
+    await reader.caught_up("gallery")
+    page = await reader.ask(
+        shared_outputs.shown,
+        limit=limit,
+        after=cursor,
+        sort=sort,
+        words=q,
+        tag=tag,
+        sensitive=sensitive,
+        mixed=True,
+    )
+    decoded = msgspec.json.decode(page, type=dict[str, Any])
+    for entry in decoded["items"]:
+        if entry["kind"] == "output":
+            _with_file(entry["output"], parts)
+    return json_response(msgspec.json.encode(decoded))
 
 
 @get("/accounts/{name:str}/outputs", security=ANYBODY, responses=answers(200, SharedOutputPage, 404, 422))
@@ -217,4 +261,6 @@ def _with_file(entry: dict[str, Any], parts: Parts) -> dict[str, Any]:
     return entry
 
 
-ROUTER = Router("/", route_handlers=[show, of, one, publish, withdraw, like, unlike], tags=["community"])
+ROUTER = Router(
+    "/", route_handlers=[show, mixed, of, one, publish, withdraw, like, unlike], tags=["community"]
+)

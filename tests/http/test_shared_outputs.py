@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from adapters.http.shared_outputs import SharedOutputAnswer, SharedOutputPage
+from adapters.http.shared_outputs import MixedPage, SharedOutputAnswer, SharedOutputPage
 from domain.account import Role
 from infra.erasing import erasing
 from tests.http.administrators import give
@@ -69,6 +69,31 @@ async def test_an_output_is_shown_found_liked_and_withdrawn(
     refused(await nobody.ask("GET", f"/gallery/outputs/{id}"), 404)
     assert (await ann.get(f"/gallery/outputs/{id}"))["public"] is False
     assert (await bob.ask("DELETE", f"/gallery/outputs/{id}/like")).json()["position"] > 0
+
+
+async def test_workflows_and_outputs_stand_in_one_list(served: Whole, ann: Person, nobody: Person) -> None:
+    word = uuid4().hex
+    ids: list[tuple[str, str]] = []
+    for number in range(2):
+        workflow = await ann.workflow(name=f"Fox {word}")
+        await ann.ask("PATCH", f"/workflows/{workflow}", json={"public": True, "tags": ["mixed"]})
+        place = await succeeded(served, ann, f"a fox {number}".encode())
+        shown = await ann.post("/gallery/outputs", place | {"name": f"Fox {word}", "tags": ["mixed"]})
+        ids = [("output", shown["id"]), ("workflow", workflow), *ids]
+    for asked in ({}, {"tag": "mixed"}):
+        met, after = [], None
+        while True:
+            params = {"q": word, "limit": 1} | asked | ({"cursor": after} if after else {})
+            page = await nobody.get("/gallery/mixed", params=params)
+            shaped(MixedPage, page)
+            met += [(each["kind"], each[each["kind"]]["id"]) for each in page["items"]]
+            if (after := page["next_cursor"]) is None:
+                break
+        assert met == ids, asked
+    for sort in ("likes", "trending"):
+        page = await nobody.get("/gallery/mixed", params={"q": word, "sort": sort})
+        assert {each[each["kind"]]["id"] for each in page["items"]} == {id for _, id in ids}
+    assert all("run" not in each["output"] for each in page["items"] if each["kind"] == "output")
 
 
 async def test_it_is_hidden_by_moderators_and_goes_with_its_run(

@@ -127,6 +127,16 @@ LISTS: dict[str, Listed] = {
             tag == "face" and words == "picture 77"
         )  # all that have the tag are looked through, in its index
     },
+    **{
+        f"mixed by {sort}{' of ' + tag if tag else ''}{' with ' + words if words else ''}": _everybodys(
+            shared_outputs.shown, middle, sort=sort, tag=tag, words=words, mixed=True
+        )
+        for sort, middle in (
+            (shared_outputs.Sort.NEW, timed),
+            (shared_outputs.Sort.LIKES, ranked(1000)),
+        )
+        for tag, words in (("", ""), ("tag7", ""), ("", "take 77"))
+    },
     "what somebody shows": _ours(shared_outputs.of, timed),
     "own workflows": _ours(workflow_shelf.own_workflows, timed),
     "own workflows, created": _ours(workflow_shelf.own_workflows, timed, sort="created"),
