@@ -9,7 +9,7 @@ WORKERS ?= 3
 help:
 	@echo "make demo    the whole story in the terminal, from nothing to a picture with a history"
 	@echo "make test    every test"
-	@echo "make test-browser  what needs Chromium: our conversion of graphs beside the official frontend's"
+	@echo "make test-browser  what needs Chromium: the editor with accounts, and our conversion of graphs beside its own"
 	@echo "make test-fuzz  every route asked nonsense by everybody, its answers beside the OpenAPI document"
 	@echo "make up      start everything and keep it running"
 	@echo "make editor  ComfyUI's own editor, to be served at /editor/"
@@ -40,7 +40,7 @@ test-again: setup
 	@echo "once more, one at a time:"
 	$(PYTEST) --last-failed --last-failed-no-failures none -n 0 -v -m "not soak and not browser and not fuzz"
 
-test-browser: .venv/browser
+test-browser: .venv/browser .venv/editor-newest
 	$(PYTEST) tests/browser -m browser -n 0 --timeout 900
 
 test-fuzz: .venv/fuzz
@@ -85,6 +85,13 @@ setup: .venv/ready
 	then uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements-browser.lock; \
 	else $(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes -r requirements-browser.lock; fi
 	@touch .venv/browser
+
+# The newest editor, beside the one that fits the recorded ComfyUI.
+.venv/editor-newest: .venv/ready requirements-editor.lock
+	@echo "unpacking the newest editor into $@"
+	@rm -rf $@
+	@$(RUN) -m pip install --quiet --disable-pip-version-check --no-compile --require-hashes --target $@ -r requirements-editor.lock
+	@touch $@
 
 .venv/fuzz: .venv/ready requirements-fuzz.lock
 	@echo "installing the locked dependencies of the fuzzing tests into .venv"
