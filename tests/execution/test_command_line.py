@@ -66,12 +66,16 @@ def test_backends_are_added_and_listed(database: Database, terminal: Terminal) -
 def test_the_queue_is_paused_and_resumed(database: Database, terminal: Terminal) -> None:
     assert "Everything is paused." in terminal.call("queue", "pause", "--reason", "New cards.")
     assert "so already" in terminal.call("queue", "pause", "--reason", "New cards.")
-    assert "studio is paused." in terminal.call("queue", "pause", "--pool", "studio", "--reason", "Rent.")
+    asked = ("queue", "pause", "--pool", "studio", "--reason", "Rent.")
+    assert "no pool of this name" in terminal.call(*asked, code=1)
+    terminal.call("queue", "pool", "studio", "--rank", "1", "--reason", "A new room.")
+    assert "studio is paused." in terminal.call(*asked)
     assert "Everything is resumed." in terminal.call("queue", "resume", "--reason", "They are in.")
     assert "reason" in terminal.call("queue", "resume", "--pool", "studio", "--reason", " ", code=1)
     told = [(topic, body.get("pool", ""), body["reason"]) for topic, body, _ in events(database)]
     assert told == [
         ("queue.paused.v1", "", "New cards."),
+        ("queue.pool_set.v1", "studio", "A new room."),
         ("queue.paused.v1", "studio", "Rent."),
         ("queue.resumed.v1", "", "They are in."),
     ]

@@ -17,13 +17,10 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from adapters.http.editor.serving import Editor
-from adapters.http.gateway.desk import Desks
-from adapters.http.gateway.documents import Documents
 from adapters.http.gateway.identity import COOKIE
-from adapters.http.gateway.shared import Shared
+from adapters.http.gateway.shared import shared
 from adapters.http.parts import Parts
 from adapters.identity.secrets import Access
-from adapters.memory.contents import MemoryContents
 from domain.ids import AccountId, SessionId
 from infra.wiring import now
 from tests.gateway.surfing import entered, is_in, sent, surfing, with_a_second_factor
@@ -222,9 +219,8 @@ async def test_a_form_that_is_none_is_answered_with_the_page(
 async def test_without_an_editor_the_page_says_how_to_get_one() -> None:
     nothing: dict[str, Any] = dict.fromkeys(Parts.__struct_fields__)
     scope = {"method": "GET", "path": "/editor/", "headers": []}
-    answer = await Editor(
-        Parts(**nothing), Shared(Documents(MemoryContents()), Desks(Parts(**nothing)))
-    ).answer(scope, never, [])
+    parts = Parts(**nothing)
+    answer = await Editor(parts, shared(parts)).answer(scope, never, [])
     assert answer is not None
     assert answer.status == 404
     assert b"make editor" in answer.body

@@ -93,7 +93,7 @@ async def test_a_run_is_watched_to_its_end(served: Whole, ann: Person, hand: ByH
         assert (await watching.hear("state"))["status"] == "running"
         await hand.step(claimed, 40)
         assert (await watching.hear("progress"))["percent"] == 40
-        await hand.link.preview(claimed.owner, claimed.run, b"picture", "image/jpeg")
+        await hand.link.preview(claimed.owner, claimed.run, b"picture", "image/jpeg", "2")
         seen = await watching.hear("preview")
         assert (seen["run"], seen["media_type"]) == (run, "image/jpeg")
         await hand.succeed(claimed)
@@ -119,7 +119,7 @@ async def test_who_does_not_read_loses_pictures_holds_up_nobody_and_is_told_ever
         await hand.report(claimed, Started())
         facts += [(await awake.hear("state"))["topic"] for _ in range(2)]
         for number in range(1, sent + 1):
-            await hand.link.preview(claimed.owner, claimed.run, picture, "image/jpeg")
+            await hand.link.preview(claimed.owner, claimed.run, picture, "image/jpeg", "2")
             await hand.step(claimed, number / 2)
             while number % 20 == 0 and (await awake.hear("progress"))["percent"] < number / 2:
                 pass

@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from commands.ports import Contents
+from adapters.http.parts import Parts
 from domain.ids import Digest
 from projections.prompts import PromptRow
 from workflows.graph import is_link
@@ -18,8 +18,8 @@ REMEMBERED_BYTES = 32 * 1024 * 1024
 class Documents:
     """Of one process. What is asked for stands in a row that its account may see."""
 
-    def __init__(self, contents: Contents) -> None:
-        self._contents = contents
+    def __init__(self, parts: Parts) -> None:
+        self._parts = parts
         self._known: OrderedDict[str, bytes] = OrderedDict()
         self._size = 0
 
@@ -37,7 +37,7 @@ class Documents:
         if (known := self._known.get(digest)) is not None:
             self._known.move_to_end(digest)
             return known
-        body = await self._contents.get(Digest(digest))
+        body = await self._parts.commands.needs.contents.get(Digest(digest))
         if body is not None and digest not in self._known:
             self._known[digest] = body
             self._size += len(body)

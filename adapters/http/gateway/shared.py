@@ -13,4 +13,4 @@ class Shared(Struct, frozen=True):
 
 
 def shared(parts: Parts) -> Shared:
-    return Shared(Documents(parts.commands.needs.contents), Desks(parts))
+    return Shared(Documents(parts), Desks(parts))
