@@ -6,9 +6,10 @@ from typing import Any
 
 from msgspec import Struct
 
-PLANNED_ONCE = "-c plan_cache_mode=force_generic_plan"
+PLANNED_ONCE = "-c plan_cache_mode=force_generic_plan -c jit=off"
 """As `options` of connections with few, large, ever repeated statements: planning some costs more than executing them,
-and Postgres would plan them anew for each array's length and each value."""
+and Postgres would plan them anew for each array's length and each value. Compiling one takes ten times as long as
+executing it, and is done each time."""
 
 
 class Numbered(Struct, frozen=True):

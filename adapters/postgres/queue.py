@@ -16,7 +16,7 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres.plans import Numbered, numbered
 from adapters.postgres.queue_applying import APPLY
-from adapters.postgres.queue_claiming import AHEAD, CLAIM, LEAST_US, NEAR, PATIENCE_S, RUN_S, WAIT, event
+from adapters.postgres.queue_claiming import AHEAD, CLAIM, LEAST_US, NEAR, RUN_S, WAIT, event
 from adapters.postgres.queue_folding import Batch
 from commands.ports import StaleStreamError
 from domain.event import AnyRecorded
@@ -136,7 +136,6 @@ class PostgresQueue:
             "near": NEAR,
             "run_s": RUN_S,
             "least_us": LEAST_US,
-            "patience_s": PATIENCE_S,
         }
 
     async def renew(

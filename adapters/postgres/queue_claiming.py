@@ -10,7 +10,6 @@ from domain.run import Run, Status
 AHEAD = 32  # places that a run may be served before its turn, because the backend has its models loaded
 NEAR = 8  # accounts that are looked at for a warm run
 RUN_S = 10  # what a run is thought to take while none has ended
-PATIENCE_S = 1.0  # a prompt waits so long for the backend that has its account's last one in its cache
 LEAST_US = 100_000  # a run is charged a tenth of a second at least: one that took nothing had its turn, too
 
 # Of the pools that the backend serves and that are not full or paused, those of the highest class first. In a pool the
@@ -27,9 +26,6 @@ LEAST_US = 100_000  # a run is charged a tenth of a second at least: one that to
 # The event is made for an epoch: when the next run's is another one, nothing happens but that this is told. What it
 # charges the account is known here only, and put at its end. What is appended depends on the row, so that the order
 # lock of the log is taken after the row is found, and nobody else can append between that and the commit.
-# A prompt goes to the backend that executed its account's last one, where that is there and takes it soon: what the
-# editor runs again is then executed in part only, as on a ComfyUI of one's own.
-#
 # What the backend cannot do is passed over: work.able tells, where it is known what the backend has.
 CLAIM = """
 WITH pool AS MATERIALIZED (
@@ -62,10 +58,6 @@ WITH pool AS MATERIALIZED (
                 FROM (
                     SELECT w.run, w.rank, w.warm, w.not_before FROM work.queue AS w
                     WHERE w.state = 'waiting' AND w.pool = s.pool AND w.owner = s.owner AND w.not_before <= now()
-                        AND (NOT w.prompted OR coalesce(s.prompted_on, %(backend)s) = %(backend)s
-                            OR w.not_before <= now() - make_interval(secs => %(patience_s)s)
-                            OR NOT EXISTS (
-                                SELECT FROM work.backends AS b WHERE b.name = s.prompted_on AND b.live))
                         AND (w.needs IS NULL
                             OR NOT EXISTS (SELECT FROM work.backends AS b WHERE b.name = %(backend)s AND b.stock <> '')
                             AND NOT EXISTS (
@@ -114,8 +106,7 @@ WITH pool AS MATERIALIZED (
     RETURNING q.position
 ), charged AS (
     UPDATE work.shares AS s
-    SET served_us = s.served_us + next.skipped_us + next.run_us, clock_us = greatest(s.clock_us, next.clock_us),
-        prompted_on = CASE WHEN next.prompted THEN %(backend)s ELSE s.prompted_on END
+    SET served_us = s.served_us + next.skipped_us + next.run_us, clock_us = greatest(s.clock_us, next.clock_us)
     FROM next CROSS JOIN held WHERE s.pool = next.pool AND s.owner = next.owner
 ), warmed AS (
     UPDATE work.backends AS b SET warm = next.warm
