@@ -22,7 +22,7 @@ from services.ports.backend import (
 from workflows.protocol.history import HistoryResult, OutputFile, decode_results
 from workflows.protocol.prompt import PromptRequest, decode_accepted, decode_refused
 from workflows.protocol.queue import Interrupt, QueueChange, QueueIds, decode_queue_ids
-from workflows.protocol.server import NodeClass, SystemStats, decode_classes, decode_stats, decode_uploaded
+from workflows.protocol.server import SystemStats, decode_stats, decode_uploaded
 
 T = TypeVar("T")
 
@@ -101,10 +101,6 @@ class Client:
     async def stats(self) -> SystemStats:
         """GET /system_stats."""
         return await self._get("/system_stats", decode_stats, HEALTH_S)
-
-    async def node_class(self, name: str) -> NodeClass | None:
-        """GET /object_info/{class}."""
-        return (await self._get(f"/object_info/{quote(name, safe='')}", decode_classes)).get(name)
 
     async def object_info(self) -> dict[str, Any]:
         """GET /object_info: every class, as it is told. Takes long where there are many."""

@@ -31,10 +31,7 @@ COURSE = Course(("1",), ("2", "3"), (NodeShown("3", "3", '{"images":[{"filename"
 
 def kinds(said: list[Message]) -> list[str]:
     """Each message's type, with the node where it names one."""
-    return [
-        f"{each.__struct_config__.tag} {getattr(each.body, 'node', '')}".strip()  # type: ignore[union-attr]
-        for each in said
-    ]
+    return [f"{each.__struct_config__.tag} {getattr(each.body, 'node', '')}".strip() for each in said]
 
 
 def cached(*nodes: str) -> Message:

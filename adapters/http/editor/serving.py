@@ -74,7 +74,7 @@ class Editor:
             return onward("editor/")
         handler, names, _ = PAGES.find(scope["method"], segments)
         if handler is not None:
-            call = Call(scope, receive, self._parts, Caller(NOBODY), names, "/editor", self._shared)
+            call = Call(scope, receive, self._parts, Caller(NOBODY), names, self._shared)
             return await handler(call)
         if scope["method"] not in ("GET", "HEAD"):
             return None

@@ -41,9 +41,7 @@ Handler: TypeAlias = Callable[["Call"], Awaitable[Answer]]
 class Call:
     """`names`: what stands in the variable places of the route, decoded. `client`: where it comes from."""
 
-    __slots__ = (
-        *("_receive", "base", "caller", "headers", "method", "names", "parts", "query", "scope", "shared"),
-    )
+    __slots__ = (*("_receive", "caller", "headers", "method", "names", "parts", "query", "scope", "shared"),)
 
     def __init__(
         self,
@@ -52,14 +50,12 @@ class Call:
         parts: Parts,
         caller: Caller,
         names: Mapping[str, str],
-        base: str,
         shared: Shared,
     ) -> None:
         self.scope = scope
         self.parts = parts
         self.caller = caller
         self.names = names
-        self.base = base
         self.shared = shared
         self.method: str = scope["method"]
         self.headers: Mapping[bytes, bytes] = dict(scope["headers"])

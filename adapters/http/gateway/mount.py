@@ -55,13 +55,13 @@ class Gateway:
             segments = split(scope["raw_path"].partition(b"?")[0])
             if segments[0] == EDITOR and (page := await self._editor.answer(scope, receive, segments[1:])):
                 return page
-            key, base, segments = _place(segments)
+            key, segments = _place(segments)
             found = _find(scope["method"], segments)
             if isinstance(found, Answer):
                 return found
             handler, names = found
             caller = await who(dict(scope["headers"]), key, scope["method"], self._parts)
-            return await handler(Call(scope, receive, self._parts, caller, names, base, self._shared))
+            return await handler(Call(scope, receive, self._parts, caller, names, self._shared))
         except REFUSALS as error:
             return refused(error)
         except Exception as error:  # the outermost frame of this request
@@ -70,7 +70,7 @@ class Gateway:
     async def _listen(self, scope: Any, receive: Receive, send: Send) -> None:
         """Who may not is refused before the handshake: editors come again three times a second, for ever."""
         try:
-            key, _, segments = _place(split(scope["raw_path"].partition(b"?")[0]))
+            key, segments = _place(split(scope["raw_path"].partition(b"?")[0]))
             await receive()
             if segments != [SOCKET]:
                 raise NotFound("There is no socket at this address.")
@@ -88,14 +88,14 @@ def _ours(path: str) -> bool:
     return first in (FIRST, BY_KEY, EDITOR)
 
 
-def _place(segments: list[str]) -> tuple[str, str, list[str]]:
-    """The key in the address, the address of the interface itself, and what is asked for there. Raises Malformed."""
-    key, base = "", f"/{segments[0]}"
+def _place(segments: list[str]) -> tuple[str, list[str]]:
+    """The key in the address, and what of the interface is asked for. Raises Malformed."""
+    key = ""
     if segments[0] == BY_KEY:
         if len(segments) < 3 or segments[2] != FIRST:
             raise Malformed("Please ask for /k/<key>/comfy/...")
-        key, base, segments = segments[1], f"/{BY_KEY}/{segments[1]}/{FIRST}", segments[2:]
-    return key, base, segments[2:] if segments[1:2] == ["api"] else segments[1:]
+        key, segments = segments[1], segments[2:]
+    return key, segments[2:] if segments[1:2] == ["api"] else segments[1:]
 
 
 def _find(method: str, segments: list[str]) -> tuple[Handler, Mapping[str, str]] | Answer:
