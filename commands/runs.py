@@ -253,5 +253,9 @@ def lost(
     )
 
 
+def stopped(epoch: int, course: Course) -> Callable[[Run], Sequence[RunEvent]]:
+    return lambda state: attempt.stopped(state, epoch=epoch, course=course)
+
+
 def handed_back(epoch: int, reason: str, needs: Needs) -> Callable[[Run], Sequence[RunEvent]]:
     return lambda state: attempt.hand_back(state, epoch=epoch, reason=reason, now=needs.now())

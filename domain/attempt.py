@@ -18,6 +18,7 @@ from domain.run import (
     RunFailed,
     RunRequeued,
     RunStarted,
+    RunStopped,
     RunSucceeded,
     Status,
 )
@@ -125,6 +126,13 @@ def hand_back(run: Run, *, epoch: int, reason: str, now: datetime) -> list[RunEv
     if run.status is Status.RUNNING:
         raise Conflict("The run has begun already.")
     return [RunRequeued(not_before=now, reason=reason[:MAX_REASON] or UNSAID)]
+
+
+def stopped(run: Run, *, epoch: int, course: Course) -> list[RunEvent]:
+    """The backend has let go of a run that was cancelled. Reported twice, it is told once."""
+    if run.status is not Status.CANCELLED or run.epoch != epoch:
+        raise Conflict("This attempt was not stopped for its owner.")
+    return [] if run.stopped else [RunStopped(epoch=epoch, course=short(course))]
 
 
 def held_by(run: Run, *, executor: str) -> None:

@@ -442,7 +442,7 @@ INTERNAL: frozenset[type[Event]] = frozenset(
         *(PasswordChanged, EmailChanged, EmailConfirmed, SessionsEnded, AccountSuspended, AccountReinstated),
         *(ApiKeyMade, ApiKeyRevoked),
         *(NameReserved, NameReleased),
-        *(run.RunClaimed, run.RunAttemptLost, run.RunDeleted, run.RunDismissed),
+        *(run.RunClaimed, run.RunAttemptLost, run.RunStopped, run.RunDeleted, run.RunDismissed),
         *(run.OutputStarred, run.OutputUnstarred, run.OutputDeleted),
         *get_args(BackendEvent),
         *get_args(BatchEvent),

@@ -138,6 +138,13 @@ class RunCancelled(Event, frozen=True, kw_only=True, tag="run.cancelled.v1"):
     by: AccountId
 
 
+class RunStopped(Event, frozen=True, kw_only=True, tag="run.stopped.v1"):
+    """How far a prompt's attempt had come when it was stopped: the last node of its course was being executed."""
+
+    epoch: int
+    course: Course
+
+
 class RunDeleted(Event, frozen=True, kw_only=True, tag="run.deleted.v1"):
     """Its owner wants to see it no more. Its outputs go where nothing else needs them; its history stays.
 
@@ -189,6 +196,7 @@ RunEvent: TypeAlias = (
     | RunRequeued
     | RunFailed
     | RunCancelled
+    | RunStopped
     | RunDeleted
     | RunRevived
     | RunDismissed
@@ -231,6 +239,7 @@ class Run(Struct, frozen=True):
     timeout_s: int = 0
     failure: FailureKind | None = None
     dismissed: bool = False
+    stopped: bool = False
 
 
 def evolve(run: Run, event: RunEvent) -> Run:
@@ -256,6 +265,8 @@ def evolve(run: Run, event: RunEvent) -> Run:
             return replace(run, status=Status.FAILED, failure=failure.kind)
         case RunCancelled():
             return replace(run, status=Status.CANCELLED)
+        case RunStopped():
+            return replace(run, stopped=True)
         case RunDeleted():
             return Run(owner=run.owner, status=Status.DELETED, epoch=run.epoch)
         case RunRevived():

@@ -26,6 +26,7 @@ from domain.run import (
     RunRequeued,
     RunRevived,
     RunStarted,
+    RunStopped,
     RunSubmitted,
     RunSucceeded,
     Status,
@@ -128,6 +129,10 @@ def _cancelled(row: PromptRow, event: RunCancelled, at: datetime) -> None:
     row.status, row.ended_at = Status.CANCELLED, at
 
 
+def _stopped(row: PromptRow, event: RunStopped, at: datetime) -> None:
+    row.course = event.course
+
+
 def _waits(row: PromptRow, event: RunAttemptLost | RunRequeued | RunRevived, at: datetime) -> None:
     row.status, row.started_at, row.ended_at = Status.QUEUED, None, None
     row.outputs = row.outputs if isinstance(event, RunRequeued) else 0
@@ -153,6 +158,7 @@ CHANGES: dict[type[Event], Callable[[PromptRow, Any, datetime], None]] = {
     RunSucceeded: _succeeded,
     RunFailed: _failed,
     RunCancelled: _cancelled,
+    RunStopped: _stopped,
     RunAttemptLost: _waits,
     RunRequeued: _waits,
     RunRevived: _waits,

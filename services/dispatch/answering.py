@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from commands.dispatcher import Dispatcher
 from commands.ports import Clock, Contents, StaleStreamError
-from commands.runs import ReportRun, handed_back, lost, started, stored, succeeded
+from commands.runs import ReportRun, handed_back, lost, started, stopped, stored, succeeded
 from commands.streams import Context
 from domain.ids import AccountId, Actor, Digest, attempt_id
 from domain.refusals import DomainError
@@ -36,6 +36,7 @@ from services.ports.messages import (
     ReportAnswer,
     Started,
     Stock,
+    Stopped,
     Stored,
     Succeeded,
 )
@@ -199,6 +200,8 @@ class Answering:
                 return lost(epoch, failure, self._dispatcher.needs, execution_s, nodes, course)
             case HandedBack(reason=reason):
                 return handed_back(epoch, reason, self._dispatcher.needs)
+            case Stopped(course=course):
+                return stopped(epoch, course)
 
     def _lease_until(self) -> datetime:
         return self._now() + self._leases.lease

@@ -5,10 +5,11 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from domain.outcome import Failure
+from domain.outcome import Course, Failure
 from services.ports.backend import BackendFile, Ending
 from services.ports.executing import SpoolEntry
 from services.ports.messages import Assignment, HeldAttempt, Stored
+from workflows.protocol.messages import Executing, ExecutionCached, Message
 
 
 class Revoked(Struct, frozen=True):
@@ -60,6 +61,8 @@ class Attempt:
         self.finishing: asyncio.Task[None] | None = None
         self.ahead: set[asyncio.Task[None]] = set()
         self.copied: dict[BackendFile, Stored] = {}
+        self._cached: tuple[str, ...] = ()
+        self._executed: dict[str, None] = {}
         self.reported = False
         self.gone_from_backend = False
 
@@ -68,6 +71,22 @@ class Attempt:
         if not self.verdict.done():
             self.ended_at = asyncio.get_running_loop().time()
             self.verdict.set_result(verdict)
+
+    def tell(self, message: Message) -> None:
+        """What the backend says of a node, word by word."""
+        match message:
+            case ExecutionCached(body=body):
+                self._cached = body.nodes
+            case Executing(body=body) if body.node is not None:
+                self._executed.pop(body.node, None)
+                self._executed[body.node] = None
+            case _:
+                pass
+
+    @property
+    def course(self) -> Course:
+        """As far as somebody was to be told of it; the last node is the one that is executed now."""
+        return Course(self._cached, tuple(self._executed))
 
     @property
     def busy_s(self) -> float:

@@ -15,7 +15,7 @@ from services.execution.reporting import Reporter
 from services.execution.settings import ExecutorSettings
 from services.ports.backend import BackendFile, BackendLink, Broken, Ending, Finished, Interrupted
 from services.ports.executing import EndedAs, Settled, Spool, SpoolFullError
-from services.ports.messages import Fact, Lost, Started, Succeeded
+from services.ports.messages import Fact, Lost, Started, Stopped, Succeeded
 
 logger = logging.getLogger(__name__)
 
@@ -61,11 +61,15 @@ class Finisher:
         await self._start(attempt, self._report(attempt, facts))
 
     def abandon(self, attempt: Attempt) -> None:
-        """Dispatch does not want it any more."""
+        """Dispatch does not want it any more. Of a prompt that was cancelled it wants to know how far it had come."""
         for task in (*attempt.ahead, attempt.finishing):
             if task is not None:
                 task.cancel()
         self._holding.reported(attempt)
+        if attempt.course.executed:
+            task = asyncio.create_task(self._reporter.report(attempt, (Stopped(course=attempt.course),)))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
 
     async def _ahead(self, attempt: Attempt, link: BackendLink, files: Sequence[BackendFile]) -> None:
         await asyncio.sleep(AHEAD_S)

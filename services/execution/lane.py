@@ -119,6 +119,7 @@ class Lane:
                 self._needs.progress.preview(attempt, signal)
             case Told(message=message, files=files):
                 attempt.heard_at = now
+                attempt.tell(message)
                 self._needs.progress.tell(attempt, message)
                 if files:
                     self._needs.finisher.begin_ahead(attempt, self.link, files)

@@ -163,7 +163,13 @@ class HandedBack(Struct, frozen=True, kw_only=True, tag="handed_back"):
     reason: str
 
 
-Fact: TypeAlias = Started | Stored | Succeeded | Lost | HandedBack
+class Stopped(Struct, frozen=True, kw_only=True, tag="stopped"):
+    """A prompt that was cancelled: how far it had come."""
+
+    course: Course
+
+
+Fact: TypeAlias = Started | Stored | Succeeded | Lost | HandedBack | Stopped
 
 
 class Report(Struct, frozen=True, kw_only=True):

@@ -113,6 +113,7 @@ from domain.run import (
     RunRequeued,
     RunRevived,
     RunStarted,
+    RunStopped,
     RunSubmitted,
     RunSucceeded,
 )
@@ -304,6 +305,7 @@ EXAMPLES: tuple[Event, ...] = (
     ),
     RunDismissed(),
     RunCancelled(by=ANN),
+    RunStopped(epoch=1, course=COURSE),
     RunRevived(not_before=NOON, reason="The machine has been repaired."),
     BackendSeen(name="gpu-1", executor="east", comfyui_version="0.9", device="RTX 4090"),
     BackendLost(name="gpu-1", reason="It does not answer."),

@@ -15,10 +15,11 @@ from domain.attempt import (
     held_by,
     lose_attempt,
     start,
+    stopped,
     store_output,
     succeed,
 )
-from domain.outcome import MAX_TIMED_NODES, Failure, FailureKind, NodeTime
+from domain.outcome import MAX_TIMED_NODES, Course, Failure, FailureKind, NodeTime
 from domain.refusals import Conflict, NotFound
 from domain.run import (
     RUN,
@@ -29,6 +30,7 @@ from domain.run import (
     RunFailed,
     RunRequeued,
     RunRevived,
+    RunStopped,
     RunSucceeded,
     Status,
     cancel,
@@ -326,3 +328,13 @@ def test_the_slowest_nodes_are_remembered_in_their_order() -> None:
     assert len(event.nodes) == MAX_TIMED_NODES
     assert min(each.seconds for each in event.nodes) >= 4
     assert list(event.nodes) == [each for each in nodes if each in event.nodes]
+
+
+def test_how_far_a_cancelled_run_had_come_is_told_once_and_by_its_own_attempt() -> None:
+    course = Course(("1",), ("2", "3"))
+    told = run.given(submitted, claimed, started, cancelled).when(stopped, epoch=1, course=course)
+    told.then(RunStopped(epoch=1, course=course)).and_again_nothing()
+    run.given(submitted, claimed, started, cancelled).when(stopped, epoch=2, course=course).then_refused(
+        Conflict, "not stopped"
+    )
+    running.when(stopped, epoch=1, course=course).then_refused(Conflict, "not stopped")

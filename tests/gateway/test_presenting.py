@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from adapters.http.gateway.presenting import entry, item, job, outputs_of
@@ -86,6 +87,18 @@ def test_what_did_not_succeed_is_an_error_that_tells_how(status: Status, last: s
     failure = Failure(FailureKind.OUT_OF_MEMORY, "No memory.", "2", "KSampler")
     told = entry(row(status=status, failure=failure), {}, {}, (), {})["status"]
     assert (told["status_str"], told["completed"], told["messages"][-1][0]) == ("error", False, last)
+
+
+def test_an_interrupted_prompt_names_the_node_that_was_executed() -> None:
+    stopped = row(status=Status.CANCELLED, course=Course(("1",), ("2", "3")))
+    graph = {"3": {"class_type": "KSampler"}}
+    for known, node_type in (
+        (graph, "KSampler"),
+        (msgspec.Raw(msgspec.json.encode(graph)), "KSampler"),
+        ({}, ""),
+    ):
+        _, told = entry(stopped, known, {}, (), {})["status"]["messages"][-1]
+        assert (told["node_id"], told["node_type"], told["executed"]) == ("3", node_type, ["2"])
 
 
 def test_a_job() -> None:

@@ -152,9 +152,9 @@ def test_a_failure_is_told_in_plain_words_at_its_node() -> None:
 
 
 def test_nothing_is_said_of_what_is_taken_out_of_the_queue() -> None:
-    assert Sequence("mine").interrupt(AT) == []
+    assert Sequence("mine").interrupt(AT, {}) == []
     sequence = Sequence("mine")
     sequence.tell([executing("2"), executing("3")], {}, AT)
-    (told,) = sequence.interrupt(AT)
+    (told,) = sequence.interrupt(AT, {"3": {"class_type": "KSampler"}})
     assert isinstance(told, ExecutionInterrupted)
-    assert (told.body.node_id, told.body.executed) == ("3", ("2",))
+    assert (told.body.node_id, told.body.node_type, told.body.executed) == ("3", "KSampler", ("2",))

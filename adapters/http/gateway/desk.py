@@ -20,7 +20,7 @@ from adapters.http.problems import NotYet
 from adapters.http.reads import Reader
 from commands.ports import LogUnavailableError
 from domain.event import AnyRecorded
-from domain.ids import AccountId, Position, RunId
+from domain.ids import AccountId, Digest, Position, RunId
 from domain.run import (
     OVER,
     RUN,
@@ -70,13 +70,17 @@ class Listener(Protocol):
 
 
 class _Known(msgspec.Struct):
-    """A run as far as it was told. `client`: None where nobody's client sent it. `names`: of its files."""
+    """A run as far as it was told. `client`: None where nobody's client sent it. `graph`: what that sent.
+
+    `names`: of its files.
+    """
 
     state: Run
     version: int
     client: str | None
     sequence: Sequence
     names: Names
+    graph: Digest | None = None
     stored: Position = Position(0)
 
 
@@ -212,7 +216,7 @@ class Desk:
         source = source_of(submitted)
         if not isinstance(source, PromptSource):
             return _Known(Run(), 0, None, Sequence(""), {})
-        return _Known(Run(), 0, source.client, Sequence(source.id), {})
+        return _Known(Run(), 0, source.client, Sequence(source.id), {}, source.sent.digest)
 
     async def _take(self, run: RunId, known: _Known, recorded: AnyRecorded) -> None:
         known.state, known.version = RUN.evolve(known.state, recorded.event), recorded.version
@@ -236,7 +240,7 @@ class Desk:
             case RunFailed(failure=failure, course=course):
                 await self._end(run, known, sequence.fail(failure, course, at), recorded)
             case RunCancelled():
-                await self._end(run, known, sequence.interrupt(at), recorded)
+                await self._end(run, known, sequence.interrupt(at, await self._graph(known)), recorded)
             case RunDeleted():
                 self._waiting.discard(run)
 
@@ -278,6 +282,10 @@ class Desk:
         reader = Reader(self._parts.reads, self._account, known.stored)
         found: dict[RunId, Names] = await reader.ask(output_names.of_runs, [run])
         known.names = found.get(run, {})
+
+    async def _graph(self, known: _Known) -> msgspec.Raw:
+        body = await self._parts.commands.needs.contents.get(known.graph) if known.graph else None
+        return msgspec.Raw(body or b"{}")
 
     async def _reader(self) -> Reader:
         return Reader(self._parts.reads, self._account, await self._parts.own.head())

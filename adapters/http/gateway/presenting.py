@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Any, TypeAlias
 
 import msgspec
+from msgspec import Raw
 
 from domain.file_name import FileName
 from domain.outcome import Course, Failure, FailureKind
@@ -50,13 +51,13 @@ def entry(
         "status": {
             "status_str": "success" if row.status is Status.SUCCEEDED else "error",
             "completed": row.status is Status.SUCCEEDED,
-            "messages": messages(row),
+            "messages": messages(row, graph),
         },
         "meta": {node: meta(node, row.course) for node in shown},
     }
 
 
-def messages(row: PromptRow) -> list[tuple[str, dict[str, Any]]]:
+def messages(row: PromptRow, graph: Any) -> list[tuple[str, dict[str, Any]]]:
     """What happened, as the socket told it."""
     began = {"prompt_id": row.prompt, "timestamp": milliseconds(row.started_at or row.submitted_at)}
     ended = {"prompt_id": row.prompt, "timestamp": milliseconds(row.ended_at or row.submitted_at)}
@@ -66,14 +67,25 @@ def messages(row: PromptRow) -> list[tuple[str, dict[str, Any]]]:
         case Status.SUCCEEDED:
             return [*told, ("execution_success", ended)]
         case Status.CANCELLED:
-            return [*told, ("execution_interrupted", {**ended, **interrupted(row.course)})]
+            return [*told, ("execution_interrupted", {**ended, **interrupted(row.course, graph)})]
         case _:
             return [*told, ("execution_error", {**ended, **error(row.failure, row.course)})]
 
 
-def interrupted(course: Course | None) -> dict[str, Any]:
-    executed = list(course.executed) if course else []
-    return {"node_id": executed[-1] if executed else "", "node_type": "", "executed": executed[:-1]}
+def interrupted(course: Course | None, graph: Any) -> dict[str, Any]:
+    *executed, node = course.executed if course and course.executed else ("",)
+    return {"node_id": node, "node_type": class_of(graph, node), "executed": executed}
+
+
+def class_of(graph: Any, node: str) -> str:
+    """Of a node of a graph, which may be JSON as its client sent it; empty where that does not tell."""
+    try:
+        found = msgspec.convert(
+            msgspec.json.decode(graph) if isinstance(graph, Raw) else graph, dict[str, Any]
+        )
+        return str(found[node]["class_type"])
+    except (msgspec.MsgspecError, KeyError, TypeError):
+        return ""
 
 
 def error(failure: Failure | None, course: Course | None) -> dict[str, Any]:

@@ -108,14 +108,14 @@ class Sequence:
         body = ErrorBody(**_typed(about), prompt_id=self.prompt, timestamp=at_ms)
         return [*said, ExecutionError(body)]
 
-    def interrupt(self, at_ms: int) -> list[Message]:
+    def interrupt(self, at_ms: int, graph: Any) -> list[Message]:
         """Nothing is said of one that had not begun: as ComfyUI, which takes it out of its queue in silence."""
         began, node = self._began, self.node
         executed = tuple(n for n, state in self._states.items() if state.state == FINISHED)
         self._end()
         if not began:
             return []
-        about = interrupted(None) | {"node_id": node or "", "executed": executed}
+        about = interrupted(Course(executed=(*executed, node or "")), graph)
         return [
             ExecutionInterrupted(InterruptedBody(**_typed(about), prompt_id=self.prompt, timestamp=at_ms))
         ]

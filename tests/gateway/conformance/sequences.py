@@ -1,10 +1,11 @@
 """What a client hears over its socket, on whatever server: each scenario returns all that was said, in order."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 from uuid import uuid4
 
-from tests.comfyui.client import Client, Graph, Listener, node, plain_graph
+from tests.comfyui.client import PATIENCE_S, Client, Graph, Listener, node, plain_graph
 from tests.comfyui.conftest import slow_on_comfyui, slow_on_sandbox
 from tests.gateway.conformance.comparing import Answers, plain
 
@@ -86,17 +87,32 @@ async def an_interruption(server: Client) -> Answers:
         await until_executing(listener, prompt)
         await server.running(prompt)
         await server.post("/interrupt", {"prompt_id": prompt})
-        await listener.until_over(prompt)
-        kinds = [message["type"] for message in listener.about(prompt)]
+        heard = await listener.until_over(prompt)
+        kinds = [message["type"] for message in heard]
+    async with asyncio.timeout(PATIENCE_S):
+        while not (last := await last_message(server, prompt))[1]["node_id"]:
+            await asyncio.sleep(0.02)  # how far it had come, its executor tells a moment later
     entry = (await server.http.get(f"/history/{prompt}")).json()[prompt]
-    last = entry["status"]["messages"][-1]
+    where = heard[-2]["data"]["node_id"]
     return [
         ("beginning", kinds[:2]),
         ("end", kinds[-2:]),
+        ("said", (sorted(heard[-2]["data"]), heard[-2]["data"]["node_type"] == wanted[where]["class_type"])),
         ("status", (entry["status"]["status_str"], entry["status"]["completed"])),
-        ("told", (last[0], sorted(last[1]))),
+        (
+            "told",
+            (last[0], sorted(last[1]), last[1]["node_type"] == wanted[last[1]["node_id"]]["class_type"]),
+        ),
+        ("executed", last[1]["node_id"] in last[1]["executed"]),
         ("queue", await server.queue()),
     ]
+
+
+async def last_message(server: Client, prompt: str) -> tuple[str, dict[str, Any]]:
+    """Of the history."""
+    entry = (await server.http.get(f"/history/{prompt}")).json()[prompt]
+    kind, data = entry["status"]["messages"][-1]
+    return kind, data
 
 
 async def one_taken_out_of_the_queue(server: Client) -> Answers:
