@@ -15,7 +15,7 @@ from commands.notices import tell_wanted
 from commands.second_factor import WRONG_CODE, proves
 from commands.streams import Accepted, Change, Context
 from domain import account, reservation, standing
-from domain.account import ACCOUNT, Account, AccountEvent, AccountRegistered, Role
+from domain.account import ACCOUNT, SESSION_OVER, Account, AccountEvent, AccountRegistered, Role
 from domain.ids import AccountId, Position, SessionId, account_actor
 from domain.refusals import CodeNeeded, Conflict, NotAuthenticated, NotFound
 from domain.reservation import RESERVATION
@@ -52,6 +52,14 @@ class LogIn(Command, frozen=True, kw_only=True):
 class Refresh(Command, frozen=True, kw_only=True):
     refresh_token: str
     client: Client = Client()
+
+
+class StayLoggedIn(Command, frozen=True, kw_only=True):
+    """A session whose browser needs no new tokens: it goes on, and is seen to."""
+
+    account: AccountId
+    session: SessionId
+    client: Client
 
 
 class LogOut(Command, frozen=True, kw_only=True):
@@ -155,6 +163,14 @@ async def refresh(command: Refresh, context: Context, needs: Needs) -> Tokens:
         raise NotAuthenticated(WRONG_REFRESH)
     await _note(token.session, token.account, command.client, needs)
     return await _tokens(token.account, token.session, state.epoch, needs)
+
+
+async def stay_logged_in(command: StayLoggedIn, context: Context, needs: Needs) -> None:
+    """Raises NotAuthenticated."""
+    state, _ = await needs.streams.load(ACCOUNT, command.account)
+    if command.session not in state.sessions:
+        raise NotAuthenticated(SESSION_OVER)
+    await _note(command.session, command.account, command.client, needs)
 
 
 async def log_out(command: LogOut, context: Context, needs: Needs) -> Accepted:

@@ -54,6 +54,7 @@ HANDLERS: dict[type[Command], Handler[Any]] = {
     accounts.RegisterAccount: accounts.register_account,
     accounts.LogIn: accounts.log_in,
     accounts.Refresh: accounts.refresh,
+    accounts.StayLoggedIn: accounts.stay_logged_in,
     accounts.LogOut: accounts.log_out,
     in_two_steps.BeginLogIn: in_two_steps.begin_log_in,
     in_two_steps.FinishLogIn: in_two_steps.finish_log_in,

@@ -160,7 +160,7 @@ class ServerSecrets:
         expires = int(expires_at.timestamp())
         return _signed(self._browsers, BrowserToken(access.account, access.session, access.epoch, expires))
 
-    def read_browser_token(self, token: str, now: datetime) -> Access:
+    def read_browser_token(self, token: str, now: datetime) -> BrowserToken:
         """Raises NotAuthenticated."""
         try:
             shown = _read(self._browsers, token, BrowserToken)
@@ -168,7 +168,7 @@ class ServerSecrets:
             raise NotAuthenticated(NOT_LOGGED_IN) from error
         if shown.expires <= now.timestamp():
             raise NotAuthenticated(NOT_LOGGED_IN)
-        return Access(shown.account, shown.session, shown.epoch)
+        return shown
 
     def half_way_token(self, account: AccountId, epoch: int, expires_at: datetime) -> str:
         return _signed(self._half_way, HalfWayToken(account, epoch, int(expires_at.timestamp())))

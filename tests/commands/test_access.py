@@ -17,7 +17,7 @@ from commands.access import (
     Renewed,
     open_sessions,
 )
-from commands.accounts import Client, LogIn, Refresh, Registered, Tokens
+from commands.accounts import Client, LogIn, Refresh, Registered, StayLoggedIn, Tokens
 from commands.dispatcher import Dispatcher
 from commands.erasure import EraseAccount
 from domain.account import EmailChanged, PasswordChanged
@@ -232,6 +232,22 @@ async def test_sessions_tell_where_they_were_begun(ground: Ground, ann: Register
     assert used.used_at - used.began_at == timedelta(hours=1)
     ground.wait(needs.limits.refresh_token)
     assert await open_sessions(ann.id, needs) == [used]
+
+
+async def test_a_browser_that_is_used_keeps_its_session_and_an_ended_one_does_not_come_back(
+    ground: Ground, ann: Registered
+) -> None:
+    session = session_of(ground, await logged_in(ground))
+    stay = StayLoggedIn(account=ann.id, session=session, client=Client("a browser", "192.0.2.9"))
+    for _ in range(3):
+        ground.wait(timedelta(days=20))
+        await ground.wish(stay)
+    (shown,) = await open_sessions(ann.id, ground.dispatcher.needs)
+    assert (shown.address, shown.used_at - shown.began_at) == ("192.0.2.9", timedelta(days=60))
+    await ground.wish(EndSession(account=ann.id, session=session))
+    with pytest.raises(NotAuthenticated):
+        await ground.wish(stay)
+    assert await open_sessions(ann.id, ground.dispatcher.needs) == []
 
 
 async def test_a_session_is_ended_from_another(ground: Ground, ann: Registered) -> None:

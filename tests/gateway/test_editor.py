@@ -170,6 +170,33 @@ async def test_a_cookie_is_looked_up_in_the_log_and_not_only_in_what_is_remember
     assert not await is_in(browser)
 
 
+async def test_who_comes_back_within_the_month_need_not_log_in_again(
+    studio: Whole, browser: httpx.AsyncClient, ann: Person
+) -> None:
+    await entered(browser, ann)
+    assert "set-cookie" not in (await browser.get("/editor/session")).headers
+    shown = studio.secrets.read_browser_token(browser.cookies[COOKIE], now())
+    almost_over = studio.secrets.browser_token(shown, now() + timedelta(minutes=1))
+    browser.cookies.set(COOKIE, almost_over)
+    renewed = await browser.get("/editor/session")
+    (morsel,) = renewed.headers.get_list("set-cookie")
+    assert f"Max-Age={30 * 86_400}" in morsel
+    assert "HttpOnly" in morsel
+    assert renewed.headers["cache-control"] == "no-store"
+    fresh = morsel.partition(";")[0].partition("=")[2]
+    later = studio.secrets.read_browser_token(fresh, now() + timedelta(days=29))
+    assert (later.account, later.session) == (shown.account, shown.session)
+    (listed,) = [
+        each for each in (await ann.get("/auth/sessions"))["items"] if each["id"] == str(shown.session)
+    ]
+    assert listed["used_at"] > listed["began_at"]
+    await sent(browser, "logout")
+    for token in (fresh, almost_over):  # one session: it ends as a whole
+        browser.cookies.set(COOKIE, token)
+        answer = await browser.get("/editor/session")
+        assert (answer.status_code, answer.headers.get("set-cookie")) == (401, None)
+
+
 async def test_a_code_is_asked_for_on_a_page_of_its_own(browser: httpx.AsyncClient, ann: Person) -> None:
     codes = await with_a_second_factor(ann)
     answer = await sent(browser, "login", login=ann.name, password=PASSWORD, again="1")

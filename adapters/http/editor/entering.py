@@ -153,7 +153,8 @@ async def log_out(call: Call, fields: Mapping[str, str]) -> Answer:
 async def session(call: Call) -> Answer:
     """For the script beside the editor: who is logged in here. Raises NotAuthenticated."""
     caller = await by_cookie(cookie(call.headers, COOKIE), call.parts)
-    return json({"account": str(caller.account), "name": await name_of(caller.account, call.parts)})
+    shown = json({"account": str(caller.account), "name": await name_of(caller.account, call.parts)})
+    return replace(shown, headers=await cookies.of_session_that_goes_on(call, _client(call)))
 
 
 async def sign_on(call: Call) -> Answer:

@@ -92,7 +92,7 @@
     };
     document.addEventListener("visibilitychange", () => document.visibilityState === "visible" && void look());
     window.addEventListener("focus", () => void look());
-    timer = setTimeout(look, LOOK_MS);
+    void look();
   };
 
   const logOut = () => {
