@@ -148,14 +148,14 @@ SELECT pg_temp.id(n), pg_temp.owner(n, %(rows)s), n % 5 = 0, 'Preset ' || n, '',
 FROM generate_series(1, %(rows)s) AS n;
 
 -- comments
-INSERT INTO comments (id, workflow, parent, position, owner, text, mentions, replies, posted_at, edited_at, deleted,
+INSERT INTO comments (id, place, kind, parent, position, owner, text, mentions, replies, posted_at, edited_at, deleted,
     hidden)
-SELECT pg_temp.id(n), CASE WHEN n % 7 = 0 THEN pg_temp.id(2) ELSE pg_temp.id(1) END,
+SELECT pg_temp.id(n), CASE WHEN n % 7 = 0 THEN pg_temp.id(2) ELSE pg_temp.id(1) END, 'workflow',
     CASE WHEN n % 3 = 0 THEN pg_temp.id(1) END, n, pg_temp.owner(n, %(rows)s), 'Which sampler, take ' || n,
     jsonb_build_array(pg_temp.id(3)), 0, timestamptz '2026-01-01', NULL, false, n % 100 = 1
 FROM generate_series(1, %(rows)s) AS n;
-INSERT INTO comment_places (workflow, owner, public, comments)
-SELECT pg_temp.id(n), pg_temp.id(1), true, 1 FROM generate_series(1, %(rows)s) AS n;
+INSERT INTO comment_places (stem, node, index, id, owner, public, wanted, away, comments)
+SELECT pg_temp.id(n), '', 0, pg_temp.id(n), pg_temp.id(1), true, true, false, 1 FROM generate_series(1, %(rows)s) AS n;
 INSERT INTO comment_speakers (account, username, heard)
 SELECT pg_temp.id(n), 'person' || n, true FROM generate_series(1, %(rows)s) AS n;
 
@@ -172,8 +172,8 @@ INSERT INTO feed (position, place, kind, actor, reader, workflow, comment, at)
 SELECT n, 0, 'published', pg_temp.owner(n, %(rows)s), CASE WHEN n % 4 = 1 THEN pg_temp.id(1) END, pg_temp.id(n), NULL,
     timestamptz '2026-01-01'
 FROM generate_series(1, %(rows)s) AS n;
-INSERT INTO feed_places (workflow, owner, public)
-SELECT pg_temp.id(n), pg_temp.id(1), true FROM generate_series(1, %(rows)s) AS n;
+INSERT INTO feed_places (stem, node, index, id, owner, public, wanted, away)
+SELECT pg_temp.id(n), '', 0, pg_temp.id(n), pg_temp.id(1), true, true, false FROM generate_series(1, %(rows)s) AS n;
 
 -- profiles
 INSERT INTO profiles (account, username, display_name, bio, links, avatar, registered_at, followers, following,

@@ -100,7 +100,7 @@ def _lists(rows: int, middle: Mapping[Sort, str]) -> dict[str, List]:
     lists[WORD] = partial(gallery.published, limit=20, words=f"workflow {rows // 2}")
     lists["a tag of few"] = partial(gallery.published, limit=20, tag=f"tag{rows // 100}")
     lists["a tag of all, by likes"] = partial(gallery.published, limit=20, tag="face", sort=Sort.LIKES)
-    lists["comments"] = partial(comments.said, workflow=WORKFLOW, limit=20, parent=None)
+    lists["comments"] = partial(comments.said, place=WORKFLOW, limit=20, parent=None)
     return lists
 
 

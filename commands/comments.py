@@ -1,28 +1,31 @@
-"""Commenting on workflows."""
+"""Commenting on workflows, and on outputs that are shown."""
 
 from typing import Any
+from uuid import UUID
 
 from msgspec import Struct
 
 from commands.known_accounts import holder
 from commands.names import canonical_username
 from commands.needs import Command, Needs
+from commands.places import place_of, scene, sources
 from commands.streams import Accepted, Change, Context, Source
 from commands.words import BLOCKED
 from domain import comment
 from domain.account import ACCOUNT, Account
 from domain.comment import COMMENT, MAX_TEXT, NO_COMMENT, Comment
-from domain.ids import AccountId, CommentId, Position, WorkflowId
+from domain.ids import AccountId, CommentId, Position
+from domain.place import Kind
 from domain.refusals import NotFound
 from domain.words import Words, allow
-from domain.workflow import WORKFLOW, Workflow
 
 
 class PostComment(Command, frozen=True, kw_only=True):
     """`answers`: the comment that it answers."""
 
     by: AccountId
-    workflow: WorkflowId
+    kind: Kind
+    subject: UUID
     text: str
     answers: CommentId | None = None
 
@@ -47,14 +50,16 @@ async def post_comment(command: PostComment, context: Context, needs: Needs) -> 
     """Raises NotFound, Invalid, Conflict, KeyReused."""
     id, parent = CommentId(needs.new_id()), command.answers
     mentions = await _mentioned(command.text, needs)
-    given = [Source(WORKFLOW, command.workflow)]
+    place = await place_of(command.kind, command.subject, needs.streams)
+    answered = () if parent is None else (Source(COMMENT, parent),)
 
     def decide(state: Comment, blocked: Words, *known: Any) -> list[comment.CommentEvent]:
         events = comment.post(
             state,
-            *known,
+            scene(*known[len(answered) :]),
+            *known[: len(answered)],
             by=command.by,
-            workflow=command.workflow,
+            place=place,
             text=command.text,
             answers=parent,
             mentions=mentions,
@@ -68,7 +73,7 @@ async def post_comment(command: PostComment, context: Context, needs: Needs) -> 
             COMMENT,
             id,
             decide,
-            given=(BLOCKED, *given, *([] if parent is None else [Source(COMMENT, parent)])),
+            given=(BLOCKED, *answered, *sources(place)),
             new=True,
         ),
     )
@@ -80,16 +85,16 @@ async def post_comment(command: PostComment, context: Context, needs: Needs) -> 
 async def edit_comment(command: EditComment, context: Context, needs: Needs) -> Accepted:
     """Raises NotFound, Invalid."""
     state, _ = await needs.streams.load(COMMENT, command.comment)
-    if state.workflow is None or state.owner != command.by:
+    if state.place is None or state.owner != command.by:
         raise NotFound(NO_COMMENT)
     mentions = await _mentioned(command.text, needs)
 
-    def decide(state: Comment, blocked: Words, place: Workflow) -> list[comment.CommentEvent]:
-        events = comment.edit(state, place, by=command.by, text=command.text, mentions=mentions)
+    def decide(state: Comment, blocked: Words, *known: Any) -> list[comment.CommentEvent]:
+        events = comment.edit(state, scene(*known), by=command.by, text=command.text, mentions=mentions)
         allow(blocked, text=command.text)
         return events
 
-    given = (BLOCKED, Source(WORKFLOW, state.workflow))
+    given = (BLOCKED, *sources(state.place))
     return await needs.streams.transact(context, Change(COMMENT, command.comment, decide, given=given))
 
 

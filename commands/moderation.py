@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from commands.attempts import attempt
 from commands.needs import Command, Needs
+from commands.places import scene, sources
 from commands.streams import Accepted, Change, Context, Source
 from domain import moderation, report, shared_output
 from domain import workflow as workflows
@@ -15,6 +16,7 @@ from domain.account import ACCOUNT, Account
 from domain.comment import COMMENT, NO_COMMENT, Comment
 from domain.event import AnyDecider, Event
 from domain.ids import AccountId, report_id
+from domain.place import look
 from domain.refusals import FieldError, Invalid, NotFound
 from domain.report import REPORT, Case, Kind, Reason, ReportEvent, ReportMade, ReportsUpheld
 from domain.run import RUN, Run
@@ -80,14 +82,14 @@ def _account_seen(account: Account, *, by: AccountId) -> None:
         raise NotFound("There is no such account.")
 
 
-def _comment_seen(comment: Comment, *place: Workflow, by: AccountId) -> None:
-    if comment.deleted or comment.hidden or not place:
+def _comment_seen(comment: Comment, *known: Any, by: AccountId) -> None:
+    if comment.deleted or comment.hidden or not known:
         raise NotFound(NO_COMMENT)
-    workflows.visible(place[0], by=by)
+    look(scene(*known), by=by)
 
 
 def _place(comment: Comment) -> tuple[Source[Any, Any], ...]:
-    return () if comment.workflow is None else (Source(WORKFLOW, comment.workflow),)
+    return () if comment.place is None else sources(comment.place)
 
 
 def _output_seen(output: SharedOutput, *run: Run, by: AccountId) -> None:
@@ -265,8 +267,12 @@ async def as_it_is(kind: Kind, subject: UUID, needs: Needs) -> dict[str, Any]:
             }
         case Workflow():
             told = ("name", "description", "tags", "public", "hidden", "sensitive", "deleted")
-        case Comment():
-            told = ("workflow", "text", "hidden", "deleted")
+        case Comment(place=place):
+            where = {
+                "workflow": place and place.workflow,
+                "output": place and place.output and place.output.id,
+            }
+            return where | {name: getattr(state, name) for name in ("text", "hidden", "deleted")}
         case _:
             told = ("role", "suspended", "erased")
     return {name: getattr(state, name) for name in told}

@@ -1,4 +1,5 @@
-"""A comment on a workflow, or an answer to another comment. Its text is text: nothing in it is ever interpreted."""
+"""A comment on a workflow or a shown output, or an answer to another comment. Its text is text: nothing in it is ever
+interpreted."""
 
 import re
 from typing import TypeAlias
@@ -6,22 +7,22 @@ from typing import TypeAlias
 from msgspec import Struct
 from msgspec.structs import replace
 
-from domain import workflow as workflows
 from domain.account import Role
 from domain.event import Decider, Event
 from domain.ids import AccountId, CommentId, WorkflowId
+from domain.place import OutputPlace, Place, Scene, look
 from domain.refusals import Conflict, FieldError, Invalid, NotFound
-from domain.workflow import Workflow
 
 
 class CommentPosted(Event, frozen=True, kw_only=True, tag="comment.posted.v1"):
-    """`mentions`: the accounts that are named in it as `@name`."""
+    """On a workflow or on an `output`. `mentions`: the accounts that are named in it as `@name`."""
 
     owner: AccountId
-    workflow: WorkflowId
+    workflow: WorkflowId | None = None
     text: str
     parent: CommentId | None = None
     mentions: tuple[AccountId, ...] = ()
+    output: OutputPlace | None = None
 
 
 class CommentEdited(Event, frozen=True, kw_only=True, tag="comment.edited.v1"):
@@ -32,22 +33,25 @@ class CommentEdited(Event, frozen=True, kw_only=True, tag="comment.edited.v1"):
 class CommentDeleted(Event, frozen=True, kw_only=True, tag="comment.deleted.v1"):
     """`by`: whoever wrote it, or somebody who keeps order."""
 
-    workflow: WorkflowId
+    workflow: WorkflowId | None = None
     by: AccountId
+    output: OutputPlace | None = None
 
 
 class CommentHidden(Event, frozen=True, kw_only=True, tag="comment.hidden.v1"):
     """By somebody who keeps order: only who wrote it sees it, and why."""
 
-    workflow: WorkflowId
+    workflow: WorkflowId | None = None
     by: AccountId
     reason: str
+    output: OutputPlace | None = None
 
 
 class CommentShownAgain(Event, frozen=True, kw_only=True, tag="comment.shown_again.v1"):
-    workflow: WorkflowId
+    workflow: WorkflowId | None = None
     by: AccountId
     reason: str
+    output: OutputPlace | None = None
 
 
 CommentEvent: TypeAlias = CommentPosted | CommentEdited | CommentDeleted | CommentHidden | CommentShownAgain
@@ -60,7 +64,7 @@ NO_COMMENT = "There is no such comment."
 
 class Comment(Struct, frozen=True):
     owner: AccountId | None = None
-    workflow: WorkflowId | None = None
+    place: Place | None = None
     text: str = ""
     deleted: bool = False
     hidden: bool = False
@@ -68,8 +72,8 @@ class Comment(Struct, frozen=True):
 
 def evolve(comment: Comment, event: CommentEvent) -> Comment:
     match event:
-        case CommentPosted(owner=owner, workflow=workflow, text=text):
-            return Comment(owner, workflow, text)
+        case CommentPosted(owner=owner, workflow=workflow, output=output, text=text):
+            return Comment(owner, Place(workflow, output), text)
         case CommentEdited(text=text):
             return replace(comment, text=text)
         case CommentDeleted():
@@ -81,38 +85,38 @@ def evolve(comment: Comment, event: CommentEvent) -> Comment:
 
 
 COMMENT: Decider[Comment, CommentEvent] = Decider(
-    "comment", Comment(), evolve, lambda comment: comment.owner, shape=2
+    "comment", Comment(), evolve, lambda comment: comment.owner, shape=3
 )
 
 
 def post(
     comment: Comment,
-    place: Workflow,
+    scene: Scene,
     parent: Comment | None = None,
     *,
     by: AccountId,
-    workflow: WorkflowId,
+    place: Place,
     text: str,
     answers: CommentId | None = None,
     mentions: tuple[AccountId, ...] = (),
 ) -> list[CommentEvent]:
-    """Say something about a workflow that one may see, or answer what somebody has said there."""
-    workflows.visible(place, by=by)
+    """Say something about what one may look at, or answer what somebody has said there."""
+    look(scene, by=by)
     if comment.owner is not None:
         raise Conflict("This comment exists already.")
-    if parent is not None and parent.workflow != workflow:
+    if parent is not None and parent.place != place:
         raise NotFound(NO_COMMENT)
     if parent is not None and (parent.deleted or parent.hidden):
         raise Conflict("The comment was deleted or hidden: nobody can answer it any more.")
     said = _text(text)
-    return [CommentPosted(owner=by, workflow=workflow, text=said, parent=answers, mentions=mentions)]
+    return [CommentPosted(owner=by, **place.told, text=said, parent=answers, mentions=mentions)]
 
 
 def edit(
-    comment: Comment, place: Workflow, *, by: AccountId, text: str, mentions: tuple[AccountId, ...] = ()
+    comment: Comment, scene: Scene, *, by: AccountId, text: str, mentions: tuple[AccountId, ...] = ()
 ) -> list[CommentEvent]:
     """Put it otherwise. Whoever reads it is told that it was edited; what it said before stays in the history."""
-    workflows.visible(place, by=by)
+    look(scene, by=by)
     if comment.owner != by or comment.deleted:
         raise NotFound(NO_COMMENT)
     said = _text(text)
@@ -121,9 +125,9 @@ def edit(
 
 def delete(comment: Comment, *, by: AccountId, role: Role = Role.MEMBER) -> list[CommentEvent]:
     """Whoever wrote it may, and whoever keeps order. Answers to it stay."""
-    if comment.workflow is None or (comment.owner != by and role is Role.MEMBER):
+    if comment.place is None or (comment.owner != by and role is Role.MEMBER):
         raise NotFound(NO_COMMENT)
-    return [] if comment.deleted else [CommentDeleted(workflow=comment.workflow, by=by)]
+    return [] if comment.deleted else [CommentDeleted(**comment.place.told, by=by)]
 
 
 def named(text: str) -> tuple[str, ...]:

@@ -53,17 +53,17 @@ def hide_comment(comment: Comment, moderator: Account, *, by: AccountId, reason:
     """Its place stays, for the answers to it."""
     because = stated(reason)
     check_moderator(moderator, owner=comment.owner)
-    if comment.workflow is None or comment.deleted:
+    if comment.place is None or comment.deleted:
         raise NotFound(NO_COMMENT)
-    return [] if comment.hidden else [CommentHidden(workflow=comment.workflow, by=by, reason=because)]
+    return [] if comment.hidden else [CommentHidden(**comment.place.told, by=by, reason=because)]
 
 
 def show_comment(comment: Comment, moderator: Account, *, by: AccountId, reason: str) -> list[CommentEvent]:
     because = stated(reason)
     check_moderator(moderator, owner=comment.owner)
-    if comment.workflow is None or comment.deleted:
+    if comment.place is None or comment.deleted:
         raise NotFound(NO_COMMENT)
-    return [CommentShownAgain(workflow=comment.workflow, by=by, reason=because)] if comment.hidden else []
+    return [CommentShownAgain(**comment.place.told, by=by, reason=because)] if comment.hidden else []
 
 
 def hide_output(

@@ -1,4 +1,4 @@
-"""Comments: what is said about workflows, by whom. Whoever may see a workflow may read them."""
+"""Comments: what is said about workflows and shown outputs, by whom. Whoever may see those may read them."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -18,17 +18,12 @@ from domain.comment import (
     CommentShownAgain,
 )
 from domain.event import AnyRecorded
-from domain.ids import AccountId, CommentId, WorkflowId
+from domain.ids import AccountId, CommentId
 from domain.personal import DELETED_ACCOUNT
-from domain.workflow import (
-    WorkflowCreated,
-    WorkflowDeleted,
-    WorkflowHidden,
-    WorkflowPublished,
-    WorkflowShownAgain,
-    WorkflowWithdrawn,
-)
+from domain.place import Kind, Place
+from projections import places
 from projections.paging import bounded, numbered, page
+from projections.places import PlaceRow, fold_place, key_of
 from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one, planned_once
 
@@ -40,7 +35,8 @@ class CommentRow(Struct, gc=False):
     """
 
     id: UUID
-    workflow: UUID
+    place: UUID
+    kind: Kind
     parent: UUID | None
     position: int
     owner: AccountId
@@ -63,13 +59,10 @@ class HiddenRow(Struct, gc=False):
     reason: str
 
 
-class PlaceRow(Struct, gc=False):
-    """A workflow, and how many comments there are that were neither deleted nor hidden."""
+class CommentPlaceRow(PlaceRow, gc=False, kw_only=True):
+    """A place, and how many comments there are that were neither deleted nor hidden."""
 
-    workflow: UUID
-    owner: AccountId
-    public: bool
-    comments: int
+    comments: int = 0
 
 
 class SpeakerRow(Struct, gc=False):
@@ -100,16 +93,10 @@ def _hidden(recorded: AnyRecorded) -> Iterable[UUID]:
 
 def _place(recorded: AnyRecorded) -> Iterable[UUID]:
     match recorded.event:
-        case CommentPosted(workflow=workflow) | CommentDeleted(workflow=workflow):
-            return (workflow,)
-        case CommentHidden(workflow=workflow) | CommentShownAgain(workflow=workflow):
-            return (workflow,)
-        case WorkflowPublished() | WorkflowWithdrawn() | WorkflowDeleted():
-            return (recorded.stream,)
-        case WorkflowHidden() | WorkflowShownAgain():
-            return (recorded.stream,)
+        case CommentPosted() | CommentDeleted() | CommentHidden() | CommentShownAgain() as event:
+            return key_of(event.workflow, event.output)[:1]
         case _:
-            return ()
+            return places.touched(recorded)
 
 
 def _speakers(recorded: AnyRecorded) -> Iterable[UUID]:
@@ -126,12 +113,12 @@ def _speakers(recorded: AnyRecorded) -> Iterable[UUID]:
 
 COMMENTS = Table("comments", CommentRow, ("id",), _comments)
 HIDDEN = Table("comment_hidden", HiddenRow, ("id",), _hidden)
-PLACES = Table("comment_places", PlaceRow, ("workflow",), _place)
+PLACES = Table("comment_places", CommentPlaceRow, places.KEY, _place)
 SPEAKERS = Table("comment_speakers", SpeakerRow, ("account",), _speakers)
 
 
 def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
-    comments, places, speakers = (buffer[table.name] for table in (COMMENTS, PLACES, SPEAKERS))
+    comments, speakers = buffer[COMMENTS.name], buffer[SPEAKERS.name]
     id, at = recorded.stream, recorded.at
     match recorded.event:
         case AccountRegistered(account=account, username=username):
@@ -139,16 +126,6 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             speakers.put(SpeakerRow(account, name, False))
         case AccountErased():
             speakers.change(id, username=DELETED_ACCOUNT)
-        case WorkflowCreated(owner=owner):
-            places.put(PlaceRow(id, owner, False, 0))
-        case WorkflowPublished():
-            places.change(id, public=True)
-        case WorkflowWithdrawn() | WorkflowHidden():
-            places.change(id, public=False)
-        case WorkflowShownAgain(public=public):
-            places.change(id, public=public)
-        case WorkflowDeleted():
-            places.remove(id)
         case CommentPosted() as posted:
             _post(posted, recorded, buffer)
         case CommentEdited(text=text, mentions=mentions):
@@ -156,23 +133,23 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             where.change(id, text=text, mentions=mentions)
             comments.change(id, edited_at=at)
             _hear(mentions, buffer)
-        case CommentDeleted(workflow=workflow):
+        case CommentDeleted() as event:
             if buffer[HIDDEN.name].get(id) is None:
-                _count(workflow, -1, buffer)
+                _count(event, -1, buffer)
             buffer[HIDDEN.name].remove(id)
             comments.change(id, text="", mentions=(), deleted=True, hidden=False)
-        case CommentHidden(workflow=workflow, reason=reason):
+        case CommentHidden(reason=reason) as event:
             if (row := comments.get(id)) is not None:
                 buffer[HIDDEN.name].put(HiddenRow(id, row.owner, row.text, row.mentions, reason))
                 comments.change(id, text="", mentions=(), hidden=True)
-                _count(workflow, -1, buffer)
-        case CommentShownAgain(workflow=workflow):
+                _count(event, -1, buffer)
+        case CommentShownAgain() as event:
             if (kept := buffer[HIDDEN.name].get(id)) is not None:
                 comments.change(id, text=kept.text, mentions=kept.mentions, hidden=False)
                 buffer[HIDDEN.name].remove(id)
-                _count(workflow, 1, buffer)
+                _count(event, 1, buffer)
         case _:
-            pass
+            fold_place(recorded, buffer[PLACES.name], CommentPlaceRow)
 
 
 def _post(posted: CommentPosted, recorded: AnyRecorded, buffer: Buffer) -> None:
@@ -180,7 +157,8 @@ def _post(posted: CommentPosted, recorded: AnyRecorded, buffer: Buffer) -> None:
     comments.put(
         CommentRow(
             id=recorded.stream,
-            workflow=posted.workflow,
+            place=Place(posted.workflow, posted.output).id,
+            kind=Kind.WORKFLOW if posted.output is None else Kind.OUTPUT,
             parent=posted.parent,
             position=recorded.position,
             owner=posted.owner,
@@ -194,12 +172,14 @@ def _post(posted: CommentPosted, recorded: AnyRecorded, buffer: Buffer) -> None:
     )
     if posted.parent is not None and (parent := comments.edit(posted.parent)):
         parent.replies += 1
-    _count(posted.workflow, 1, buffer)
+    _count(posted, 1, buffer)
     _hear((posted.owner, *posted.mentions), buffer)
 
 
-def _count(workflow: WorkflowId, more: int, buffer: Buffer) -> None:
-    if place := buffer[PLACES.name].edit(workflow):
+def _count(
+    event: CommentPosted | CommentDeleted | CommentHidden | CommentShownAgain, more: int, buffer: Buffer
+) -> None:
+    if place := buffer[PLACES.name].edit(key_of(event.workflow, event.output)):
         place.comments += more
 
 
@@ -210,21 +190,22 @@ def _hear(accounts: Iterable[AccountId], buffer: Buffer) -> None:
 
 COMMENTS_MADE = Projection(
     name="comments",
-    version=3,
+    version=4,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(COMMENTS, HIDDEN, PLACES, SPEAKERS),
     fold=fold,
     events=(
         *(AccountRegistered, AccountErased),
-        *(WorkflowCreated, WorkflowPublished, WorkflowWithdrawn, WorkflowDeleted),
-        *(WorkflowHidden, WorkflowShownAgain),
+        *places.EVENTS,
         *get_args(CommentEvent),
     ),
     reads=frozenset({"at"}),
     personal=True,
 )
 
-_COMMENT = """json_build_object('id', said.id, 'workflow', said.workflow, 'parent', said.parent,
+_COMMENT = """json_build_object('id', said.id,
+    'workflow', CASE said.kind WHEN 'workflow' THEN said.place END,
+    'output', CASE said.kind WHEN 'output' THEN said.place END, 'parent', said.parent,
     'author', CASE WHEN said.deleted OR said.hidden THEN '' ELSE coalesce((
         SELECT author.username FROM read.comment_speakers AS author WHERE author.account = said.owner
     ), '') END, 'yours', coalesce(said.owner = (SELECT read.viewer()), false),
@@ -246,32 +227,32 @@ _COMMENT = """json_build_object('id', said.id, 'workflow', said.workflow, 'paren
     'deleted', said.deleted)"""
 _TOP = page(
     f"""SELECT {_COMMENT} AS item, said.position FROM read.comments AS said
-    WHERE said.workflow = %(workflow)s AND said.parent IS NULL AND said.position < %(after)s
+    WHERE said.place = %(place)s AND said.parent IS NULL AND said.position < %(after)s
     ORDER BY said.position DESC LIMIT %(limit)s::int + 1""",
     "position::text",
 )
 _ANSWERS = page(
     f"""SELECT {_COMMENT} AS item, said.position FROM read.comments AS said
-    WHERE said.workflow = %(workflow)s AND said.parent = %(parent)s AND said.position > %(after)s
+    WHERE said.place = %(place)s AND said.parent = %(parent)s AND said.position > %(after)s
     ORDER BY said.position LIMIT %(limit)s::int + 1""",
     "position::text",
 )
 _COUNTED = b"""SELECT convert_to(json_build_object('comments', place.comments)::text, 'UTF8')
-FROM read.comment_places AS place WHERE place.workflow = %(workflow)s"""
+FROM read.comment_places AS place WHERE place.id = %(place)s AND (place.stem = place.id) = %(workflow)s"""
 
 _BEHIND_ALL = 2**62
 
 
-async def counted(cursor: Cursor, workflow: WorkflowId) -> bytes | None:
-    """How many there are; None where the workflow is not to be seen."""
-    return await one(cursor, _COUNTED, {"workflow": workflow})
+async def counted(cursor: Cursor, place: UUID, kind: Kind = Kind.WORKFLOW) -> bytes | None:
+    """How many there are; None where the workflow or output is not to be seen, or none."""
+    return await one(cursor, _COUNTED, {"place": place, "workflow": kind is Kind.WORKFLOW})
 
 
 async def said(
-    cursor: Cursor, workflow: WorkflowId, limit: int, after: str | None = None, *, parent: CommentId | None
+    cursor: Cursor, place: UUID, limit: int, after: str | None = None, *, parent: CommentId | None
 ) -> bytes:
-    """On a workflow, the newest first; or the answers to one of them, as they came. Raises Invalid."""
-    asked = {"workflow": workflow, "limit": bounded(limit)}
+    """On a workflow or an output, the newest first; or the answers to one of them, as they came. Raises Invalid."""
+    asked = {"place": place, "limit": bounded(limit)}
     await planned_once(cursor)
     if parent is None:
         return await one(cursor, _TOP, asked | {"after": numbered(after, _BEHIND_ALL)}) or b""

@@ -1,6 +1,5 @@
 """The feed: what happened that others may want to hear of. Who hears what is found when they ask: nothing is copied."""
 
-from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -12,15 +11,11 @@ from domain.comment import CommentPosted
 from domain.event import AnyRecorded
 from domain.follow import FollowBegun
 from domain.ids import AccountId
-from domain.workflow import (
-    WorkflowCreated,
-    WorkflowDeleted,
-    WorkflowHidden,
-    WorkflowPublished,
-    WorkflowShownAgain,
-    WorkflowWithdrawn,
-)
+from domain.shared_output import OutputPublished
+from domain.workflow import WorkflowPublished
+from projections import places
 from projections.paging import bounded, numbered, page
+from projections.places import PlaceRow, fold_place
 from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one
 
@@ -43,67 +38,45 @@ class FeedRow(Struct, gc=False):
     workflow: UUID | None
     comment: UUID | None
     at: datetime
-
-
-class FeedPlaceRow(Struct, gc=False):
-    workflow: UUID
-    owner: AccountId
-    public: bool
-
-
-def _shown(recorded: AnyRecorded) -> Iterable[UUID]:
-    match recorded.event:
-        case WorkflowPublished() | WorkflowWithdrawn() | WorkflowDeleted():
-            return (recorded.stream,)
-        case WorkflowHidden() | WorkflowShownAgain():
-            return (recorded.stream,)
-        case _:
-            return ()
+    output: UUID | None = None
 
 
 ENTRIES = Table("feed", FeedRow, ("position", "place"), grows_only=True)
-PLACES = Table("feed_places", FeedPlaceRow, ("workflow",), _shown)
+PLACES = Table("feed_places", PlaceRow, places.KEY, places.touched)
 
 
 def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
-    entries, places = buffer[ENTRIES.name], buffer[PLACES.name]
+    entries, known = buffer[ENTRIES.name], buffer[PLACES.name]
     position, id, at = recorded.position, recorded.stream, recorded.at
     match recorded.event:
-        case WorkflowCreated(owner=owner):
-            places.put(FeedPlaceRow(id, owner, False))
         case WorkflowPublished():
-            if place := places.edit(id):
-                place.public = True
+            if place := known.get((id, "", 0)):
                 entries.put(FeedRow(position, 0, Kind.PUBLISHED, place.owner, None, id, None, at))
-        case WorkflowWithdrawn() | WorkflowHidden():
-            places.change(id, public=False)
-        case WorkflowShownAgain(public=public):
-            places.change(id, public=public)
-        case WorkflowDeleted():
-            places.remove(id)
-        case CommentPosted(owner=owner, workflow=workflow, mentions=mentions):
-            entries.put(FeedRow(position, 0, Kind.COMMENTED, owner, None, workflow, id, at))
+        case OutputPublished(owner=owner, run=run, output=output):
+            place = known.get((run, output.node, output.index))
+            if place is None or not place.public:  # not each time that something else is said of it
+                entries.put(FeedRow(position, 0, Kind.PUBLISHED, owner, None, None, None, at, id))
+        case CommentPosted(owner=owner, workflow=workflow, output=shown, mentions=mentions):
+            on = None if shown is None else shown.id
+            entries.put(FeedRow(position, 0, Kind.COMMENTED, owner, None, workflow, id, at, on))
             for place, account in enumerate(mentions, 1):
                 if account != owner:
-                    row = FeedRow(position, place, Kind.MENTIONED, owner, account, workflow, id, at)
+                    row = FeedRow(position, place, Kind.MENTIONED, owner, account, workflow, id, at, on)
                     entries.put(row)
         case FollowBegun(follower=follower, followed=followed):
             entries.put(FeedRow(position, 0, Kind.FOLLOWED, follower, followed, None, None, at))
         case _:
             pass
+    fold_place(recorded, known, PlaceRow)
 
 
 FEED = Projection(
     name="feed",
-    version=2,
+    version=3,
     sql=Path(__file__).with_suffix(".sql"),
     tables=(ENTRIES, PLACES),
     fold=fold,
-    events=(
-        *(WorkflowCreated, WorkflowPublished, WorkflowWithdrawn, WorkflowDeleted),
-        *(WorkflowHidden, WorkflowShownAgain),
-        *(CommentPosted, FollowBegun),
-    ),
+    events=(*places.EVENTS, CommentPosted, FollowBegun),
     reads=frozenset({"at"}),
 )
 
@@ -112,11 +85,15 @@ _NEXT = "position < %(before)s ORDER BY position DESC LIMIT %(limit)s::int + 1"
 _OF = page(
     f"""SELECT json_build_object('kind', told.kind, 'by', coalesce(
             (SELECT name.username FROM read.gallery_authors AS name WHERE name.account = told.actor),
+            (SELECT name.username FROM read.output_authors AS name WHERE name.account = told.actor),
             (SELECT name.username FROM read.comment_speakers AS name WHERE name.account = told.actor),
             (SELECT name.username FROM read.follow_counts AS name WHERE name.account = told.actor), ''
         ), 'yours', told.actor = %(reader)s, 'at', told.at, 'workflow', (
             SELECT json_build_object('id', entry.id, 'name', entry.name)
             FROM read.gallery AS entry WHERE entry.id = told.workflow
+        ), 'output', (
+            SELECT json_build_object('id', shown.id, 'name', shown.name)
+            FROM read.shared_outputs AS shown WHERE shown.id = told.output
         ), 'comment', (
             SELECT json_build_object('id', said.id, 'text', said.text)
             FROM read.comments AS said WHERE said.id = told.comment

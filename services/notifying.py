@@ -11,6 +11,7 @@ from msgspec.structs import replace
 
 from commands.dispatcher import Dispatcher
 from commands.notifications import GiveNotices
+from commands.places import scene_of
 from commands.streams import Context, Streams
 from domain.comment import COMMENT, CommentHidden, CommentPosted, CommentShownAgain
 from domain.event import AnyRecorded, Event, topic
@@ -19,6 +20,7 @@ from domain.ids import AccountId, Actor, CommentId, OutputId, Position, Workflow
 from domain.like import LikeGiven
 from domain.notice import Kind, NoticeGiven
 from domain.output_like import OutputLiked
+from domain.place import Place, Scene, host, look
 from domain.refusals import NotFound
 from domain.shared_output import SHARED_OUTPUT, OutputHidden, OutputMarked, OutputShownAgain
 from domain.workflow import WORKFLOW, WorkflowHidden, WorkflowMarked, WorkflowShownAgain
@@ -100,8 +102,9 @@ def _judged(recorded: AnyRecorded) -> list[NoticeGiven]:
         return []
     told = NoticeGiven(account=recorded.owner, kind=kind, cause=recorded.position, reason=event.reason)
     match event:
-        case CommentHidden(workflow=workflow) | CommentShownAgain(workflow=workflow):
-            return [replace(told, workflow=workflow, comment=CommentId(id))]
+        case CommentHidden() | CommentShownAgain():
+            shown = None if event.output is None else event.output.id
+            return [replace(told, workflow=event.workflow, output=shown, comment=CommentId(id))]
         case OutputHidden() | OutputShownAgain() | OutputMarked():
             return [replace(told, output=OutputId(id))]
         case _:
@@ -117,9 +120,9 @@ async def _said(
         parent, _ = await streams.load(COMMENT, posted.parent)
         if parent.owner is not None:
             reasons.setdefault(parent.owner, Kind.ANSWERED)
-    place, _ = await streams.load(WORKFLOW, posted.workflow)
-    if place.owner is not None:
-        reasons.setdefault(place.owner, Kind.COMMENTED)
+    scene = await scene_of(Place(posted.workflow, posted.output), streams)
+    if (owner := host(scene)) is not None:
+        reasons.setdefault(owner, Kind.COMMENTED)
     reasons.pop(posted.owner, None)
     return [
         NoticeGiven(
@@ -129,7 +132,17 @@ async def _said(
             by=posted.owner,
             workflow=posted.workflow,
             comment=comment,
+            output=None if posted.output is None else posted.output.id,
         )
         for account, kind in reasons.items()
-        if (place.public and not place.hidden) or account == place.owner
+        if _sees(scene, account)
     ]
+
+
+def _sees(scene: Scene, account: AccountId) -> bool:
+    """Owners hear of what was said before they put it out of everybody's sight, others do not."""
+    try:
+        look(scene, by=account)
+    except NotFound:
+        return account == host(scene)
+    return True

@@ -1,4 +1,7 @@
-"""Comments on workflows. Their text is answered as it was written: whoever shows it as HTML has to escape it."""
+"""Comments on workflows and on outputs that are shown.
+
+Their text is answered as it was written: whoever shows it as HTML has to escape it.
+"""
 
 from datetime import datetime
 from typing import Annotated
@@ -18,7 +21,9 @@ from adapters.http.reads import Reader
 from adapters.http.versions import NO_WORKFLOW
 from commands.comments import DeleteComment, EditComment, PostComment, Posted
 from commands.streams import Context
-from domain.ids import CommentId, Position, WorkflowId
+from domain.ids import CommentId, Position
+from domain.place import Kind
+from domain.shared_output import NO_OUTPUT
 from projections import comments
 
 Text = Annotated[str, Meta(description="Plain text, 4000 characters at most; `@name` mentions somebody.")]
@@ -41,10 +46,12 @@ class PostedAnswer(Struct, frozen=True):
 
 
 class CommentAnswer(Struct, kw_only=True):
-    """Of one that was deleted, or is hidden, only its place is left, for the answers to it."""
+    """On a workflow or on an output: the other is null. Of one that was deleted, or is hidden, only its place is left,
+    for the answers to it."""
 
     id: UUID
-    workflow: UUID
+    workflow: UUID | None
+    output: UUID | None
     parent: UUID | None
     author: str
     yours: bool
@@ -77,6 +84,21 @@ async def show(
     return await reader.page(comments.said, workflow, limit=limit, cursor=cursor, parent=parent)
 
 
+@get(
+    "/gallery/outputs/{output:uuid}/comments", security=ANYBODY, responses=answers(200, CommentPage, 404, 422)
+)
+async def show_on_output(
+    output: FromPath[UUID],
+    reader: NamedDependency[Reader],
+    parent: FromQuery[UUID | None] = None,
+    limit: FromQuery[int] = 20,
+    cursor: FromQuery[str | None] = None,
+) -> Response[bytes]:
+    """What is said about an output that is shown, as with workflows."""
+    await reader.one(comments.counted, output, Kind.OUTPUT, missing=NO_OUTPUT)
+    return await reader.page(comments.said, output, limit=limit, cursor=cursor, parent=parent)
+
+
 @post(
     "/workflows/{workflow:uuid}/comments",
     dto=StrictBody[PostBody],
@@ -91,14 +113,24 @@ async def say(
     context: NamedDependency[Context],
 ) -> PostedAnswer:
     """Say something about a workflow that you may see. 409: what it answers was deleted."""
-    wish = PostComment(
-        by=caller.account,
-        workflow=WorkflowId(workflow),
-        text=data.text,
-        answers=None if data.parent is None else CommentId(data.parent),
-    )
-    posted: Posted = await parts.commands.run(wish, context)
-    return PostedAnswer(posted.id, posted.position)
+    return await _say(data, Kind.WORKFLOW, workflow, parts, caller, context)
+
+
+@post(
+    "/gallery/outputs/{output:uuid}/comments",
+    dto=StrictBody[PostBody],
+    return_dto=None,
+    responses=answers(201, PostedAnswer, 401, 404, 409, 415, 422),
+)
+async def say_on_output(
+    output: FromPath[UUID],
+    data: JSONBody[PostBody],
+    parts: NamedDependency[Parts],
+    caller: NamedDependency[Caller],
+    context: NamedDependency[Context],
+) -> PostedAnswer:
+    """Say something about an output that is shown. 409: what it answers was deleted."""
+    return await _say(data, Kind.OUTPUT, output, parts, caller, context)
 
 
 @patch(
@@ -131,4 +163,15 @@ async def remove(
     return Moved((await parts.commands.run(wish, context)).position)
 
 
-ROUTER = Router("/", route_handlers=[show, say, edit, remove], tags=["community"])
+async def _say(
+    body: PostBody, kind: Kind, subject: UUID, parts: Parts, caller: Caller, context: Context
+) -> PostedAnswer:
+    answered = None if body.parent is None else CommentId(body.parent)
+    wish = PostComment(by=caller.account, kind=kind, subject=subject, text=body.text, answers=answered)
+    posted: Posted = await parts.commands.run(wish, context)
+    return PostedAnswer(posted.id, posted.position)
+
+
+ROUTER = Router(
+    "/", route_handlers=[show, show_on_output, say, say_on_output, edit, remove], tags=["community"]
+)

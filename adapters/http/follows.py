@@ -39,7 +39,7 @@ class FollowPage(Struct):
     next_cursor: Cursor
 
 
-class FeedWorkflow(Struct):
+class FeedThing(Struct):
     id: UUID
     name: str
 
@@ -59,7 +59,8 @@ class FeedEntry(Struct):
     by: str
     yours: bool
     at: datetime
-    workflow: Annotated[FeedWorkflow | None, Meta(description="Null where there is none, or none to see.")]
+    workflow: Annotated[FeedThing | None, Meta(description="Null where there is none, or none to see.")]
+    output: Annotated[FeedThing | None, Meta(description="A shown output; as with workflows.")]
     comment: FeedComment | None
 
 
@@ -143,7 +144,7 @@ async def show_feed(
 ) -> Response[bytes]:
     """What you and those whom you follow have published and said, where you were mentioned, and who follows you; the
     newest first."""
-    await reader.caught_up("follows", "comments", "gallery")
+    await reader.caught_up("follows", "comments", "gallery", "shared_outputs")
     return await reader.page(feed.of, caller.account, limit=limit, cursor=cursor)
 
 

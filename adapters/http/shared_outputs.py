@@ -22,8 +22,9 @@ from commands.named_accounts import account_named
 from commands.shared_outputs import LikeOutput, PublishedOutput, PublishOutput, UnlikeOutput, WithdrawOutput
 from commands.streams import Context
 from domain.ids import Digest, OutputId, Position, RunId
+from domain.place import Kind
 from domain.shared_output import NO_OUTPUT
-from projections import shared_outputs
+from projections import comments, shared_outputs
 from projections.shared_outputs import Sort
 
 BARE: dict[str, Any] = {"rendition": {"metadata": False}}
@@ -79,6 +80,7 @@ class SharedOutputAnswer(SharedOutputEntry, kw_only=True):
     graph: dict[str, Any] | None
     values: dict[str, Any] | None
     public: bool
+    comments: int
     hidden_for: Annotated[str, Meta(description="Why a moderator hides it; empty: none does.")]
 
 
@@ -173,7 +175,8 @@ async def one(
 ) -> Response[bytes]:
     """One of them, with its graph and values where its owner shows those; or your own that is hidden or withdrawn."""
     row = await reader.one(shared_outputs.output, OutputId(output), missing=NO_OUTPUT)
-    shown = _with_file(msgspec.json.decode(row, type=dict[str, Any]), parts)
+    said = await reader.one(comments.counted, output, Kind.OUTPUT, missing=NO_OUTPUT)
+    shown = _with_file(msgspec.json.decode(row, type=dict[str, Any]), parts) | msgspec.json.decode(said)
     for name in ("graph", "values"):
         body = await parts.commands.needs.contents.get(Digest(shown[name])) if shown[name] else None
         shown[name] = None if body is None else msgspec.Raw(body)

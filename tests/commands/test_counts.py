@@ -12,6 +12,7 @@ from commands.comments import DeleteComment, PostComment
 from commands.follows import FollowAccount, UnfollowAccount
 from commands.workflows import CreateWorkflow
 from domain.ids import AccountId, Position, WorkflowId
+from domain.place import Kind
 from projections.comments import COMMENTS_MADE
 from projections.follows import FOLLOWS
 from projections.projection import Projection
@@ -73,7 +74,9 @@ async def test_comments_are_those_that_stand(ground: Ground, toggles: int) -> No
 
     async def person(account: AccountId) -> None:
         for deletes in [chance.random() < 0.5 for _ in range(2)]:
-            said = await ground.wish(PostComment(by=account, workflow=workflow, text="Nice."))
+            said = await ground.wish(
+                PostComment(by=account, kind=Kind.WORKFLOW, subject=workflow, text="Nice.")
+            )
             standing[0] += not deletes
             for _ in range(2 if deletes else 0):  # the second time changes nothing
                 await ground.wish(DeleteComment(by=account, comment=said.id))
@@ -81,7 +84,7 @@ async def test_comments_are_those_that_stand(ground: Ground, toggles: int) -> No
 
     await at_once(toggles // 4, person)
     tables = await folded(ground, COMMENTS_MADE)
-    place = tables["comment_places"].get(workflow)
+    place = tables["comment_places"].get((workflow, "", 0))
     assert place is not None
     left = [row for row in tables["comments"].everything() if not row.deleted]
     assert place.comments == standing[0] == len(left) > 0

@@ -1,6 +1,7 @@
 """Who hears of what, by the errand's own way from event to notice."""
 
 import pytest
+from msgspec.structs import replace
 
 from commands.accounts import RegisterAccount
 from commands.comments import PostComment
@@ -9,12 +10,17 @@ from commands.follows import FollowAccount
 from commands.likes import LikeWorkflow, UnlikeWorkflow
 from commands.mailing import AskConfirmation, ConfirmEmail
 from commands.notifications import SetNoticeMail
+from commands.shared_outputs import PublishOutput
+from commands.streams import Change, Context
 from commands.workflows import CreateWorkflow
-from domain.ids import AccountId, Position, WorkflowId
+from domain.ids import AccountId, Actor, Position, RunId, WorkflowId, output_id
 from domain.notice import NoticeGiven
+from domain.place import Kind as On
 from domain.refusals import Conflict
+from domain.run import RUN, RunEvent
 from services.notifying import tell
 from tests.commands.ground import GRAPH, Ground
+from tests.domain.facts import claimed, output, output_stored, started, submitted, succeeded
 
 PASSWORD = "correct horse battery"
 
@@ -48,9 +54,13 @@ async def test_everybody_hears_once_of_what_concerns_them_and_nobody_of_their_ow
     await ground.wish(LikeWorkflow(by=bob, workflow=workflow))
     expected = [("followed", ann, 1), ("liked", ann, 2)]
     assert await heard(ground) == expected
-    said = await ground.wish(PostComment(by=bob, workflow=workflow, text="Hello @eve and @ann"))
-    await ground.wish(PostComment(by=ann, workflow=workflow, text="Thanks, @ann.", answers=said.id))
-    await ground.wish(PostComment(by=eve, workflow=workflow, text="Me too."))
+    said = await ground.wish(
+        PostComment(by=bob, kind=On.WORKFLOW, subject=workflow, text="Hello @eve and @ann")
+    )
+    await ground.wish(
+        PostComment(by=ann, kind=On.WORKFLOW, subject=workflow, text="Thanks, @ann.", answers=said.id)
+    )
+    await ground.wish(PostComment(by=eve, kind=On.WORKFLOW, subject=workflow, text="Me too."))
     expected += [("mentioned", eve, 1), ("mentioned", ann, 1), ("commented", ann, 1), ("answered", bob, 1)]
     assert sorted(await heard(ground)) == sorted(expected)
     assert len(await heard(ground)) == len(expected)
@@ -66,12 +76,27 @@ async def test_mail_is_sent_where_it_is_wanted_once(ground: Ground) -> None:
     await ground.wish(ConfirmEmail(token=token))
     await ground.wish(SetNoticeMail(by=ann, wanted=True))
     await ground.wish(LikeWorkflow(by=bob, workflow=workflow))
-    await ground.wish(PostComment(by=bob, workflow=workflow, text="Which {sampler}?"))
+    await ground.wish(PostComment(by=bob, kind=On.WORKFLOW, subject=workflow, text="Which {sampler}?"))
     for _ in range(2):
         await heard(ground)
         (mail,) = ground.mails.waiting
         assert (mail.to, mail.account) == ("ann@example.org", ann)
         assert "bob has commented on Cats:\n\nWhich {sampler}?" in mail.body
+
+
+async def test_who_shows_an_output_hears_what_is_said_about_it(ground: Ground) -> None:
+    ann, bob = [await registered(ground, name) for name in ("ann", "bob")]
+    run = RunId(ground.dispatcher.needs.new_id())
+    made: list[RunEvent] = [replace(submitted, owner=ann), claimed, started, output_stored, succeeded]
+    context = Context(actor=Actor("somebody"), correlation=run)
+    await ground.dispatcher.needs.streams.transact(context, Change(RUN, run, lambda _: made))
+    id = output_id(run, output.node, output.index)
+    await ground.wish(PublishOutput(by=ann, run=run, node=output.node, index=output.index, name="Fox"))
+    said = await ground.wish(PostComment(by=bob, kind=On.OUTPUT, subject=id, text="A fox!"))
+    await ground.wish(PostComment(by=ann, kind=On.OUTPUT, subject=id, text="Yes.", answers=said.id))
+    assert await heard(ground) == [("commented", ann, 1), ("answered", bob, 1)]
+    given = [each for each in await ground.happened() if isinstance(each, NoticeGiven)]
+    assert [(each.output, each.workflow, each.comment) for each in given][:1] == [(id, None, said.id)]
 
 
 async def test_who_is_gone_hears_of_nothing(ground: Ground) -> None:

@@ -80,6 +80,7 @@ from domain.notice import NoticeGiven, NoticeMailSet, NoticeRead, NoticesRead
 from domain.outcome import Course, NodeShown, NodeTime
 from domain.output_like import OutputLiked, OutputUnliked
 from domain.personal import Personal
+from domain.place import OutputPlace
 from domain.preset import PresetCreated, PresetDeleted, PresetPublished, PresetSaved, PresetWithdrawn
 from domain.profile import AvatarChanged, ProfileChanged
 from domain.projection import ProjectionEventSkipped, ProjectionSkipWithdrawn
@@ -438,9 +439,10 @@ EXAMPLES: tuple[Event, ...] = (
         text="Schön, @ann!",
         parent=CommentId(UUID(int=0xC0)),
         mentions=(ANN,),
+        output=OutputPlace(OUTPUT_ID, RUN_ID, "9", 0),
     ),
     CommentEdited(text="Sehr schön, @ann!", mentions=(ANN,)),
-    CommentDeleted(workflow=WORKFLOW_ID, by=ANN),
+    CommentDeleted(workflow=WORKFLOW_ID, by=ANN, output=OutputPlace(OUTPUT_ID, RUN_ID, "9", 0)),
     FollowBegun(follower=BOB, followed=ANN),
     FollowEnded(follower=BOB, followed=ANN),
     ProfileChanged(
@@ -452,8 +454,18 @@ EXAMPLES: tuple[Event, ...] = (
     AvatarChanged(account=ANN, avatar=UUID(int=0xA7)),
     WorkflowHidden(by=BOB, reason="Somebody else has made it."),
     WorkflowShownAgain(by=BOB, reason="It is theirs after all.", public=True),
-    CommentHidden(workflow=WORKFLOW_ID, by=ANN, reason="An insult."),
-    CommentShownAgain(workflow=WORKFLOW_ID, by=ANN, reason="They meant it well."),
+    CommentHidden(
+        workflow=WORKFLOW_ID,
+        by=ANN,
+        reason="An insult.",
+        output=OutputPlace(OUTPUT_ID, RUN_ID, "9", 0),
+    ),
+    CommentShownAgain(
+        workflow=WORKFLOW_ID,
+        by=ANN,
+        reason="They meant it well.",
+        output=OutputPlace(OUTPUT_ID, RUN_ID, "9", 0),
+    ),
     ReportMade(
         kind=Reported.WORKFLOW,
         subject=WORKFLOW_ID,

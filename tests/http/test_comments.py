@@ -13,6 +13,7 @@ from tests.http.person import Person, joined
 from tests.http.problems import refused
 from tests.http.test_erasing import hasty, unfinished
 from tests.http.test_erasure import erased
+from tests.http.test_shared_outputs import succeeded
 from tests.http.test_workflows import shaped
 from tests.http.whole import Whole, beside
 
@@ -124,3 +125,75 @@ async def test_a_deleted_account_leaves_its_words_without_a_name_or_takes_them_a
                 return shown == left and unfinished(own) == 0
 
             await eventually(forgotten)
+
+
+async def test_an_output_is_talked_about_like_a_workflow(
+    served: Whole, ann: Person, bob: Person, nobody: Person
+) -> None:
+    shown = await succeeded(served, ann, b"a talked about fox")
+    id = (await ann.post("/gallery/outputs", shown | {"name": "Fox"}))["id"]
+    path = f"/gallery/outputs/{id}"
+    bob.seen = ann.seen
+    first = (await bob.post(f"{path}/comments", {"text": f"Which sampler, @{ann.name}?"}))["id"]
+    ann.seen = bob.seen
+    await ann.post(f"{path}/comments", {"text": "Euler.", "parent": first})
+    bob.seen = nobody.seen = ann.seen
+    for person in (ann, bob, nobody):
+        page = await person.get(f"{path}/comments")
+        shaped(CommentPage, page)
+        (top,) = page["items"]
+        assert (top["author"], top["mentions"], top["replies"]) == (bob.name, [ann.name], 1)
+        assert (top["output"], top["workflow"], top["yours"]) == (id, None, person is bob)
+        (below,) = (await person.get(f"{path}/comments", params={"parent": first}))["items"]
+        assert below["text"] == "Euler."
+        assert (await person.get(path))["comments"] == 2
+    refused(await nobody.ask("POST", f"{path}/comments", json={"text": "x"}), 401)
+    refused(await bob.ask("POST", f"/workflows/{id}/comments", json={"text": "x"}), 404)
+    refused(await bob.ask("POST", f"/gallery/outputs/{uuid4()}/comments", json={"text": "x"}), 404)
+    other = await ann.workflow(public=True)
+    for elsewhere in (f"/workflows/{other}", f"/gallery/outputs/{uuid4()}"):
+        refused(await ann.ask("POST", f"{elsewhere}/comments", json={"text": "x", "parent": first}), 404)
+
+    async with joined(served) as eve:
+        eve.seen = ann.seen
+        await eve.post("/reports", {"kind": "comment", "id": first, "reason": "spam"})
+    moderator = ann  # whose output it is makes no difference: the comment is bob's
+    await give(served, moderator, Role.MODERATOR)
+    told = await moderator.get(f"/admin/reports/comment/{first}")
+    assert (told["now"]["output"], told["now"]["workflow"]) == (id, None)
+    await moderator.post(f"/admin/reports/comment/{first}/hide", {"reason": "Not here."})
+    bob.seen = nobody.seen = ann.seen
+    (top,) = (await nobody.get(f"{path}/comments"))["items"]
+    assert (top["text"], top["hidden"], (await nobody.get(path))["comments"]) == ("", True, 1)
+    await moderator.post(f"/admin/reports/comment/{first}/restore", {"reason": "It may."})
+    bob.seen = ann.seen
+    assert (await bob.ask("PATCH", f"/comments/{first}", json={"text": "Which one?"})).is_success
+    assert (await bob.ask("DELETE", f"/comments/{first}")).is_success
+    nobody.seen = bob.seen
+    assert (await nobody.get(path))["comments"] == 1
+    assert (await ann.ask("DELETE", path)).is_success
+    nobody.seen = bob.seen = ann.seen
+    refused(await nobody.ask("GET", f"{path}/comments"), 404)
+    refused(await bob.ask("POST", f"{path}/comments", json={"text": "x"}), 404)
+    assert len((await ann.get(f"{path}/comments"))["items"]) == 1
+
+
+async def test_in_the_trash_nobody_reads_what_was_said(ann: Person, bob: Person) -> None:
+    """Not even its owner, who does not see the workflow either. A comment there is still deleted by who wrote it."""
+    workflow = await ann.workflow(public=True)
+    bob.seen = ann.seen
+    first, second = [
+        (await bob.post(f"/workflows/{workflow}/comments", {"text": text}))["id"] for text in "ab"
+    ]
+    ann.seen = bob.seen
+    assert (await ann.ask("DELETE", f"/workflows/{workflow}")).is_success
+    for person in (ann, bob):
+        person.seen = ann.seen
+        refused(await person.ask("GET", f"/workflows/{workflow}/comments"), 404)
+        refused(await person.ask("POST", f"/workflows/{workflow}/comments", json={"text": "x"}), 404)
+    refused(await bob.ask("PATCH", f"/comments/{first}", json={"text": "x"}), 404)
+    assert (await bob.ask("DELETE", f"/comments/{first}")).is_success
+    ann.seen = bob.seen
+    assert (await ann.ask("POST", f"/workflows/{workflow}/restore")).is_success
+    assert (await ann.get(f"/workflows/{workflow}"))["comments"] == 1
+    assert [each["id"] for each in await said(ann, workflow) if not each["deleted"]] == [second]

@@ -43,6 +43,7 @@ BODIES: dict[tuple[str, str], Any] = {
     ("POST", "/webhooks/{webhook:uuid}/replay"): {"after": 0},
     ("PATCH", "/loras/{lora:uuid}"): {"name": "mine now"},
     ("POST", "/workflows/{workflow:uuid}/comments"): {"text": "mine"},
+    ("POST", "/gallery/outputs/{output:uuid}/comments"): {"text": "mine"},
     ("PATCH", "/comments/{comment:uuid}"): {"text": "mine now"},
     **{
         ("POST", f"/admin/reports/{{kind:str}}/{{subject:uuid}}/{deed}"): {"reason": "because"}
@@ -189,6 +190,7 @@ OPEN = {
     ("GET", "/outputs/{run:uuid}/{digest:str}/{name:str}"),
     ("GET", "/workflows/{workflow:uuid}"),
     ("GET", "/workflows/{workflow:uuid}/comments"),
+    ("GET", "/gallery/outputs/{output:uuid}/comments"),
     ("GET", "/workflows/{workflow:uuid}/export"),
     ("GET", "/workflows/{workflow:uuid}/forks"),
     ("GET", "/workflows/{workflow:uuid}/lineage"),

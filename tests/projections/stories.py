@@ -60,6 +60,7 @@ from domain.notice import NoticeGiven, NoticeMailSet, NoticeRead, NoticesRead
 from domain.outcome import Failure, FailureKind, Image, Output
 from domain.output_like import OutputLiked
 from domain.personal import Personal
+from domain.place import OutputPlace
 from domain.preset import PresetCreated, PresetDeleted, PresetPublished, PresetSaved
 from domain.profile import AvatarChanged, ProfileChanged
 from domain.rendition import Format, Rendition
@@ -373,6 +374,8 @@ def shared_outputs() -> list[Told]:
         shown = OutputPublished(owner=ANN, run=run, output=file, name="Füchse", tags=("fox",))
         liked = OutputLiked(account=BOB, output=id, **at)
         told += [(id, ANN, shown), (output_like_id(BOB, id), BOB, liked)]
+        said = CommentPosted(owner=BOB, output=OutputPlace(id, **at), text="A fox!")
+        told.append((CommentId(uuid4()), BOB, said))
         told += [
             [(id, ANN, OutputMarked(**at, by=ANN, sensitive=True))],
             [(id, ANN, OutputHidden(**at, by=BOB, reason="No."))],

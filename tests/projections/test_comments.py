@@ -8,11 +8,22 @@ import msgspec
 from domain.account import AccountErased, AccountRegistered
 from domain.comment import CommentDeleted, CommentEdited, CommentPosted
 from domain.event import Event
-from domain.ids import AccountId, CommentId, WorkflowId
+from domain.ids import AccountId, CommentId, Digest, RunId, WorkflowId, output_id
+from domain.outcome import Output
 from domain.personal import Personal
-from domain.workflow import WorkflowCreated, WorkflowDeleted, WorkflowPublished, WorkflowWithdrawn
+from domain.place import OutputPlace
+from domain.run import OutputDeleted, RunDeleted
+from domain.shared_output import OutputHidden, OutputPublished, OutputShownAgain, OutputWithdrawn
+from domain.workflow import (
+    WorkflowCreated,
+    WorkflowDeleted,
+    WorkflowPublished,
+    WorkflowRecovered,
+    WorkflowTrashed,
+    WorkflowWithdrawn,
+)
 from projections import comments
-from projections.comments import COMMENTS_MADE, PlaceRow, SpeakerRow
+from projections.comments import COMMENTS_MADE, CommentPlaceRow, SpeakerRow
 from projections.rebuild import rebuild
 from tests.projections.ground import PROJECTIONS, Books, connecting, folded, reading
 from tests.projections.stories import ANN, BOB, Told, joined
@@ -24,6 +35,15 @@ created, public = (ID, WorkflowCreated(owner=ANN, name="Cats")), (ID, WorkflowPu
 first = FIRST, CommentPosted(owner=BOB, workflow=ID, text="<b>Nice</b>, @ann & @all", mentions=(ANN,))
 answer = ANSWER, CommentPosted(owner=ANN, workflow=ID, text="Thanks.", parent=FIRST)
 
+RUN = RunId(UUID(int=0xE0))
+OUTPUT = output_id(RUN, "9", 0)
+file = Output("9", 0, "a.png", Digest("a" * 64), 9, "image/png", 8, 8)
+shown = OUTPUT, OutputPublished(owner=ANN, run=RUN, output=file, name="Fox")
+on_output = (
+    CommentId(UUID(int=0xC3)),
+    CommentPosted(owner=BOB, output=OutputPlace(OUTPUT, RUN, "9", 0), text="A fox!"),
+)
+
 
 def registered(account: AccountId, name: str | None) -> tuple[UUID, Event]:
     return account, AccountRegistered(account=account, username=Personal("", name))
@@ -31,7 +51,11 @@ def registered(account: AccountId, name: str | None) -> tuple[UUID, Event]:
 
 def test_comments_and_answers_are_counted() -> None:
     tables = folded(COMMENTS_MADE, created, public, first, answer)
-    assert tables["comment_places"] == [PlaceRow(ID, ANN, True, 2)]
+    assert tables["comment_places"] == [
+        CommentPlaceRow(
+            stem=ID, node="", index=0, id=ID, owner=ANN, public=True, wanted=True, away=False, comments=2
+        )
+    ]
     assert [(row.id, row.parent, row.replies) for row in tables["comments"]] == [
         (FIRST, None, 1),
         (ANSWER, FIRST, 0),
@@ -46,6 +70,35 @@ def test_of_a_deleted_comment_nothing_is_left_but_its_place() -> None:
     assert tables["comment_places"][0].comments == 1
     after = folded(COMMENTS_MADE, created, first, (ID, WorkflowDeleted()), (FIRST, gone), answer)
     assert after["comment_places"] == []
+
+
+def test_comments_stay_with_what_is_in_the_trash_and_go_with_a_file() -> None:
+    """Nobody sees them there; what is taken back has them all."""
+    away = [(ID, WorkflowWithdrawn()), (ID, WorkflowTrashed(published=True))]
+    (place,) = folded(COMMENTS_MADE, created, public, first, *away, answer)["comment_places"]
+    assert (place.comments, place.public, place.away) == (2, False, True)
+    back = [(ID, WorkflowRecovered()), (ID, WorkflowPublished())]
+    (place,) = folded(COMMENTS_MADE, created, public, first, *away, *back)["comment_places"]
+    assert (place.comments, place.public, place.away) == (1, True, False)
+    for gone in (OutputDeleted(node="9", index=0, size_bytes=1), RunDeleted()):
+        assert folded(COMMENTS_MADE, shown, on_output, (RUN, gone))["comment_places"] == []
+
+
+def test_an_output_that_is_shown_again_is_seen_as_its_owner_wants_it() -> None:
+    at: dict[str, Any] = {"run": RUN, "node": "9", "index": 0}
+    hidden = OUTPUT, OutputHidden(**at, by=BOB, reason="No.")
+    back = OUTPUT, OutputShownAgain(**at, by=BOB, reason="It may.")
+    withdrawn = OUTPUT, OutputWithdrawn(**at)
+    for history, public in (
+        ((), True),
+        ((hidden,), False),
+        ((hidden, back), True),
+        ((hidden, withdrawn, back), False),
+        ((withdrawn,), False),
+        ((withdrawn, shown), True),
+    ):
+        (place,) = folded(COMMENTS_MADE, shown, on_output, *history)["comment_places"]
+        assert (place.id, place.public, place.comments) == (OUTPUT, public, 1)
 
 
 def test_whoever_says_nothing_and_is_not_named_is_not_shown() -> None:
@@ -81,6 +134,10 @@ async def test_comments_are_seen_as_their_workflow_is(database: Database, books:
     books.add((ID, ANN, WorkflowWithdrawn()))
     await rebuild(PROJECTIONS["comments"], connecting(database))
     assert await seen(database, BOB) == await seen(database, BOB, parent=FIRST) == []
+    assert len(await seen(database, ANN)) == 1
+    books.add((ID, ANN, WorkflowTrashed(published=True)))
+    await rebuild(PROJECTIONS["comments"], connecting(database))
+    assert await seen(database, ANN) == []
 
 
 async def seen(

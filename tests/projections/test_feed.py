@@ -4,11 +4,15 @@ from typing import Any
 from uuid import UUID
 
 import msgspec
+from msgspec.structs import replace
 
 from domain.account import AccountErased
 from domain.comment import CommentPosted
 from domain.follow import FollowBegun, FollowEnded
-from domain.ids import AccountId, CommentId, WorkflowId, follow_id
+from domain.ids import AccountId, CommentId, Digest, RunId, WorkflowId, follow_id, output_id
+from domain.outcome import Output
+from domain.place import OutputPlace
+from domain.shared_output import OutputHidden, OutputPublished
 from domain.workflow import WorkflowCreated, WorkflowPublished, WorkflowWithdrawn
 from projections import feed, follows
 from projections.follows import FOLLOWS, FollowCountsRow
@@ -50,7 +54,7 @@ def test_followers_are_counted_on_both_sides() -> None:
 
 async def told(database: Database, books: Books, *stories: Told) -> None:
     books.add(joined(ANN, "ann"), joined(BOB, "bob"), joined(EVE, "eve"), *stories)
-    for name in ("follows", "feed", "comments", "gallery"):
+    for name in ("follows", "feed", "comments", "gallery", "shared_outputs"):
         await rebuild(PROJECTIONS[name], connecting(database))
 
 
@@ -94,6 +98,30 @@ async def test_one_hears_of_those_one_follows_of_oneself_and_where_one_is_named(
         ("followed", "bob"),
     ]
     assert kinds(await heard(database, EVE)) == [("commented", "eve"), ("commented", "eve")]
+
+
+async def test_one_hears_of_outputs_while_they_are_shown(database: Database, books: Books) -> None:
+    run = RunId(UUID(int=0xE0))
+    id, file = output_id(run, "9", 0), Output("9", 0, "a.png", Digest("a" * 64), 9, "image/png", 8, 8)
+    shown = OutputPublished(owner=ANN, run=run, output=file, name="Fox")
+    said = CommentPosted(owner=ANN, output=OutputPlace(id, run, "9", 0), text="Mine, @eve.", mentions=(EVE,))
+    stories: list[Told] = [
+        followed(BOB, ANN),
+        (id, ANN, shown),
+        (id, ANN, replace(shown, description="In the snow.")),
+        (CommentId(UUID(int=0xC9)), ANN, said),
+    ]
+    await told(database, books, *stories)
+    (second, first) = await heard(database, BOB)
+    assert kinds([second, first]) == [("commented", "ann"), ("published", "ann")]
+    assert first["output"] == second["output"] == {"id": str(id), "name": "Fox"}
+    assert (first["workflow"], second["comment"]["text"]) == (None, "Mine, @eve.")
+    assert kinds(await heard(database, EVE)) == [("mentioned", "ann")]
+    books.add((id, ANN, OutputHidden(run=run, node="9", index=0, by=BOB, reason="No.")))
+    for name in ("feed", "comments", "shared_outputs"):
+        await rebuild(PROJECTIONS[name], connecting(database))
+    assert await heard(database, BOB) == await heard(database, EVE) == []
+    assert len(await heard(database, ANN)) == 3
 
 
 async def test_of_what_was_hidden_nobody_else_hears(database: Database, books: Books) -> None:
