@@ -22,13 +22,15 @@ from domain.workflow import Content
 KEPT = "extra_pnginfo"
 MAX_NAME = 200
 USUAL, SOON, NEXT = 5, 8, 10  # priorities
+FRONT = -1.0  # clients show what waits by its number
 TAKEN = "This prompt_id was used for another prompt."
 
 
 class SubmitPrompt(Command, frozen=True, kw_only=True):
     """`sent`: the graph as it came; `graph`: what of it is to be executed, with the account's files in it.
 
-    `number`: lower ones are to run first; `front`: before all others of the account. `extra`: as it came.
+    `number`: lower ones are to run first; `front`, where there is none: before all others of the account. `extra`: as
+    it came.
     """
 
     by: AccountId
@@ -72,7 +74,7 @@ async def submit_prompt(command: SubmitPrompt, context: Context, needs: Needs) -
         id=command.id,
         client=command.client,
         sent=sent,
-        number=command.number,
+        number=FRONT if command.front and command.number is None else command.number,
         extra=await _kept(kept, needs) if kept else None,
     )
     wish = replace(prepared, source=source).submitted(needs, by=command.by, priority=_priority(command))
@@ -108,9 +110,9 @@ def _prompted(id: RunId, source: PromptSource, position: Position) -> Prompted:
 
 
 def _priority(command: SubmitPrompt) -> int:
-    if command.front:
-        return NEXT
-    return SOON if command.number is not None and command.number < 0 else USUAL
+    if command.number is None:
+        return NEXT if command.front else USUAL
+    return SOON if command.number < 0 else USUAL
 
 
 async def _kept(document: Mapping[str, Any], needs: Needs) -> Content:
