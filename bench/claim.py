@@ -22,6 +22,7 @@ from bench.row import Figure, Ground
 from bench.servers import Database, database
 from infra.wiring import pool
 from services.dispatch.folding import TOPICS
+from services.ports.dispatching import Claimed
 from services.ports.messages import ClaimRequest
 
 QUEUED = 100_000
@@ -57,7 +58,7 @@ async def _claims(server: Database, claims: int) -> list[float]:
             claimed = await queue.claim(request, datetime.now(UTC) + LEASE)
             if number >= 20:  # the first prepare their statements
                 took.append(time.perf_counter() - begun)
-            if claimed is None:
+            if not isinstance(claimed, Claimed):
                 raise RuntimeError("Nothing was there to claim.")
         return took
 

@@ -16,12 +16,12 @@ from psycopg_pool import AsyncConnectionPool
 
 from adapters.postgres.plans import Numbered, numbered
 from adapters.postgres.queue_applying import APPLY
-from adapters.postgres.queue_claiming import AHEAD, CLAIM, LEAST_US, NEAR, RUN_S, WAIT, event
+from adapters.postgres.queue_claiming import AHEAD, CLAIM, LEAST_US, NEAR, PATIENCE, RUN_S, WAIT, event
 from adapters.postgres.queue_folding import Batch
 from commands.ports import StaleStreamError
 from domain.event import AnyRecorded
 from domain.ids import AccountId, Digest, Position, RunId
-from services.ports.dispatching import Claimed, Expired, QueueUnavailableError, Revoked
+from services.ports.dispatching import Claimed, Expired, Kept, QueueUnavailableError, Revoked
 from services.ports.messages import ClaimRequest, HeldAttempt
 from workflows.inventory import TAKES_LORAS
 
@@ -93,13 +93,30 @@ class PostgresQueue:
         self._position = upto
         return [Revoked(executor, HeldAttempt(RunId(run), epoch)) for run, epoch, executor in rows[1:]]
 
-    async def claim(self, request: ClaimRequest, lease_until: datetime) -> Claimed | None:
+    async def claim(self, request: ClaimRequest, lease_until: datetime) -> Claimed | Kept | None:
         """Raises StaleStreamError when the log knows more of the run than the queue does."""
         epoch = FIRST_EPOCH
         async with self._applying:
             pass  # it holds the rows of those that have just been served: to look at them now would be in vain
         while rows := await self._carry_out(_CLAIM, self._claim(request, lease_until, epoch)):
-            ((pool, first, run, version, before, owner, graph, timeout_s, prompted, extra, position),) = rows
+            (
+                (
+                    pool,
+                    first,
+                    run,
+                    version,
+                    before,
+                    owner,
+                    graph,
+                    timeout_s,
+                    prompted,
+                    extra,
+                    position,
+                    kept_s,
+                ),
+            ) = rows
+            if first is None:
+                return Kept(kept_s)
             if run is None:
                 await self._fetch(WAIT, (pool, first))
             elif before + 1 != epoch:
@@ -136,6 +153,7 @@ class PostgresQueue:
             "near": NEAR,
             "run_s": RUN_S,
             "least_us": LEAST_US,
+            "patience": PATIENCE,
         }
 
     async def renew(

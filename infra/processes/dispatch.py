@@ -15,6 +15,7 @@ from infra.wiring import allowance, nats, needed, needs, now, pool, until_told_t
 from services.dispatch.answering import Answering, Leases
 from services.dispatch.folding import Folding
 from services.dispatch.roll import Roll
+from services.dispatch.rousing import Rousing
 from services.dispatch.service import dispatch
 from services.dispatch.sweeping import Sweeping
 
@@ -34,6 +35,7 @@ async def run(settings: Settings) -> None:
             NatsDispatchServer(connection),
             Dispatcher(wants),
         )
+        rousing = Rousing(queue, server)
         folding = Folding(tail, queue, server, wants.streams)
         roll = Roll(queue, PostgresBackendTable(connections), dispatcher)
         answering = Answering(
@@ -45,7 +47,8 @@ async def run(settings: Settings) -> None:
             secrets,
             now,
             NatsConfidant(connection),
+            rousing,
             Leases(lease),
         )
         sweeping = Sweeping(queue, dispatcher, server, now, every_s=settings.sweep_s, lease=lease)
-        await until_told_to_stop(lambda: dispatch(server, folding, answering, sweeping), connection)
+        await until_told_to_stop(lambda: dispatch(server, folding, answering, sweeping, rousing), connection)

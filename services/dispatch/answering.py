@@ -20,8 +20,9 @@ from domain.refusals import DomainError
 from domain.run import RUN, Run, RunClaimed, RunEvent
 from services.dispatch.folding import Folding
 from services.dispatch.roll import Roll
+from services.dispatch.rousing import Rousing
 from services.ports.confiding import Confidant
-from services.ports.dispatching import Claimed, ClaimTokens, RunQueue
+from services.ports.dispatching import Claimed, ClaimTokens, Kept, RunQueue
 from services.ports.messages import (
     Assignment,
     Beat,
@@ -68,6 +69,7 @@ class Answering:
         tokens: ClaimTokens,
         now: Clock,
         confidant: Confidant,
+        rousing: Rousing,
         leases: Leases = Leases(),
     ) -> None:
         self._queue = queue
@@ -78,6 +80,7 @@ class Answering:
         self._tokens = tokens
         self._now = now
         self._confidant = confidant
+        self._rousing = rousing
         self._leases = leases
         self._graphs: OrderedDict[Digest, bytes | None] = OrderedDict()
 
@@ -133,13 +136,16 @@ class Answering:
     async def _claim(self, request: ClaimRequest) -> Claimed | None:
         for _ in range(STALE_PICKS):
             try:
-                claimed = await self._queue.claim(request, self._lease_until())
+                found = await self._queue.claim(request, self._lease_until())
             except StaleStreamError:
                 await self._folding.catch_up()
             else:
+                claimed = found if isinstance(found, Claimed) else None
                 self._folding.claimed(claimed is not None)
                 if claimed is not None:
                     self._learn(claimed, request.executor)
+                elif isinstance(found, Kept):
+                    self._rousing.rouse_in(found.for_s)
                 return claimed
         return None
 

@@ -9,6 +9,7 @@ from typing import Any
 from commands.ports import LogUnavailableError, OutcomeUnknownError
 from services.dispatch.answering import Answering
 from services.dispatch.folding import Folding
+from services.dispatch.rousing import Rousing
 from services.dispatch.sweeping import Sweeping
 from services.ports.dispatching import DispatchServer, QueueUnavailableError
 
@@ -19,7 +20,7 @@ PAUSE_S = 0.5  # before a loop that failed is begun again
 
 
 async def dispatch(
-    server: DispatchServer, folding: Folding, answering: Answering, sweeping: Sweeping
+    server: DispatchServer, folding: Folding, answering: Answering, sweeping: Sweeping, rousing: Rousing
 ) -> None:
     """Run until cancelled."""
     await server.serve(
@@ -31,7 +32,11 @@ async def dispatch(
             "stock": answering.stock,
         }
     )
-    await side_by_side(_again("folding", folding.follow), _again("sweeping", sweeping.sweep_for_ever))
+    await side_by_side(
+        _again("folding", folding.follow),
+        _again("sweeping", sweeping.sweep_for_ever),
+        _again("rousing", rousing.rouse_for_ever),
+    )
 
 
 async def side_by_side(*loops: Coroutine[Any, Any, None]) -> None:

@@ -49,7 +49,7 @@ class RunQueue(Protocol):
         Returns held attempts that were cancelled. None: another process was faster, and nothing was changed.
         """
 
-    async def claim(self, request: ClaimRequest, lease_until: datetime) -> "Claimed | None":
+    async def claim(self, request: ClaimRequest, lease_until: datetime) -> "Claimed | Kept | None":
         """Pick the next run for this backend, lease it and append run.claimed, in one transaction.
 
         Raises StaleStreamError when the queue lags behind the log for the run it picked.
@@ -110,6 +110,13 @@ class Claimed(Struct, frozen=True, kw_only=True):
     position: Position
     prompted: bool = False
     extra: Digest | None = None
+
+
+class Kept(Struct, frozen=True):
+    """There is nothing but prompts that are left to another backend, which has their accounts' last ones in its cache:
+    the first of them for so long."""
+
+    for_s: float
 
 
 Responder: TypeAlias = Callable[[str, bytes], Awaitable[bytes]]

@@ -33,7 +33,7 @@ from domain.source import PromptSource
 from domain.workflow import Content, Requirements
 from infra.wiring import new_id
 from services.dispatch.folding import TOPICS
-from services.ports.dispatching import Claimed
+from services.ports.dispatching import Claimed, Kept
 from services.ports.messages import ClaimRequest
 from tests.servers import Database
 
@@ -106,14 +106,21 @@ class Floor:
             events = [replace(each, at=each.at - age) for each in found.events]
             assert await self.queue.apply(events, found.upto) is not None
 
+    async def ask(
+        self, backend: str = "gpu-1", *pools: str, queue: PostgresQueue | None = None
+    ) -> Claimed | Kept | None:
+        request = ClaimRequest(executor=f"of-{backend}", backend=backend, pools=pools or (SHARED,))
+        found = await (queue or self.queue).claim(request, datetime.now(UTC) + LEASE)
+        if isinstance(found, Claimed):
+            self._versions[found.run] = found.version
+        return found
+
     async def claim(
         self, backend: str = "gpu-1", *pools: str, queue: PostgresQueue | None = None
     ) -> Claimed | None:
-        request = ClaimRequest(executor=f"of-{backend}", backend=backend, pools=pools or (SHARED,))
-        claimed = await (queue or self.queue).claim(request, datetime.now(UTC) + LEASE)
-        if claimed is not None:
-            self._versions[claimed.run] = claimed.version
-        return claimed
+        found = await self.ask(backend, *pools, queue=queue)
+        assert not isinstance(found, Kept)
+        return found
 
     async def claimed(self, backend: str = "gpu-1", *pools: str) -> Claimed:
         claimed = await self.claim(backend, *pools)

@@ -39,6 +39,7 @@ from infra.wiring import nats, needs, new_id, now
 from services.dispatch.answering import Answering, Leases
 from services.dispatch.folding import Folding
 from services.dispatch.roll import Roll
+from services.dispatch.rousing import Rousing
 from services.dispatch.service import dispatch
 from services.dispatch.sweeping import Sweeping
 from tests.execution.store import ObjectServer
@@ -114,6 +115,7 @@ async def hall(
             NatsDispatchServer(connection),
             Dispatcher(wants),
         )
+        rousing = Rousing(queue, server)
         folding = Folding(ground.tail, queue, server, wants.streams)
         roll = Roll(queue, PostgresBackendTable(ground.pool), dispatcher)
         answering = Answering(
@@ -125,10 +127,11 @@ async def hall(
             secrets,
             now,
             NatsConfidant(connection),
+            rousing,
             Leases(lease),
         )
         sweeping = Sweeping(queue, dispatcher, server, now, every_s=0.1, lease=lease)
-        async with beside(dispatch(server, folding, answering, sweeping)):
+        async with beside(dispatch(server, folding, answering, sweeping, rousing)):
             yield Hall(ground, wants)
 
 

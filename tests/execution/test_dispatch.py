@@ -25,6 +25,7 @@ from infra.wiring import needs
 from services.dispatch.answering import Answering
 from services.dispatch.folding import Folding
 from services.dispatch.roll import Roll
+from services.dispatch.rousing import Rousing
 from services.dispatch.service import dispatch, side_by_side
 from services.dispatch.sweeping import Sweeping
 from services.ports.dispatching import LogPage, Responder
@@ -165,6 +166,7 @@ async def test_an_outage_of_the_log_is_a_warning(
     database: Database, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with office(database, tmp_path) as made:
+        rousing = Rousing(made.queue, made.line)
         folding = Folding(AwayLog(), made.queue, made.line, made.wants.streams)
         dispatcher = Dispatcher(made.wants)
         answering = Answering(
@@ -176,9 +178,10 @@ async def test_an_outage_of_the_log_is_a_warning(
             made.secrets,
             made.clock.now,
             Nobody(),
+            rousing,
         )
         with caplog.at_level(logging.WARNING):
-            async with beside(dispatch(made.line, folding, answering, made.sweeping)):
+            async with beside(dispatch(made.line, folding, answering, made.sweeping, rousing)):
                 await made.line.looked_at()
 
     (told,) = [record for record in caplog.records if record.name == "services.dispatch.service"]

@@ -18,7 +18,7 @@ from domain.outcome import Failure, FailureKind
 from domain.run import RunAttemptLost, RunCancelled, RunEvent, RunRequeued, RunSubmitted
 from domain.workflow import Content
 from services.dispatch.folding import TOPICS
-from services.ports.dispatching import Claimed, Revoked
+from services.ports.dispatching import Claimed, Kept, Revoked
 from services.ports.messages import ClaimRequest, HeldAttempt
 from tests.servers import Database
 
@@ -50,7 +50,9 @@ class Ground(Struct, frozen=True):
         return None if revoked is None else list(revoked)
 
     async def claim(self, queue: PostgresQueue) -> Claimed | None:
-        return await queue.claim(REQUEST, datetime.now(UTC) + timedelta(minutes=1))
+        claimed = await queue.claim(REQUEST, datetime.now(UTC) + timedelta(minutes=1))
+        assert not isinstance(claimed, Kept)
+        return claimed
 
 
 @asynccontextmanager

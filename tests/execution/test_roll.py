@@ -29,7 +29,7 @@ from domain.workflow import Requirements
 from infra.settings import Settings
 from infra.wiring import needs
 from services.dispatch.roll import Roll, UnusableError
-from services.ports.dispatching import TooEarlyError
+from services.ports.dispatching import Claimed, TooEarlyError
 from services.ports.messages import BackendState, ClaimRequest, Part, Stock
 from tests.execution.test_dispatch import Office, office
 from tests.execution.test_queue import submitted
@@ -247,7 +247,7 @@ class Floor:
 
     async def claimed(self, name: str) -> RunId | None:
         found = await self._made.queue.claim(ClaimRequest(executor="east", backend=name), later())
-        return found.run if found else None
+        return found.run if isinstance(found, Claimed) else None
 
 
 async def test_a_run_is_given_only_to_a_backend_that_can_do_it(made: Office, admin: Needs) -> None:

@@ -46,6 +46,7 @@ from projections.runner import Runner
 from services.dispatch.answering import Answering, Leases
 from services.dispatch.folding import Folding
 from services.dispatch.roll import Roll
+from services.dispatch.rousing import Rousing
 from services.dispatch.service import dispatch
 from services.dispatch.sweeping import Sweeping
 from services.relay import Relay
@@ -229,6 +230,7 @@ async def _dispatching(stack: AsyncExitStack, settings: Settings) -> Coroutine[A
         NatsDispatchServer(connection),
         Dispatcher(wants),
     )
+    rousing = Rousing(queue, server)
     folding = Folding(tail, queue, server, wants.streams)
     roll = Roll(queue, PostgresBackendTable(connections), dispatcher)
     answering = Answering(
@@ -240,10 +242,11 @@ async def _dispatching(stack: AsyncExitStack, settings: Settings) -> Coroutine[A
         secrets,
         now,
         NatsConfidant(connection),
+        rousing,
         Leases(lease),
     )
     sweeping = Sweeping(queue, dispatcher, server, now, every_s=settings.sweep_s, lease=lease)
-    return dispatch(server, folding, answering, sweeping)
+    return dispatch(server, folding, answering, sweeping, rousing)
 
 
 @asynccontextmanager
