@@ -14,8 +14,9 @@ import psycopg
 import pytest
 
 from infra.embedded.lock import FolderTakenError, closed_gate, folder_lock, pass_gate
-from infra.embedded.ports import choose_port
+from infra.embedded.ports import choose_port, free_port, is_free
 from infra.embedded.unprivileged import unprivileged
+from infra.up import ROOT
 from tests.embedded.wholes import answers, lives, owner_url, start_whole, until, whole
 
 NOBODY = 65534
@@ -143,6 +144,20 @@ def test_a_taken_port_is_replaced_by_a_free_one() -> None:
         port = taken.getsockname()[1]
         assert choose_port("127.0.0.1", port) != port
     assert choose_port("127.0.0.1", port) == port
+
+
+def test_a_chosen_port_is_kept_for_its_server_and_chosen_by_nobody_else() -> None:
+    port = free_port()
+    elsewhere = f"from infra.embedded.ports import _keep; print(_keep('127.0.0.1', {port}))"
+    command = (sys.executable, "-c", elsewhere)
+    assert subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout == b"False\n"
+    for address in ("127.0.0.1", "0.0.0.0"):
+        for _ in range(2):  # it may be started again
+            with (
+                socket.create_server((address, port)) as server,
+                socket.create_connection(server.getsockname()),
+            ):
+                assert not is_free("127.0.0.1", port)
 
 
 def _as_ordinary_user(data: Path) -> tuple[str, ...]:
