@@ -27,6 +27,7 @@ from workflows.inventory import TAKES_LORAS
 
 MAX_KNOWN = 100_000  # needs that are known to be stored; asking again does no harm
 FIRST_EPOCH = 1  # of most claims: few runs are claimed again
+LEASE_S = 60.0
 
 _APPLY, _CLAIM = numbered(APPLY), numbered(CLAIM)
 
@@ -61,10 +62,15 @@ GONE = "UPDATE work.backends SET live = false WHERE name = %s"
 class PostgresQueue:
     """The RunQueue port. Remembers the checkpoint: one that another process has moved refuses what rests on it."""
 
-    def __init__(self, pool: AsyncConnectionPool, *, running: int | None = None) -> None:
-        """`running`: how many runs of an account may be under way, where it was not given another number."""
+    def __init__(
+        self, pool: AsyncConnectionPool, *, running: int | None = None, lease_s: float = LEASE_S
+    ) -> None:
+        """`running`: how many runs of an account may be under way, where it was not given another number.
+        `lease_s`: how long a run is held that the log says was claimed; how long it was to be is not in there.
+        """
         self._pool = pool
         self._running = running
+        self._lease_s = lease_s
         self._position: Position | None = None
         self._known_needs: set[UUID] = set()
         self._applying = asyncio.Lock()
@@ -85,7 +91,7 @@ class PostgresQueue:
                 if len(self._known_needs) >= MAX_KNOWN:
                     self._known_needs.clear()
                 self._known_needs.add(name)
-        values = {"position": position, "upto": upto, **batch.values()}
+        values = {"position": position, "upto": upto, "lease_s": self._lease_s, **batch.values()}
         async with self._applying:
             rows = await self._carry_out(_APPLY, values)
         if not rows:

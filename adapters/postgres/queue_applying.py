@@ -30,7 +30,7 @@ WITH moved AS (
     SELECT run, version, owner, pool, warm, needs, state, rank, not_before, graph, timeout_s, prompted,
         extra, coalesce(epoch, 0), backend, executor, coalesce(charged_us, 0), coalesce(weight, 1), started_at,
         failed_at, failure,
-        CASE WHEN state = 'held' THEN now() + interval '1 minute' END, position
+        CASE WHEN state = 'held' THEN now() + make_interval(secs => %(lease_s)s) END, position
     FROM change WHERE owner IS NOT NULL AND NOT over
     ON CONFLICT (run) DO NOTHING
 ), updated AS (
@@ -47,7 +47,7 @@ WITH moved AS (
         failed_at = c.failed_at,
         failure = c.failure,
         lease_until = CASE coalesce(c.state, q.state)
-            WHEN 'held' THEN coalesce(q.lease_until, now() + interval '1 minute') END,
+            WHEN 'held' THEN coalesce(q.lease_until, now() + make_interval(secs => %(lease_s)s)) END,
         position = coalesce(c.position, q.position)
     FROM change AS c JOIN before AS b ON b.run = c.run
     WHERE c.owner IS NULL AND NOT c.over AND q.run = b.run AND q.version < c.version

@@ -31,7 +31,7 @@ async def run(settings: Settings) -> None:
         needs(settings, secrets, url) as wants,
     ):
         queue, server, dispatcher = (
-            PostgresQueue(connections, running=allowance(settings).running),
+            PostgresQueue(connections, running=allowance(settings).running, lease_s=settings.lease_s),
             NatsDispatchServer(connection),
             Dispatcher(wants),
         )

@@ -15,7 +15,7 @@ from adapters.postgres.tail import PostgresTail
 from commands.ports import Entry, StaleStreamError, Write
 from domain.ids import AccountId, Actor, Digest, Position, RunId, WorkflowId
 from domain.outcome import Failure, FailureKind
-from domain.run import RunAttemptLost, RunCancelled, RunEvent, RunRequeued, RunSubmitted
+from domain.run import RunAttemptLost, RunCancelled, RunClaimed, RunEvent, RunRequeued, RunSubmitted
 from domain.workflow import Content
 from services.dispatch.folding import TOPICS
 from services.ports.dispatching import Claimed, Kept, Revoked
@@ -158,3 +158,13 @@ async def test_a_queue_that_was_closed_goes_on_where_it_was(ground: Ground, queu
     await ground.fold(queue)
 
     assert await PostgresQueue(ground.pool).position() == await queue.position() > Position(0)
+
+
+async def test_a_claim_that_only_the_log_knows_of_lasts_as_long_as_others(ground: Ground) -> None:
+    """After a restore: the leases of before are gone, and an executor may be silent for a whole one."""
+    await ground.write(RunId(uuid4()), 0, submitted(), RunClaimed(backend="big", executor="gpu-1", epoch=1))
+    queue, now = PostgresQueue(ground.pool, lease_s=600), datetime.now(UTC)
+    await ground.fold(queue)
+
+    assert await queue.expired(now + timedelta(seconds=590)) == []
+    assert len(await queue.expired(now + timedelta(seconds=610))) == 1

@@ -226,7 +226,7 @@ async def _dispatching(stack: AsyncExitStack, settings: Settings) -> Coroutine[A
     tail = await _tail(stack, url)
     wants = await stack.enter_async_context(needs(settings, secrets, url))
     queue, server, dispatcher = (
-        PostgresQueue(connections, running=allowance(settings).running),
+        PostgresQueue(connections, running=allowance(settings).running, lease_s=settings.lease_s),
         NatsDispatchServer(connection),
         Dispatcher(wants),
     )
