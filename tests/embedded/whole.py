@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from threading import Event
 
 from infra.embedded.child import Child, ChildFailedError
 from infra.embedded.lock import FolderTakenError
@@ -21,13 +22,15 @@ def one_program(settings: Settings) -> Sequence[Child]:
 
 
 def main() -> None:
+    asked = Event()
+    signal.signal(
+        signal.SIGINT, lambda *_: asked.set()
+    )  # an exception that is raised anywhere may be lost there
     try:
         with launched(Settings.from_environment(os.environ), print, programs=one_program) as whole:
             settings = whole.settings
             print(json.dumps({"database": settings.app_database_url, "nats": settings.nats_url}), flush=True)
-            whole.supervisor.watch(until=lambda: False)
-    except KeyboardInterrupt:
-        pass
+            whole.supervisor.watch(until=asked.is_set)
     except (FolderTakenError, ChildFailedError) as error:
         sys.exit(str(error))
 

@@ -5,8 +5,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
-import psycopg
-
 from tests.http.executor import by_hand
 from tests.http.person import Person
 from tests.http.whole import Whole
@@ -36,9 +34,7 @@ async def eventually(holds: Callable[[], Awaitable[bool]]) -> None:
 
 
 def value(whole: Whole, query: str, *values: object) -> Any:
-    with psycopg.connect(whole.database.url) as connection:
-        row = connection.execute(query.encode(), values).fetchone()
-    return row[0] if row else None
+    return whole.head.value(query, *values)
 
 
 async def drawn(whole: Whole, person: Person, *bodies: bytes, lost: bytes | None = None) -> str:

@@ -1,8 +1,8 @@
-"""How far the log has come."""
+"""How far the log has come, and what else its owner sees."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Self
+from typing import Any, Self
 
 import psycopg
 
@@ -31,17 +31,17 @@ class Head:
     def __call__(self) -> int:
         for _ in range(2):  # a server that was started anew has ended the connections of before
             try:
-                return self._look()
+                return int(self.value(HEAD))
             except psycopg.OperationalError:
                 self._leave()
         return 0
 
-    def _look(self) -> int:
+    def value(self, query: str, *values: object) -> Any:
+        """Of the first row, if there is one."""
         if self._connection is None:
             self._connection = psycopg.connect(self._url, autocommit=True, connect_timeout=2, options=WAIT)
-        row = self._connection.execute(HEAD).fetchone()
-        assert row is not None
-        return int(row[0])
+        row = self._connection.execute(query.encode(), values).fetchone()
+        return row[0] if row else None
 
     def _leave(self) -> None:
         if self._connection is not None:

@@ -64,7 +64,8 @@ async def _lived(folder: Path) -> Before:
                 assert (await ann.until_over(run))["status"] == "succeeded"
             await at_rest(old)
             answers = await asked(ann, workflow, runs)
-            another = await ann.workflow(pictures(0.05))  # the first one's answers tell how often it was run
+            # Another, for the first one's answers tell how often it was run; slow, for each run is looked at later.
+            another = await ann.workflow(pictures(0.5))
             load = [asyncio.create_task(_endless(ann, another)) for _ in range(3)]
             try:
                 await asyncio.to_thread(_backup, old, folder / "load.tar", "--with-objects")
