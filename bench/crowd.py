@@ -48,14 +48,23 @@ _NOTHING = {
 async def settle(projection: Projection, connect: Connect, rows: int) -> None:
     """Put a build with so many rows in the place of the live one."""
     async with holding(projection.name, connect) as connection:
-        await connection.execute(_TOOLS)
         made = await generations.begin(connection, projection)
-        await fill(connection, projection.name, made.schema, rows)
+        await _prepare(connection, made)
+        if rows:
+            await _fill(connection, made, rows)
         made = await generations.complete(connection, projection, made, made.position)
         for table in projection.tables:
             await connection.execute(f"VACUUM {made.schema}.{table.name}".encode())
         while not await generations.swap(connection, projection, made):
             made = await _as_far(connection, made)
+
+
+async def join(projection: Projection, connect: Connect, rows: int) -> None:
+    """Put so many rows into the live build, which is empty, and leave Postgres in the belief that it is."""
+    async with holding(projection.name, connect) as connection:
+        live = await generations.live(connection, projection.name)
+        assert live is not None
+        await _fill(connection, live, rows)
 
 
 async def _as_far(connection: AsyncConnection[Any], made: Generation) -> Generation:
@@ -66,13 +75,19 @@ async def _as_far(connection: AsyncConnection[Any], made: Generation) -> Generat
     return replace(made, position=position)
 
 
-async def fill(connection: AsyncConnection[Any], name: str, schema: str, rows: int) -> None:
+async def _prepare(connection: AsyncConnection[Any], made: Generation) -> None:
     async with connection.transaction():
-        await connection.execute(f"SET LOCAL search_path TO {schema}".encode())
-        for table, column, kind in await (await connection.execute(_COLUMNS, (schema,))).fetchall():
+        await connection.execute(f"SET LOCAL search_path TO {made.schema}".encode())
+        for table, column, kind in await (await connection.execute(_COLUMNS, (made.schema,))).fetchall():
             default = f"ALTER TABLE {table} ALTER COLUMN {column} SET DEFAULT {_NOTHING[kind]}"
             await connection.execute(default.encode())
-        await connection.execute(parts()[name].replace("%(rows)s", str(rows)).encode())
+
+
+async def _fill(connection: AsyncConnection[Any], made: Generation, rows: int) -> None:
+    await connection.execute(_TOOLS)
+    async with connection.transaction():
+        await connection.execute(f"SET LOCAL search_path TO {made.schema}".encode())
+        await connection.execute(parts()[made.name].replace("%(rows)s", str(rows)).encode())
 
 
 @cache

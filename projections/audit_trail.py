@@ -205,4 +205,5 @@ async def event(cursor: Cursor, position: int) -> bytes | None:
     """One of them with its causes and effects, and what came of the same request: at most `TOGETHER` events."""
     if not 0 < position < _LAST:
         return None
+    await planned_anew(cursor)
     return await one(cursor, _ONE, {"position": position, "most": TOGETHER})

@@ -25,7 +25,7 @@ from projections import places
 from projections.paging import bounded, numbered, page
 from projections.places import PlaceRow, fold_place, key_of
 from projections.projection import Buffer, Projection, Table
-from projections.reading import Cursor, one, planned_once
+from projections.reading import Cursor, one
 
 
 class CommentRow(Struct, gc=False):
@@ -253,7 +253,6 @@ async def said(
 ) -> bytes:
     """On a workflow or an output, the newest first; or the answers to one of them, as they came. Raises Invalid."""
     asked = {"place": place, "limit": bounded(limit)}
-    await planned_once(cursor)
     if parent is None:
         return await one(cursor, _TOP, asked | {"after": numbered(after, _BEHIND_ALL)}) or b""
     return await one(cursor, _ANSWERS, asked | {"parent": parent, "after": numbered(after)}) or b""

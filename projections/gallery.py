@@ -17,7 +17,7 @@ from projections.gallery_rows import TABLES, TAG, fold
 from projections.paging import RANKED, TIMED, bounded, named, page, ranked, timed, weighed
 from projections.pictures import pictures
 from projections.projection import Projection
-from projections.reading import Cursor, one, planned_anew, planned_once
+from projections.reading import Cursor, one, planned_anew
 
 MAX_WORDS = 200
 
@@ -126,7 +126,8 @@ async def published(
         parameters["words"] = words
     if tag := " ".join(tag.lower().split()):
         parameters["tag"] = tag
-    await (planned_anew(cursor) if words else planned_once(cursor))  # how many have a word decides
+    if words:
+        await planned_anew(cursor)  # how many have a word decides
     return await one(cursor, _PAGES[sort, bool(words), bool(tag), sensitive], parameters) or b""
 
 

@@ -11,7 +11,7 @@ from uuid import UUID
 import msgspec
 
 from domain.ids import AccountId
-from projections.reading import Reader
+from projections.reading import Reader, planned_anew
 
 Row: TypeAlias = dict[str, Any]
 
@@ -49,6 +49,7 @@ class OwnThings:
 
     async def counted(self, account: AccountId) -> int:
         async with self._reader.for_account(account) as cursor:
+            await planned_anew(cursor)
             await cursor.execute(_COUNTED, {"owner": account})
             ((count,),) = await cursor.fetchall()
         return int(count)
@@ -101,6 +102,7 @@ class OwnThings:
     ) -> list[Row]:
         wrapped = _PAGED.format(query=query, limit=limit).encode()
         async with self._reader.for_account(account) as cursor:
+            await planned_anew(cursor)
             await cursor.execute(wrapped, {"owner": account} | values)
             ((found,),) = await cursor.fetchall()
         return msgspec.json.decode(found, type=list[Row])

@@ -1,6 +1,6 @@
 """Queries, bound to the account that asks: Postgres itself hides what the account must not see."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from typing import Any, TypeAlias
 
@@ -12,16 +12,30 @@ from domain.ids import AccountId
 Cursor: TypeAlias = AsyncCursor[tuple[Any, ...]]
 """Bound to an account, or to nobody. Queries take it and answer with JSON made by Postgres, as UTF-8 bytes."""
 
-# Compiling a plan costs many times what a page takes, and Postgres would as soon as there are a million rows.
-_BIND = (
-    b"SELECT set_config('comfyplus.account', %s, true), set_config('comfyplus.url', %s, true), "
-    b"set_config('TimeZone', 'UTC', true), set_config('transaction_read_only', 'on', true), "
-    b"set_config('jit', 'off', true)"
+# A page is a short walk along an index, with little looked up beside: that is how it is read whatever Postgres believes
+# to know of the sizes, also by a plan that was made while there was next to nothing and is kept for days. To compile it
+# or to share it among processes costs many times what it takes, and Postgres would as soon as there are a million rows.
+_WALKING = {"plan_cache_mode": "force_generic_plan"} | dict.fromkeys(
+    ("enable_seqscan", "enable_bitmapscan", "enable_hashjoin", "enable_mergejoin"), "off"
 )
+_SEARCHING = dict.fromkeys(_WALKING, "on") | {"plan_cache_mode": "force_custom_plan"}
+_ALWAYS = {
+    "TimeZone": "UTC",
+    "transaction_read_only": "on",
+    "jit": "off",
+    "max_parallel_workers_per_gather": "0",
+}
+
+
+def _set(settings: Mapping[str, str]) -> str:
+    return ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+
+
+_BIND = f"""SELECT set_config('comfyplus.account', %s, true), set_config('comfyplus.url', %s, true),
+{_set(_ALWAYS | _WALKING)}""".encode()
 _OVERSEE = b"SELECT set_config('comfyplus.administrator', 'on', true)"
 _MODERATE = b"SELECT set_config('comfyplus.moderator', 'on', true)"
-_PLANNED_ONCE = b"SELECT set_config('plan_cache_mode', 'force_generic_plan', true)"
-_PLANNED_ANEW = b"SELECT set_config('plan_cache_mode', 'force_custom_plan', true)"
+_PLANNED_ANEW = f"SELECT {_set(_SEARCHING)}".encode()
 
 
 class Reader:
@@ -43,6 +57,8 @@ class Reader:
         `overseeing`: what administrators may see, too; that the account is one is known by the caller. `moderating`:
         the same for moderators.
 
+        What is asked has one plan for all values, unless it is `planned_anew`; to plan costs more than a page.
+
         A pipeline without BEGIN is one transaction up to its end, so that binding and query travel together.
         """
         async with self._pool.connection() as connection, connection.pipeline():
@@ -56,18 +72,10 @@ class Reader:
             yield cursor
 
 
-async def planned_once(cursor: Cursor) -> None:
-    """What is asked next has one plan that is good for every question.
-
-    Postgres would make it anew each time as soon as it hopes for a better one, which costs more than the page itself.
-    """
-    await cursor.execute(_PLANNED_ONCE, prepare=True)
-
-
 async def planned_anew(cursor: Cursor) -> None:
-    """What is asked next is planned for the values it is asked with: how many rows have them decides how it is found.
+    """What is asked next is planned for the values it is asked with, in any way that Postgres knows.
 
-    Postgres would settle for one plan as soon as that looks no dearer, and would look everywhere for what few have.
+    For what is searched or summed up: there, how many rows have the values decides how they are found.
     """
     await cursor.execute(_PLANNED_ANEW, prepare=True)
 

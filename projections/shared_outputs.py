@@ -17,7 +17,7 @@ from projections import gallery
 from projections.gallery import MAX_WORDS
 from projections.paging import RANKED, TIMED, bounded, page, ranked, timed, weighed
 from projections.projection import Projection
-from projections.reading import Cursor, one, planned_anew, planned_once
+from projections.reading import Cursor, one, planned_anew
 from projections.shared_output_rows import TABLES, fold
 
 
@@ -143,7 +143,8 @@ async def shown(
         parameters["words"] = words
     if tag := " ".join(tag.lower().split()):
         parameters["tag"] = tag
-    await (planned_anew(cursor) if words else planned_once(cursor))  # how many have a word decides
+    if words:
+        await planned_anew(cursor)  # how many have a word decides
     return await one(cursor, _PAGES[mixed, sort, bool(words), bool(tag), sensitive], parameters) or b""
 
 

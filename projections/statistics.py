@@ -32,7 +32,7 @@ from domain.workflow import (
     WorkflowWithdrawn,
 )
 from projections.projection import Buffer, Projection, Table
-from projections.reading import Cursor, one
+from projections.reading import Cursor, one, planned_anew
 
 
 class DayCountRow(Struct, gc=False):
@@ -277,4 +277,5 @@ _BETWEEN = b"""SELECT convert_to(json_build_object(
 
 async def between(cursor: Cursor, since: str, until: str) -> bytes:
     """What there was at the end of some days, and what came, went and ran in them."""
+    await planned_anew(cursor)
     return await one(cursor, _BETWEEN, {"since": since, "until": until}) or b""

@@ -23,7 +23,7 @@ from domain.run import (
 )
 from projections.paging import bounded, lettered, page
 from projections.projection import Buffer, Projection, Table
-from projections.reading import Cursor, one
+from projections.reading import Cursor, one, planned_anew
 
 LAST = "9999-12-31"
 
@@ -243,6 +243,7 @@ _ACCOUNTS = page(
 
 async def between(cursor: Cursor, owner: AccountId | None, since: str, until: str) -> bytes:
     """Days with something in them, and how long which backend was busy. None for `owner`: everybody's."""
+    await planned_anew(cursor)
     return await one(cursor, _BETWEEN, {"owner": owner, "since": since, "until": until}) or b""
 
 
@@ -250,4 +251,5 @@ async def accounts(cursor: Cursor, limit: int, after: str | None = None, *, sinc
     """What each account has used in some days, by their ids. Raises Invalid."""
     _, id = lettered(None if after is None else f"{after}.")
     parameters = {"after": id, "limit": bounded(limit), "since": since, "until": until}
+    await planned_anew(cursor)
     return await one(cursor, _ACCOUNTS, parameters) or b""
