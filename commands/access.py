@@ -8,11 +8,13 @@ from collections.abc import Sequence
 from uuid import UUID
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from commands.accounts import LogOut, log_out
 from commands.attempts import attempt, right
+from commands.claimed_addresses import claim
 from commands.identity_ports import SessionRow
-from commands.known_accounts import Known, holder, known, proven
+from commands.known_accounts import Known, email_stream, holder, is_reachable, known, proven
 from commands.names import canonical_email, check_email, check_password
 from commands.needs import Command, Needs
 from commands.notices import Notice, tell, tell_wanted
@@ -51,12 +53,13 @@ class EndOtherSessions(Command, frozen=True, kw_only=True):
 
 
 class Renewed(Struct, frozen=True):
-    """What the session that stays goes on with; its refresh token is still good."""
+    """What the session that stays goes on with; its refresh token is still good. `mailed`: a mail says what is next."""
 
     accepted: Accepted
     access_token: str
     expires_in: int
     epoch: int
+    mailed: bool = False
 
 
 async def change_password(command: ChangePassword, context: Context, needs: Needs) -> Renewed:
@@ -83,7 +86,10 @@ async def change_password(command: ChangePassword, context: Context, needs: Need
 
 
 async def change_email(command: ChangeEmail, context: Context, needs: Needs) -> Renewed:
-    """The new address is taken and the old one free in one step. Raises Invalid, NotAllowed, Conflict."""
+    """The new address is taken and the old one free in one step; where addresses are confirmed, as soon as it is.
+
+    Raises Invalid, NotAllowed, Conflict, TooMany.
+    """
     email = command.email.strip()
     check_email(email)
     found = await proven(command.account, command.password, needs, command.session)
@@ -93,6 +99,9 @@ async def change_email(command: ChangeEmail, context: Context, needs: Needs) -> 
     trying = await attempt(
         "address", str(command.account), "", needs
     )  # who asks for taken ones learns which are
+    if needs.limits.confirm_addresses:
+        return await _wish_for(email, new, found, command.session, needs)
+    reachable = await is_reachable(found, needs)
     await needs.accounts.keep_email(command.account, new, email)
     try:
         accepted = await _move(command, context, needs, found, old, new)
@@ -104,7 +113,7 @@ async def change_email(command: ChangeEmail, context: Context, needs: Needs) -> 
         raise
     await right(trying, needs)
     if not accepted.repeated:
-        await tell(found, Notice.EMAIL, needs)  # to the address of before
+        await tell(found, Notice.EMAIL, needs, reachable=reachable)  # at the address of before
         await needs.accounts.forget_email(command.account, found.state.email)
     return await _renewed(command.account, command.session, accepted, needs)
 
@@ -134,9 +143,15 @@ async def open_sessions(id: AccountId, needs: Needs) -> Sequence[SessionRow]:
     return [row for row in rows if row.session in state.sessions and row.used_at >= oldest]
 
 
-def email_stream(found: Known, needs: Needs) -> UUID:
-    """The reservation of the address that an account goes by."""
-    return found.state.email or needs.secrets.name_id("email", canonical_email(found.email))
+async def _wish_for(email: str, new: UUID, found: Known, session: SessionId, needs: Needs) -> Renewed:
+    """One at a time: whatever was wished for before is forgotten."""
+    account.at_home(found.state, session)
+    for name in found.credentials.emails if found.credentials is not None else ():
+        if name not in (found.state.email, new):
+            await needs.accounts.forget_email(found.id, name)
+    await needs.accounts.keep_email(found.id, new, email)
+    await claim(found.id, email, needs)
+    return replace(await _renewed(found.id, session, NOTHING, needs), mailed=True)
 
 
 async def _move(

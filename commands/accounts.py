@@ -1,12 +1,14 @@
 """Joining, logging in, staying logged in."""
 
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import datetime
 from uuid import UUID
 
 from msgspec import Struct
 
 from commands.attempts import attempt, network, right
+from commands.claimed_addresses import claim
 from commands.identity_ports import Credentials, RefreshToken, SessionRow
 from commands.known_accounts import NOBODY, Known, holder, known
 from commands.names import canonical_email, canonical_username, check_registration
@@ -17,8 +19,8 @@ from commands.streams import Accepted, Change, Context
 from domain import account, reservation, standing
 from domain.account import ACCOUNT, SESSION_OVER, Account, AccountEvent, AccountRegistered, Role
 from domain.ids import AccountId, Position, SessionId, account_actor
-from domain.refusals import CodeNeeded, Conflict, NotAuthenticated, NotFound
-from domain.reservation import RESERVATION
+from domain.refusals import CodeNeeded, Conflict, NotAuthenticated, NotFound, TooMany
+from domain.reservation import RESERVATION, NameReserved
 
 ADDRESS = "e-mail address"
 WRONG_LOGIN = "Wrong login or password."
@@ -31,6 +33,8 @@ class RegisterAccount(Command, frozen=True, kw_only=True):
     password: str
     address: str = ""
     """Of the network it comes from; an empty one is not counted."""
+    vouched: bool = False
+    """The operator knows the e-mail address: it counts at once."""
 
 
 class Client(Struct, frozen=True):
@@ -89,7 +93,8 @@ class Tokens(Struct, frozen=True):
 
 
 async def register_account(command: RegisterAccount, context: Context, needs: Needs) -> Registered:
-    """Raises Invalid, Conflict when a name is taken, KeyReused."""
+    """Where addresses are confirmed, nobody learns whether one is taken. Raises Invalid, Conflict when a name is taken,
+    KeyReused, TooMany."""
     if (earlier := await needs.streams.answered(context)) is not None:
         return await _registered(earlier, needs)
     try:
@@ -204,10 +209,10 @@ async def _register(command: RegisterAccount, context: Context, needs: Needs) ->
     username, email = command.username.strip(), command.email.strip()
     check_registration(username, email, command.password)
     id = AccountId(needs.new_id())
-    names = [
-        (needs.secrets.name_id("username", canonical_username(username)), "username"),
-        (needs.secrets.name_id("email", canonical_email(email)), ADDRESS),
-    ]
+    claimed = needs.limits.confirm_addresses and not command.vouched
+    names = [(needs.secrets.name_id("username", canonical_username(username)), "username")]
+    if not claimed:
+        names.append((needs.secrets.name_id("email", canonical_email(email)), ADDRESS))
     if command.address:
         most = needs.limits.registrations_of_address
         await attempt("registration", network(command.address), "", needs, most=most)
@@ -232,12 +237,17 @@ async def _register(command: RegisterAccount, context: Context, needs: Needs) ->
     if accepted.repeated:
         await needs.accounts.remove(id)
         return await _registered(accepted, needs)
+    if claimed:
+        with suppress(TooMany):  # they may ask for another one later
+            await claim(id, email, needs)
     return Registered(id, username, accepted)
 
 
 async def _registered(accepted: Accepted, needs: Needs) -> Registered:
-    """What a registration was answered: its events begin with two names, then comes the account."""
-    recorded = await needs.streams.log.at(Position(accepted.first + 2))
+    """What a registration was answered: its events begin with one name or two, then comes the account."""
+    recorded = await needs.streams.log.at(Position(accepted.first + 1))
+    if recorded is not None and isinstance(recorded.event, NameReserved):
+        recorded = await needs.streams.log.at(Position(accepted.first + 2))
     assert recorded is not None
     (opened,) = await needs.vault.open([recorded])
     assert isinstance(opened.event, AccountRegistered)

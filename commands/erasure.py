@@ -58,7 +58,7 @@ async def _record(
     """An account that has got another address meanwhile is looked at again: its names go with it."""
     while True:
         state, version = await needs.streams.load(ACCOUNT, id)
-        taken_since = [name for name in (state.email, state.identity) if name is not None]
+        taken_since = [name for name in (state.email, state.confirmed, state.identity) if name is not None]
         names = dict.fromkeys(
             [*await _names(id, needs), *taken_since]
         )  # an address may have been taken again

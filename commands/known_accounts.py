@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from commands.attempts import attempt, right
 from commands.identity_ports import Credentials
+from commands.names import canonical_email
 from commands.needs import Needs
 from domain.account import ACCOUNT, Account
 from domain.ids import AccountId, SessionId
@@ -43,6 +44,12 @@ class Known(Struct, frozen=True):
         return self.credentials.passwords.get(self.state.password)
 
     @property
+    def wished(self) -> str | None:
+        """The address that it would like to go by, where addresses are confirmed."""
+        emails = {} if self.credentials is None else self.credentials.emails
+        return next((email for name, email in emails.items() if name != self.state.email), None)
+
+    @property
     def email(self) -> str:
         if self.credentials is None:
             return ""
@@ -55,6 +62,17 @@ async def holder(kind: str, canonical: str, needs: Needs) -> AccountId | None:
     """Who has the name: `kind` is username or email."""
     state, _ = await needs.streams.load(RESERVATION, needs.secrets.name_id(kind, canonical))
     return state.holder
+
+
+def email_stream(found: Known, needs: Needs) -> UUID:
+    """The reservation of the address that an account goes by."""
+    return found.state.email or needs.secrets.name_id("email", canonical_email(found.email))
+
+
+async def is_reachable(found: Known, needs: Needs) -> bool:
+    """Whether its address is its own, and nobody else may be annoyed by what is sent there."""
+    state, _ = await needs.streams.load(RESERVATION, email_stream(found, needs))
+    return state.holder == found.id
 
 
 async def known(id: AccountId, needs: Needs) -> Known:

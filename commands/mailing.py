@@ -3,45 +3,24 @@
 A token works once and for an hour, and is kept as a hash. Whether there is an account is told by mail only.
 """
 
-from datetime import timedelta
-from enum import StrEnum
 from uuid import UUID
 
 from msgspec import Struct
 
-from commands.access import email_stream
 from commands.attempts import attempt
-from commands.identity_ports import Mail, MailToken
-from commands.known_accounts import Known, holder, known
+from commands.claimed_addresses import claim
+from commands.identity_ports import MailToken
+from commands.known_accounts import Known, email_stream, holder, is_reachable, known
+from commands.mailed_tokens import CONFIRM, RESET, Purpose, used, write
 from commands.names import canonical_email, check_password
 from commands.needs import Command, Needs
 from commands.notices import MAILS, Notice, tell
 from commands.streams import Accepted, Change, Context
-from domain import account
-from domain.account import ACCOUNT, LINK_OVER, Account, AccountEvent, PasswordChanged
+from domain import account, reservation
+from domain.account import ACCOUNT, Account, AccountEvent, PasswordChanged
 from domain.ids import AccountId, account_actor
-from domain.refusals import DomainError, NotAuthenticated
-
-GOOD_FOR = timedelta(hours=1)
-
-
-class Purpose(StrEnum):
-    RESET = "reset"
-    CONFIRM = "confirm"
-
-
-TEXTS = {
-    Purpose.RESET: (
-        "Another password",
-        "Somebody, you perhaps, wants another password for your account {username}.\n\n{how}\n\n"
-        "This works once, within an hour. If it was not you, do nothing: your password stays as it is.\n",
-    ),
-    Purpose.CONFIRM: (
-        "Your e-mail address",
-        "Please confirm that this is the address of your account {username}.\n\n{how}\n\n"
-        "This works once, within an hour. If you have no such account, do nothing.\n",
-    ),
-}
+from domain.refusals import DomainError
+from domain.reservation import RESERVATION, Reservation, ReservationEvent
 
 
 class ForgetPassword(Command, frozen=True, kw_only=True):
@@ -70,6 +49,14 @@ class Reset(Struct, frozen=True):
     accepted: Accepted
 
 
+class Confirmed(Struct, frozen=True):
+    """`account`, `epoch`: where it goes by another address now, which has ended all sessions."""
+
+    accepted: Accepted
+    account: AccountId | None = None
+    epoch: int = 0
+
+
 async def may_be_mailed(email: str, address: str, needs: Needs) -> None:
     """Raises TooMany, for an address that nobody has as well."""
     await attempt("mails", canonical_email(email), address, needs, most=MAILS)
@@ -79,7 +66,8 @@ async def forget_password(command: ForgetPassword, context: Context, needs: Need
     """Does nothing for an address that nobody has. Raises nothing but faults."""
     id = await holder("email", canonical_email(command.email), needs)
     if id is not None:
-        await _mail(await known(id, needs), Purpose.RESET, needs)
+        found = await known(id, needs)
+        await write(found, RESET, found.email, email_stream(found, needs), needs)
 
 
 async def reset_password(command: ResetPassword, context: Context, needs: Needs) -> Reset:
@@ -87,7 +75,7 @@ async def reset_password(command: ResetPassword, context: Context, needs: Needs)
     if (earlier := await needs.streams.answered(context)) is not None:
         return await _reset_before(earlier, needs)
     check_password(command.new_password, "new_password")
-    token = await _used(command.token, Purpose.RESET, needs)
+    token = await used(command.token, Purpose.RESET, needs)
     found = await known(token.account, needs)
     id, replaced = needs.new_id(), list[UUID | None]()
     await needs.accounts.keep_password(token.account, id, await needs.passwords.hash(command.new_password))
@@ -111,58 +99,63 @@ async def reset_password(command: ResetPassword, context: Context, needs: Needs)
 
 
 async def ask_confirmation(command: AskConfirmation, context: Context, needs: Needs) -> None:
-    """Raises TooMany. Does nothing for an address that is confirmed already."""
+    """Of the address that is wished for, if there is one. Raises TooMany. Does nothing for one that is confirmed."""
     found = await known(command.account, needs)
-    if found.state.confirmed is None or found.state.confirmed != email_stream(found, needs):
+    wished = found.wished if needs.limits.confirm_addresses else None
+    if wished is None and found.state.confirmed == email_stream(found, needs):
+        return
+    if needs.limits.confirm_addresses:
+        await claim(command.account, wished or found.email, needs)
+    else:
         await may_be_mailed(found.email, "", needs)
-        await _mail(found, Purpose.CONFIRM, needs)
+        await write(found, CONFIRM, found.email, email_stream(found, needs), needs)
 
 
-async def confirm_email(command: ConfirmEmail, context: Context, needs: Needs) -> Accepted:
-    """Raises NotAuthenticated."""
+async def confirm_email(command: ConfirmEmail, context: Context, needs: Needs) -> Confirmed:
+    """An address that was wished for is the account's own from then on. Raises NotAuthenticated, Conflict."""
     if (earlier := await needs.streams.answered(context)) is not None:
-        return earlier
-    token = await _used(command.token, Purpose.CONFIRM, needs)
-    found = await known(token.account, needs)
+        return Confirmed(earlier)
+    token = await used(command.token, Purpose.CONFIRM, needs)
+    found, by = await known(token.account, needs), _by(token.account, context)
     registered = email_stream(found, needs)
+    taken = Change(
+        RESERVATION,
+        token.email,
+        lambda state: reservation.reserve(state, account=token.account, what="e-mail address"),
+    )
+    if (
+        found.credentials is not None
+        and token.email != registered
+        and token.email in found.credentials.emails
+    ):
+        return await _move(found, token, taken, by, needs)
 
     def decide(state: Account) -> list[AccountEvent]:
         return account.confirm_email(state, email=token.email, registered=registered)
 
-    return await needs.streams.transact(_by(token.account, context), Change(ACCOUNT, token.account, decide))
+    return Confirmed(await needs.streams.transact(by, Change(ACCOUNT, token.account, decide), taken))
 
 
-async def _used(text: str, purpose: Purpose, needs: Needs) -> MailToken:
-    token = await needs.mails.use_token(_hash(text, purpose, needs))
-    if token is None or token.purpose != purpose or token.expires_at <= needs.now():
-        raise NotAuthenticated(LINK_OVER)
-    return token
+async def _move(
+    found: Known, token: MailToken, taken: Change[Reservation, ReservationEvent], by: Context, needs: Needs
+) -> Confirmed:
+    """To the address that was wished for."""
+    reachable, old = await is_reachable(found, needs), email_stream(found, needs)
 
+    def decide(state: Account) -> list[AccountEvent]:
+        return account.take_email(state, email=token.email, seen=found.state.email, epoch=token.epoch)
 
-async def _mail(found: Known, purpose: Purpose, needs: Needs) -> None:
-    if found.credentials is None or not found.email:
-        return
-    text = needs.secrets.random_token()
-    await needs.mails.keep_token(
-        MailToken(
-            token_hash=_hash(text, purpose, needs),
-            account=found.id,
-            purpose=purpose,
-            email=email_stream(found, needs),
-            epoch=found.state.epoch,
-            expires_at=needs.now() + GOOD_FOR,
-        )
+    def release(state: Reservation) -> list[ReservationEvent]:
+        return reservation.release(state, account=found.id)
+
+    accepted = await needs.streams.transact(
+        by, Change(ACCOUNT, found.id, decide), taken, Change(RESERVATION, old, release)
     )
-    subject, body = TEXTS[purpose]
-    how = needs.limits.mail_link.format(purpose=purpose, token=text)
-    body = body.format(username=found.credentials.username, how=how)
-    await needs.mails.put(
-        Mail(id=needs.new_id(), account=found.id, to=found.email, subject=subject, body=body), needs.now()
-    )
-
-
-def _hash(text: str, purpose: Purpose, needs: Needs) -> bytes:
-    return needs.secrets.hash_token(f"mailed {purpose} {text}")
+    await needs.accounts.end_other_sessions(found.id, None)
+    if not accepted.repeated:
+        await tell(found, Notice.EMAIL, needs, reachable=reachable)
+        await needs.accounts.forget_email(found.id, found.state.email)
+    return Confirmed(accepted, found.id, token.epoch + 1)
 
 
 def _by(id: AccountId, context: Context) -> Context:

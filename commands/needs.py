@@ -43,6 +43,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     """New accounts from one network address, within the window."""
     attempts_window: timedelta = timedelta(minutes=15)
     retries: Retries = Retries()
+    confirm_addresses: bool = False
+    """Whether an address counts only when it is confirmed, so that nobody learns from us whose it is."""
     mail_link: str = "Your code for {purpose}: {token}"
     """What a mail tells its reader to do, with the places of purpose and token."""
     private_addresses: bool = False

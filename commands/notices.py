@@ -4,7 +4,7 @@ from enum import StrEnum
 
 from commands.attempts import attempt
 from commands.identity_ports import Mail
-from commands.known_accounts import Known, known
+from commands.known_accounts import Known, is_reachable, known
 from commands.names import canonical_email
 from commands.needs import Needs
 from domain.ids import AccountId
@@ -51,8 +51,10 @@ WANTED = (
 )
 
 
-async def tell(found: Known, notice: Notice, needs: Needs) -> None:
-    """To the address that the account had when it was `found`, if it had one."""
+async def tell(found: Known, notice: Notice, needs: Needs, *, reachable: bool | None = None) -> None:
+    """To the address that the account had when it was `found`, if it was its own: `reachable`, where that is known."""
+    if not (await is_reachable(found, needs) if reachable is None else reachable):
+        return
     subject, text = TEXTS[notice]
     await _mail(found, subject, f"{text}\n\n{NOT_YOU}", needs)
 

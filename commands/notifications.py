@@ -3,9 +3,8 @@
 from collections.abc import Sequence
 from uuid import UUID, uuid5
 
-from commands.access import email_stream
 from commands.identity_ports import Mail
-from commands.known_accounts import known
+from commands.known_accounts import email_stream, known
 from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context, Source
 from domain import notice

@@ -23,7 +23,8 @@ def create(settings: Settings, username: str, email: str, password: str) -> int:
     """Somebody new who administers the whole. Returns the exit code."""
 
     async def make(dispatcher: Dispatcher, context: Context) -> None:
-        await dispatcher.run(RegisterAccount(username=username, email=email, password=password), context)
+        wish = RegisterAccount(username=username, email=email, password=password, vouched=True)
+        await dispatcher.run(wish, context)
         await dispatcher.run(GiveRole(username=username, role=Role.ADMIN), context)
 
     return _done(settings, make, f"{username} is {Role.ADMIN} now.", f"{username} is not made")

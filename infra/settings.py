@@ -154,6 +154,10 @@ class Settings(Struct, frozen=True, kw_only=True):
     )
     """The page that mails lead to, with {purpose} (reset, confirm) and {token}; unset: they hold the token itself."""
 
+    confirm_addresses: bool | None = None
+    """Whether an e-mail address counts only once it is confirmed, and joining tells nobody whose it is.
+    Unset: where there is a mail server."""
+
     lease_s: Seconds = 45
     """An executor that is silent for this long loses its runs."""
     beat_s: Seconds = 10

@@ -148,6 +148,11 @@ def limits(settings: Settings) -> Limits:
         wrong_attempts_of_address=settings.wrong_attempts_of_address,
         registrations_of_address=settings.registrations_of_address,
         attempts_window=timedelta(seconds=settings.attempts_window_s),
+        confirm_addresses=(
+            settings.mail_url is not None
+            if settings.confirm_addresses is None
+            else settings.confirm_addresses
+        ),
         mail_link=settings.mail_link or Limits().mail_link,
         retries=Retries(settings.retries, timedelta(seconds=settings.retry_pause_s)),
         private_addresses=settings.webhook_private_addresses,

@@ -12,9 +12,8 @@ from adapters.http.answers import ANYBODY, answers
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
-from commands.access import email_stream
 from commands.accounts import Client, LogIn, LogOut, Refresh, RegisterAccount, Tokens
-from commands.known_accounts import known
+from commands.known_accounts import email_stream, known
 from commands.streams import Context
 from domain.ids import Position
 from domain.refusals import NotAuthenticated
@@ -82,7 +81,10 @@ async def register(
     parts: NamedDependency[Parts],
     joining_context: NamedDependency[Context],
 ) -> RegisteredAnswer:
-    """Join. 409 when the username or the e-mail address is taken."""
+    """Join. 409 when the username or the e-mail address is taken.
+
+    Where addresses are confirmed, it is not told whether one is taken: it counts, for logging in and for mails, once it
+    is confirmed; until then the username does."""
     wish = RegisterAccount(
         username=data.username, email=data.email, password=data.password, address=client(request).address
     )

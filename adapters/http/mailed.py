@@ -19,6 +19,7 @@ from adapters.http.callers import Caller
 from adapters.http.parts import Parts
 from commands.mailing import (
     AskConfirmation,
+    Confirmed,
     ConfirmEmail,
     ForgetPassword,
     Reset,
@@ -109,16 +110,20 @@ async def ask_confirmation(
     return_dto=None,
     status_code=200,
     security=ANYBODY,
-    responses=answers(200, Moved, 401, 415, 422),
+    responses=answers(200, Moved, 401, 409, 415, 422),
 )
 async def confirm(
     data: JSONBody[ConfirmBody],
     parts: NamedDependency[Parts],
     joining_context: NamedDependency[Context],
 ) -> Moved:
-    """Show with the token out of the mail that the address is yours. 401: it was used, or is too old."""
-    accepted = await parts.commands.run(ConfirmEmail(token=data.token), joining_context)
-    return Moved(accepted.position)
+    """Show with the token out of the mail that the address is yours. If you have wished for it in place of another, you
+    go by it from now on, and all sessions end. 401: it was used, or is too old; 409: the address has become somebody
+    else's meanwhile."""
+    done: Confirmed = await parts.commands.run(ConfirmEmail(token=data.token), joining_context)
+    if done.account is not None:
+        parts.ended.renew(done.account, done.epoch)
+    return Moved(done.accepted.position)
 
 
 async def _mail(parts: Parts, wish: ForgetPassword, context: Context) -> None:

@@ -47,6 +47,13 @@ class RenewedAnswer(Struct, frozen=True, kw_only=True):
     token_type: str = "bearer"
 
 
+class AddressAnswer(RenewedAnswer, frozen=True, kw_only=True):
+    mailed: Annotated[
+        bool,
+        Meta(description="The address counts once it is confirmed: look into the mail that was sent there."),
+    ]
+
+
 class SessionAnswer(Struct, frozen=True, kw_only=True):
     """`used_at`: when tokens were last given out for it. `address`: from where that was."""
 
@@ -90,19 +97,29 @@ async def change_password(
     dto=StrictBody[EmailBody],
     return_dto=None,
     status_code=200,
-    responses=answers(200, RenewedAnswer, 401, 403, 409, 415, 422, 429),
+    responses=answers(200, AddressAnswer, 401, 403, 409, 415, 422, 429),
 )
 async def change_email(
     data: JSONBody[EmailBody],
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
     context: NamedDependency[Context],
-) -> RenewedAnswer:
-    """Go by another address; the one before is free for others. All other sessions end. 409: it is taken."""
+) -> AddressAnswer:
+    """Go by another address; the one before is free for others. All other sessions end. 409: it is taken.
+
+    Where addresses are confirmed: once it is. Then all sessions end, and nobody is told here whether it is taken.
+    """
     wish = ChangeEmail(
         account=caller.account, session=caller.session, password=data.password, email=data.email
     )
-    return _renewed(caller, await parts.commands.run(wish, context), parts)
+    renewed: Renewed = await parts.commands.run(wish, context)
+    answer = _renewed(caller, renewed, parts)
+    return AddressAnswer(
+        position=answer.position,
+        access_token=answer.access_token,
+        expires_in=answer.expires_in,
+        mailed=renewed.mailed,
+    )
 
 
 @get("/sessions", responses=answers(200, SessionList, 401))

@@ -6,17 +6,17 @@ from commands.identity_ports import Mail, MailToken
 
 
 class MemoryMails:
-    """The Mails port. `waiting` holds what is to be sent."""
+    """The Mails port. `waiting` holds what is to be sent, `tokens` those that still work."""
 
     def __init__(self) -> None:
         self.waiting: list[Mail] = []
-        self._tokens: dict[bytes, MailToken] = {}
+        self.tokens: dict[bytes, MailToken] = {}
 
     async def put(self, mail: Mail, at: datetime) -> None:
         self.waiting.append(mail)
 
     async def keep_token(self, token: MailToken) -> None:
-        self._tokens[token.token_hash] = token
+        self.tokens[token.token_hash] = token
 
     async def use_token(self, token_hash: bytes) -> MailToken | None:
-        return self._tokens.pop(token_hash, None)
+        return self.tokens.pop(token_hash, None)

@@ -7,8 +7,8 @@ import pytest
 
 from commands.access import ChangeEmail
 from commands.accounts import LogIn, Refresh, Registered
+from commands.mailed_tokens import GOOD_FOR
 from commands.mailing import (
-    GOOD_FOR,
     MAILS,
     AskConfirmation,
     ConfirmEmail,
@@ -109,7 +109,7 @@ async def test_a_token_does_what_it_was_made_for_only(ground: Ground, ann: Regis
 
 async def test_an_address_is_confirmed_once(ground: Ground, ann: Registered) -> None:
     await ground.wish(AskConfirmation(account=ann.id))
-    accepted = await ground.wish(ConfirmEmail(token=mailed(ground)))
+    accepted = (await ground.wish(ConfirmEmail(token=mailed(ground)))).accepted
     recorded = await ground.log.at(accepted.position)
     assert recorded is not None
     assert isinstance(recorded.event, EmailConfirmed)

@@ -7,6 +7,7 @@ from uuid import uuid4
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from adapters.identity.mail_box import MailBox, UnreadableError
 from adapters.mail.file import FileMailer
@@ -15,29 +16,29 @@ from infra.settings import load_secret
 from infra.wiring import now, pool
 from services.mailing import Mailing
 from services.ports.mailing import ATTEMPTS
-from tests.http.person import PASSWORD, Person
+from tests.http.person import PASSWORD, Person, somebody
 from tests.http.problems import refused
-from tests.http.whole import Whole
+from tests.http.whole import Whole, another_api
 
 NEW = "another correct horse"
 
 
-async def mailed(served: Whole, folder: Path, person: Person) -> str:
+async def mailed(served: Whole, folder: Path, person: Person, email: str | None = None) -> str:
     """The token in the mail that was sent to them, as `comfyplus errands` sends it."""
     box = MailBox(load_secret(served.settings))
     async with pool(served.database.url_of("comfyplus_app"), size=1) as connections, asyncio.timeout(20):
         sending = Mailing(PostgresMails(connections, box), FileMailer(folder, "us@example.org", now))
         while True:
             await sending.send_one()
-            if (text := found(folder, person)) is not None:
+            if (text := found(folder, email or person.email)) is not None:
                 (token,) = re.findall(r": ([A-Za-z0-9_-]{43})\n", text)
                 return str(token)
             await asyncio.sleep(0.02)
 
 
-def found(folder: Path, person: Person) -> str | None:
+def found(folder: Path, email: str) -> str | None:
     texts = [file.read_text() for file in folder.glob("*.eml")]
-    return next((text for text in texts if f"To: {person.email}" in text), None)
+    return next((text for text in texts if f"To: {email}" in text), None)
 
 
 async def test_a_forgotten_password_is_replaced_by_mail(served: Whole, ann: Person, tmp_path: Path) -> None:
@@ -65,6 +66,39 @@ async def test_an_address_is_confirmed_by_mail(served: Whole, ann: Person, tmp_p
     await ann.post("/auth/email/confirm", {"token": token})
     assert (await ann.get("/auth/me"))["email_confirmed"]
     refused(await ann.ask("POST", "/auth/email/confirm", json={"token": token}), 401)
+
+
+async def test_where_addresses_are_confirmed_nobody_learns_whose_they_are(
+    served: Whole, ann: Person, tmp_path: Path
+) -> None:
+    """By joining, by changing one's own, by asking for a mail, by logging in."""
+    careful = replace(served, settings=replace(served.settings, confirm_addresses=True))
+    with another_api(careful) as api:
+        told: list[object] = []
+        for email in (ann.email, f"free-{uuid4().hex[:8]}@example.org"):
+            async with somebody(api) as carl:
+                wish = {"username": carl.name, "email": email, "password": NEW}
+                joining = await carl.ask("POST", "/auth/register", json=wish)
+                assert joining.json()["username"] == carl.name
+                login = {"login": carl.name, "password": NEW}
+                tokens = await carl.post("/auth/login", login)
+                carl.http.headers["authorization"] = f"Bearer {tokens['access_token']}"
+                me = await carl.get("/auth/me")
+                assert (me["email"], me["email_confirmed"]) == (email, False)
+                asked = await carl.ask("POST", "/auth/email/confirmation")
+                wrong = await carl.ask("POST", "/auth/login", json=login | {"login": email})
+                change = {"password": NEW, "email": email}
+                same = await carl.ask("POST", "/auth/email", json=change)
+                told.append([each.status_code for each in (joining, asked, wrong, same)])
+                told.append([sorted(each.json()) for each in (joining, asked, wrong, same)])
+        assert told[:2] == told[2:]
+        assert told[0] == [201, 202, 401, 200]
+        async with somebody(api) as dora:
+            dora.name = carl.name
+            token = await mailed(served, tmp_path, carl, email)
+            await dora.post("/auth/email/confirm", {"token": token})
+            assert (await dora.post("/auth/login", {"login": email, "password": NEW}))["access_token"]
+    await ann.post("/auth/login", {"login": ann.email, "password": PASSWORD})
 
 
 @pytest.mark.parametrize("token", ["", "x" * 300, "no token"])
