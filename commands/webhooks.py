@@ -12,7 +12,7 @@ from commands.streams import Accepted, Change, Context
 from commands.webhook_state import Replay
 from domain import webhook
 from domain.ids import AccountId, Position
-from domain.public import PublicEvent
+from domain.public_events import PublicEvent
 from domain.refusals import Conflict, FieldError, Invalid, NotFound, TooMany
 from domain.webhook import WEBHOOK, Reason, Webhook, WebhookCreated, WebhookEvent, WebhookSecretRotated
 

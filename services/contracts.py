@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from domain.event import kind
-from domain.public import FOR_EVERYBODY, PublicEvent
+from domain.public_events import FOR_EVERYBODY, PublicEvent
 from services.telling import CONTENT_TYPE, Told, public_type
 
 Document = dict[str, Any]

@@ -7,7 +7,8 @@ import msgspec
 from msgspec import Struct
 
 from domain.event import AnyRecorded
-from domain.public import PublicEvent, public
+from domain.public import public
+from domain.public_events import PublicEvent
 
 CONTENT_TYPE = "application/cloudevents+json"
 

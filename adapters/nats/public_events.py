@@ -11,7 +11,8 @@ from uuid import UUID
 
 from adapters.nats.events import EventsSettings, Publication
 from domain.event import kind
-from domain.public import FOR_EVERYBODY, public
+from domain.public import public
+from domain.public_events import FOR_EVERYBODY
 from services.following import recorded_of
 from services.ports.relaying import StoredRow
 from services.telling import CONTENT_TYPE, public_type, told

@@ -8,7 +8,8 @@ from domain import webhook
 from domain.account import AccountErased
 from domain.event import AnyRecorded
 from domain.ids import AccountId, Position
-from domain.public import FOR_EVERYBODY, PublicEvent, public
+from domain.public import public
+from domain.public_events import FOR_EVERYBODY, PublicEvent
 from domain.webhook import (
     WEBHOOK,
     Webhook,

@@ -9,7 +9,8 @@ from commands.webhook_state import Replay
 from domain import webhook
 from domain.catalogue import CATALOGUE, Catalogue
 from domain.ids import Position
-from domain.public import FOR_EVERYBODY, public
+from domain.public import public
+from domain.public_events import FOR_EVERYBODY
 from services.following import recorded_of
 from services.ports.delivering import Endpoint, Ledger, Made
 from services.ports.relaying import LogTail

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 from msgspec import Struct
 
-from domain.public import EVERYBODYS, FOR_EVERYBODY, PUBLIC, public
+from domain.public import EVERYBODYS, PUBLIC, public
+from domain.public_events import FOR_EVERYBODY
 from services import contracts
 from services.contracts import EVENTS, event_schema
 from tests.contract.golden import EXAMPLES

@@ -8,7 +8,9 @@ import pytest
 from domain.catalogue import CATALOGUE
 from domain.event import Event, Recorded, topic
 from domain.ids import Actor, Position
-from domain.public import INTERNAL, PUBLIC, PublicEvent, public
+from domain.internal import INTERNAL
+from domain.public import PUBLIC, public
+from domain.public_events import PublicEvent
 from tests.contract.golden import EXAMPLES
 from tests.domain.facts import ANN, NOON
 
