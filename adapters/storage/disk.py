@@ -66,10 +66,14 @@ class DiskObjects:
 
     async def read(self, digest: Digest, start: int = 0, end: int | None = None) -> AsyncIterator[bytes]:
         """An open file is whole, whoever removes it meanwhile. Raises ObjectMissingError before the first piece."""
+        opening = asyncio.get_running_loop().run_in_executor(None, _begin, self._path(digest), start, end)
         try:
-            file, stop, piece = await asyncio.to_thread(_begin, self._path(digest), start, end)
+            file, stop, piece = await asyncio.shield(opening)
         except FileNotFoundError as error:
             raise ObjectMissingError("There is no such object.") from error
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close)  # a thread that opens a file is not to be stopped
+            raise
         with file:
             while piece:
                 yield piece
@@ -220,6 +224,11 @@ def _begin(path: Path, start: int, end: int | None) -> tuple[BinaryIO, int, byte
     except BaseException:
         file.close()
         raise
+
+
+def _close(opening: asyncio.Future[tuple[BinaryIO, int, bytes]]) -> None:
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result()[0].close()
 
 
 def _listed(folder: Path) -> list[Listed]:

@@ -1,8 +1,10 @@
 """Objects on disk: whole, or not there."""
 
 import asyncio
+import gc
 import os
 import time
+import warnings
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -15,6 +17,11 @@ from tests.storage.objects import BODY, DIGEST, breaking_off, chunks, digest_of,
 
 def files(folder: Path) -> list[Path]:
     return sorted(path.relative_to(folder) for path in folder.rglob("*") if path.is_file())
+
+
+def busy() -> None:
+    """Nothing of the loop goes on meanwhile."""
+    time.sleep(0.1)
 
 
 async def test_what_fails_leaves_nothing(tmp_path: Path) -> None:
@@ -82,3 +89,21 @@ async def test_who_reads_an_object_reads_it_to_the_end_although_it_is_removed(tm
     first = await anext(reading)
     assert await objects.remove(DIGEST, datetime.now(UTC) + timedelta(hours=1))
     assert first + b"".join([piece async for piece in reading]) == BODY
+
+
+async def test_who_goes_away_while_a_file_is_opened_leaves_it_to_nobody(tmp_path: Path) -> None:
+    objects = DiskObjects(tmp_path)
+    await objects.put(DIGEST, chunks(BODY), len(BODY))
+    reading = asyncio.create_task(anext(objects.read(DIGEST)))
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always", ResourceWarning)
+        await asyncio.sleep(0)
+        busy()  # a thread opens it meanwhile, and we do not hear of it before we go
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+        del reading
+        for _ in range(3):
+            await asyncio.sleep(0)
+        gc.collect()
+    assert [str(each.message) for each in told] == []
