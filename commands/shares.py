@@ -19,11 +19,12 @@ from domain import run as runs
 from domain import share, shared_output
 from domain import workflow as workflows
 from domain.account import ACCOUNT
-from domain.ids import AccountId, Position, RunId, StreamId, WorkflowId
+from domain.ids import AccountId, Position, RunId, StreamId, WorkflowId, output_id
 from domain.outcome import Output
 from domain.refusals import FieldError, Invalid, NotFound
 from domain.run import RUN, Run
 from domain.share import NO_SHARE, SHARE, Kind, Share, ShareMade
+from domain.shared_output import SHARED_OUTPUT
 from domain.workflow import WORKFLOW, Workflow
 
 SHARES = 100  # made by one account, within the window of attempts
@@ -134,6 +135,9 @@ async def open_share(token: str, needs: Needs) -> OpenedShare:
         return OpenedShare(found, known.username, found.subject, workflow=workflow)
     run, _ = await needs.streams.load(RUN, RunId(found.subject))
     if found.output is None or not shared_output.there(found.output, run):
+        raise NotFound(NO_SHARE)
+    id = output_id(RunId(found.subject), found.output.node, found.output.index)
+    if (await needs.streams.load(SHARED_OUTPUT, id))[0].hidden:
         raise NotFound(NO_SHARE)
     return OpenedShare(found, known.username, found.subject, output=found.output)
 

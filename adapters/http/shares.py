@@ -17,10 +17,13 @@ from adapters.http.callers import Caller
 from adapters.http.outputs import with_urls
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader, json_response
+from adapters.http.renditions import with_rendition
 from commands.shares import OpenedShare, RevokeShare, Shared, ShareThing, open_share
 from commands.streams import Context
-from domain.ids import Position
+from domain.event import Recorded
+from domain.ids import Position, RunId
 from domain.refusals import NotFound
+from domain.run import RunSubmitted
 from domain.share import Kind
 from domain.workflow import Requirements
 from projections import shares
@@ -78,7 +81,9 @@ class SharedWorkflow(Struct):
     tags: list[str]
     version: int
     requirements: Requirements
-    graph: dict[str, Any]
+    graph: Annotated[
+        dict[str, Any] | None, Meta(description="Null where none could be made of the editor's.")
+    ]
     editor_graph: dict[str, Any] | None
 
 
@@ -151,7 +156,7 @@ async def show(token: FromPath[str], parts: NamedDependency[Parts]) -> Response[
                 "author": opened.author,
                 "expires_at": opened.share.expires_at,
                 "workflow": await _workflow(opened, parts),
-                "output": _output(opened, parts),
+                "output": await _output(opened, parts),
             }
         )
     )
@@ -188,11 +193,16 @@ async def _document(digest: Any, parts: Parts) -> msgspec.Raw | None:
     return msgspec.Raw(body)
 
 
-def _output(opened: OpenedShare, parts: Parts) -> dict[str, Any] | None:
+async def _output(opened: OpenedShare, parts: Parts) -> dict[str, Any] | None:
+    """As the run, or its owner, wants it handed out."""
     if opened.output is None:
         return None
-    run: dict[str, Any] = {"id": str(opened.subject), "outputs": [msgspec.to_builtins(opened.output)]}
-    (shown,) = with_urls(run, parts)["outputs"]
+    assert opened.share.owner is not None
+    row: dict[str, Any] = {"id": str(opened.subject), "outputs": [msgspec.to_builtins(opened.output)]}
+    match await parts.log.read(RunId(opened.subject)):
+        case [Recorded(event=RunSubmitted(rendition=rendition)), *_]:
+            row["rendition"] = msgspec.to_builtins(rendition)
+    (shown,) = with_urls(await with_rendition(row, opened.share.owner, parts), parts)["outputs"]
     return dict(shown)
 
 
