@@ -23,7 +23,6 @@ from services.execution.pauses import pauses
 from services.execution.progress import ProgressPump
 from services.execution.reporting import Reporter
 from services.execution.settings import ExecutorSettings
-from services.execution.stopping import stop
 from services.execution.submitting import called
 from services.execution.trying import Trying
 from services.ports.backend import BackendLink
@@ -208,7 +207,7 @@ class Executor:
         task.add_done_callback(self._clearing.discard)
 
     async def _stop_and_forget(self, lane: Lane, attempt: AttemptId) -> None:
-        await stop(lane.link, attempt, lane.health, self._settings)
+        await lane.stop(attempt)
         self._spool.forget(attempt)
 
     # what the others call

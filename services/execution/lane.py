@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from uuid import UUID
 
+from domain.ids import AttemptId
 from services.execution.attempt import Attempt, GivenUp, Revoked
 from services.execution.failures import FAULT, LEFT
 from services.execution.health import Health
@@ -75,6 +76,10 @@ class Lane:
         for attempt in list(self._followed.values()):
             if running or (attempt.began_at is None and not attempt.adopted):
                 attempt.settle(GivenUp(reason))
+
+    async def stop(self, attempt: AttemptId) -> None:
+        """Until the backend has it no more; or is not there any more, where the lane is closed."""
+        await stop(self.link, attempt, self.health, self._needs.settings, lambda: self._closed)
 
     def adopt(self, attempt: Attempt) -> None:
         """Go on with an attempt that was claimed before."""
@@ -167,7 +172,7 @@ class Lane:
             if any(isinstance(fact, Lost) for fact in settled[-1].facts):
                 self.link.follow(attempt.id, {}, called(attempt.entries))
                 self.link.forget(attempt.id)
-                await stop(self.link, attempt.id, self.health, self._needs.settings)
+                await self.stop(attempt.id)
             self._needs.holding.gone_from_backend(attempt)
             return
         for entry in attempt.entries:
@@ -181,7 +186,7 @@ class Lane:
     async def _hand_back(self, attempt: Attempt, reason: str) -> None:
         """First it is stopped, then somebody else may have it."""
         if attempt.submitted:
-            await stop(self.link, attempt.id, self.health, self._needs.settings)
+            await self.stop(attempt.id)
         began = attempt.began_at is not None
         fact = Lost(failure=LEFT) if began else HandedBack(reason=reason)
         await self._needs.finisher.resume(attempt, (fact,))
@@ -201,5 +206,5 @@ class Lane:
         else:
             await self._needs.finisher.begin(attempt, self.link, verdict)
         if attempt.submitted and (attempt.must_stop or isinstance(verdict, Revoked)):
-            await stop(self.link, attempt.id, self.health, self._needs.settings)
+            await self.stop(attempt.id)
         self._needs.holding.gone_from_backend(attempt)

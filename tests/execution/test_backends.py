@@ -132,6 +132,41 @@ async def test_a_backend_that_has_moved_finishes_first(
     assert list((mortal.directory / "base" / "output" / "comfyplus").iterdir())
 
 
+async def test_a_backend_that_has_died_is_driven_at_its_new_address(
+    dispatch: MemoryDispatch,
+    store: ObjectServer,
+    comfyui: SharedSandbox,
+    mortal: SandboxProcess,
+    tmp_path: Path,
+) -> None:
+    dispatch.orders = [order("moving", mortal.url)]
+    async with executor(dispatch, store, tmp_path, [], backend_patience_s=0.5):
+        run = dispatch.submit(sleeping(1))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+        await mortal.kill()
+        dispatch.orders = [moved := order("moving", comfyui.url)]
+        await dispatch.ends(run)
+        assert (now := state(dispatch, "moving")) is not None
+        assert now.access == moved.access
+
+
+async def test_what_a_dead_backend_had_goes_on_elsewhere_when_it_is_taken_away(
+    dispatch: MemoryDispatch,
+    store: ObjectServer,
+    comfyui: SharedSandbox,
+    mortal: SandboxProcess,
+    tmp_path: Path,
+) -> None:
+    dispatch.orders = [order("first", mortal.url)]
+    async with executor(dispatch, store, tmp_path, [], backend_patience_s=1.0):
+        run = dispatch.submit(sleeping(1))
+        await dispatch.until(lambda: dispatch.state(run).status is Status.RUNNING)
+        await mortal.kill()
+        dispatch.orders = [order("second", comfyui.url)]
+        await dispatch.ends(run)
+    assert used(dispatch, run) == ["first", "second"]
+
+
 async def test_a_run_moves_when_one_of_two_backends_dies(
     dispatch: MemoryDispatch,
     store: ObjectServer,
