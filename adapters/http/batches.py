@@ -9,13 +9,14 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery
 from msgspec import Meta, Struct
 
-from adapters.http.answers import BatchAnswer, BatchPage, answers
+from adapters.http.answers import answers
 from adapters.http.auth import Moved
 from adapters.http.callers import Caller
 from adapters.http.outputs import with_urls
 from adapters.http.parts import Parts
 from adapters.http.rates import rate_limits
 from adapters.http.reads import Reader, json_response
+from adapters.http.run_answers import BatchAnswer, BatchPage
 from commands.batches import CancelBatch, SubmittedBatch
 from commands.streams import Context
 from domain.ids import BatchId, Position, RunId

@@ -10,10 +10,11 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from adapters.http.answers import ANYBODY, Cursor, FileAnswer, answers
+from adapters.http.answers import ANYBODY, Cursor, answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
+from adapters.http.output_answers import FileAnswer
 from adapters.http.outputs import with_urls
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader, json_response

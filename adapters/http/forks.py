@@ -8,13 +8,14 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
-from adapters.http.answers import ANYBODY, WorkflowPage, answers
+from adapters.http.answers import ANYBODY, answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader
 from adapters.http.versions import NO_WORKFLOW, SavedAnswer, saved_answer
+from adapters.http.workflow_answers import WorkflowPage
 from commands.streams import Context
 from commands.workflows import ForkWorkflow, RemoveEnvironment, Saved, SetEnvironment
 from domain.ids import WorkflowId

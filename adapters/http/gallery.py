@@ -7,8 +7,9 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery
 from msgspec import Meta, Struct
 
-from adapters.http.answers import ANYBODY, Cursor, GalleryPage, answers
+from adapters.http.answers import ANYBODY, Cursor, answers
 from adapters.http.reads import Reader
+from adapters.http.workflow_answers import GalleryPage
 from projections import gallery
 from projections.gallery import MAX_WORDS, Sort
 

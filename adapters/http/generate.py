@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
-from adapters.http.answers import RunAnswer, answers
+from adapters.http.answers import answers
 from adapters.http.batches import AcceptedBatch, accepted_batch
 from adapters.http.bodies import either
 from adapters.http.callers import Caller
@@ -17,6 +17,7 @@ from adapters.http.outputs import with_urls
 from adapters.http.parts import Parts
 from adapters.http.reads import json_response
 from adapters.http.renditions import OwnRendition, chosen, with_rendition
+from adapters.http.run_answers import RunAnswer
 from adapters.http.runs import Accepted, Pool, Priority, accepted_run
 from adapters.http.sources import with_source
 from adapters.http.waiting import until_over

@@ -13,10 +13,11 @@ from litestar.di import NamedDependency, Provide
 from litestar.openapi.spec import OpenAPIFormat, OpenAPIMediaType, OpenAPIType, Operation, RequestBody, Schema
 from litestar.params import FromPath, FromQuery
 
-from adapters.http.answers import InputAnswer, InputPage, StoredInputAnswer, answers
+from adapters.http.answers import answers
 from adapters.http.auth import Moved
 from adapters.http.callers import Caller
 from adapters.http.files import disposition, one_chunk, sent
+from adapters.http.input_answers import InputAnswer, InputPage, StoredInputAnswer
 from adapters.http.parts import Parts
 from adapters.http.problems import Malformed, TooLarge, WrongMediaType
 from adapters.http.reads import Reader, json_response

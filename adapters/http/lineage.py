@@ -9,9 +9,10 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath
 from msgspec import Struct
 
-from adapters.http.answers import ANYBODY, LineageAnswer, answers
+from adapters.http.answers import ANYBODY, answers
 from adapters.http.reads import Reader, json_response
 from adapters.http.versions import NO_WORKFLOW
+from adapters.http.workflow_answers import LineageAnswer
 from projections import workflow_shelf
 
 MAX_DESCENDANTS = 200

@@ -11,7 +11,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from adapters.http.answers import ANYBODY, Cursor, Digest, Revision, answers
+from adapters.http.answers import ANYBODY, Cursor, Digest, answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller, IdempotencyKey
@@ -22,6 +22,7 @@ from adapters.http.past import AsOf
 from adapters.http.reads import Reader, json_response
 from adapters.http.uploads import read_digest
 from adapters.http.versions import Graph
+from adapters.http.workflow_answers import Revision
 from commands.lora_references import Verified, verify
 from commands.loras import ChangeLora, DeleteLora
 from commands.past import as_it_was, read_moment, there

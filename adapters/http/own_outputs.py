@@ -9,17 +9,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
-from adapters.http.answers import (
-    OutputDetail,
-    OutputPage,
-    TouchedAnswer,
-    TouchedOutputs,
-    answers,
-)
+from adapters.http.answers import answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.filters import From, To, instant
+from adapters.http.output_answers import OutputDetail, OutputPage, TouchedAnswer, TouchedOutputs
 from adapters.http.outputs import (
     WantedFormat,
     WantedMetadata,

@@ -9,12 +9,13 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
-from adapters.http.answers import Cursor, HistoryPage, Revision, answers
+from adapters.http.answers import Cursor, HistoryPage, answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader
+from adapters.http.workflow_answers import Revision
 from commands.presets import CreatePreset, DeletePreset, SavedPreset, SavePreset, shown
 from commands.streams import Context
 from domain.ids import Position, PresetId

@@ -9,7 +9,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from adapters.http.answers import HistoryPage, RunAnswer, RunPage, answers
+from adapters.http.answers import HistoryPage, answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
@@ -20,6 +20,7 @@ from adapters.http.past import AsOf, past_run
 from adapters.http.rates import rate_limits
 from adapters.http.reads import Reader, json_response
 from adapters.http.renditions import OwnRendition, chosen
+from adapters.http.run_answers import RunAnswer, RunPage
 from adapters.http.sources import with_source
 from adapters.http.versions import Graph
 from commands.gate import refuses

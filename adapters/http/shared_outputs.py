@@ -10,14 +10,16 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from adapters.http.answers import ANYBODY, Cursor, FileAnswer, GalleryEntry, answers
+from adapters.http.answers import ANYBODY, Cursor, answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.gallery import Tag, Words
+from adapters.http.output_answers import FileAnswer
 from adapters.http.outputs import with_urls
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader, json_response
+from adapters.http.workflow_answers import GalleryEntry
 from commands.named_accounts import account_named
 from commands.shared_outputs import LikeOutput, PublishedOutput, PublishOutput, UnlikeOutput, WithdrawOutput
 from commands.streams import Context

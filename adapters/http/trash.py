@@ -7,11 +7,12 @@ from litestar import Response, Router, delete, get, post
 from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, QueryParameter
 
-from adapters.http.answers import TrashPage, answers
+from adapters.http.answers import answers
 from adapters.http.auth import Moved
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader
+from adapters.http.workflow_answers import TrashPage
 from commands.streams import Context
 from commands.workflows import DeleteWorkflow, RecoverWorkflow
 from domain.ids import WorkflowId

@@ -11,10 +11,11 @@ from litestar.di import NamedDependency
 from litestar.params import FromQuery, QueryParameter
 from msgspec import Meta, Struct
 
-from adapters.http.answers import Cursor, UsagePage, answers
+from adapters.http.answers import Cursor, answers
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader
+from adapters.http.run_answers import UsagePage
 from domain.ids import AccountId
 from domain.prices import Prices
 from domain.refusals import FieldError, Invalid

@@ -9,11 +9,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody
 from msgspec import Meta, Struct
 
-from adapters.http.answers import ANYBODY, VersionAnswer, VersionPage, answers
+from adapters.http.answers import ANYBODY, answers
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
 from adapters.http.reads import Reader, json_response
+from adapters.http.workflow_answers import VersionAnswer, VersionPage
 from commands.streams import Context
 from commands.workflows import RestoreVersion, Saved, SaveVersion
 from domain.ids import Digest, Position, WorkflowId

@@ -10,11 +10,12 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from adapters.http.answers import Revision, answers
+from adapters.http.answers import answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
 from adapters.http.parts import Parts
+from adapters.http.workflow_answers import Revision
 from commands.streams import Context
 from commands.webhooks import (
     ChangeWebhook,

@@ -10,13 +10,7 @@ from litestar.di import NamedDependency
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import UNSET, Meta, Struct, UnsetType
 
-from adapters.http.answers import (
-    ANYBODY,
-    HistoryPage,
-    WorkflowAnswer,
-    WorkflowPage,
-    answers,
-)
+from adapters.http.answers import ANYBODY, HistoryPage, answers
 from adapters.http.auth import Moved
 from adapters.http.bodies import StrictBody
 from adapters.http.callers import Caller
@@ -24,6 +18,7 @@ from adapters.http.parts import Parts
 from adapters.http.past import AsOf, past_workflow
 from adapters.http.reads import Reader, json_response
 from adapters.http.versions import NO_WORKFLOW, EditorGraph, Graph, SavedAnswer, saved_answer, with_graphs
+from adapters.http.workflow_answers import WorkflowAnswer, WorkflowPage
 from commands.streams import Context
 from commands.workflows import ChangeWorkflow, CreateWorkflow, Saved
 from domain.ids import WorkflowId

@@ -6,7 +6,7 @@ from random import Random
 from typing import Any
 from uuid import uuid4
 
-from adapters.http import answers
+from adapters.http import workflow_answers
 from adapters.http.gallery import TagPage
 from infra.erasing import erasing
 from infra.wiring import connect, needed, read_models
@@ -34,7 +34,7 @@ async def test_a_like_is_counted_once_and_shown_to_who_gave_it(
     assert await standing(bob, workflow) == (1, True)
     assert await standing(ann, workflow) == await standing(nobody, workflow) == (1, False)
     page = await bob.get("/gallery", params={"tag": tag, "sort": "likes"})
-    shaped(answers.GalleryPage, page)
+    shaped(workflow_answers.GalleryPage, page)
     assert [(each["id"], each["likes"], each["liked"]) for each in page["items"]] == [(workflow, 1, True)]
     assert (await bob.ask("DELETE", f"/workflows/{workflow}/like")).json()["position"] > 0
     assert (await bob.ask("DELETE", f"/workflows/{workflow}/like")).json()["position"] == 0

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from adapters.http import answers
+from adapters.http import workflow_answers
 from tests.http.person import Person
 from tests.http.problems import refused
 from tests.http.test_workflows import shaped
@@ -32,7 +32,7 @@ async def test_a_lineage_shows_gaps_where_others_keep_to_themselves(
     async def asked(person: Person, workflow: str) -> dict[str, Any]:
         person.seen = max(ann.seen, bob.seen)
         tree: dict[str, Any] = await person.get(f"/workflows/{workflow}/lineage")
-        shaped(answers.LineageAnswer, tree)
+        shaped(workflow_answers.LineageAnswer, tree)
         return tree
 
     tree = await asked(nobody, root)

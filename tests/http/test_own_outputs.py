@@ -11,7 +11,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from adapters.http import answers
+from adapters.http import output_answers, run_answers
 from infra.removing import removing
 from tests.http.errands import errand, eventually
 from tests.http.executor import ByHand, by_hand
@@ -57,12 +57,12 @@ async def test_outputs_are_listed_told_of_starred_and_deleted(ann: Person, bob: 
     shown = await made(ann, hand, run, b"one", b"two", b"three")
     ids = [each["id"] for each in shown["outputs"]]
     page = await ann.get("/outputs", params={"workflow": workflow})
-    shaped(answers.OutputPage, page)
+    shaped(output_answers.OutputPage, page)
     assert [each["id"] for each in page["items"]] == ids[::-1]
     assert [each["id"] async for each in paged(ann, "/outputs", 1)] == ids[::-1]
 
     told_of = await ann.get(f"/outputs/{ids[0]}")
-    shaped(answers.OutputDetail, told_of)
+    shaped(output_answers.OutputDetail, told_of)
     assert (told_of["run"], told_of["workflow"], told_of["backend"]) == (run, workflow, "gpu-1")
     assert (told_of["graph"], told_of["seed"], told_of["size_bytes"]) == (SEEDED, 7, 3)
     assert (told_of["models"], told_of["loras"]) == (["checkpoints/sandbox.safetensors"], [])
@@ -73,7 +73,7 @@ async def test_outputs_are_listed_told_of_starred_and_deleted(ann: Person, bob: 
     assert [each["id"] for each in starred["items"]] == [ids[0]]
     assert [each["id"] for each in (await ann.get("/runs", params={"starred": True}))["items"]] == [run]
     listed = (await ann.get("/runs", params={"model": "sandbox.safetensors"}))["items"][0]
-    shaped(answers.ListedRun, listed)
+    shaped(run_answers.ListedRun, listed)
     assert (listed["output_count"], len(listed["thumbnails"])) == (3, 3)
     assert (await ann.http.get(listed["thumbnails"][0]["url"])).content == b"small one"
     await ann.ask("DELETE", f"/outputs/{ids[0]}/star")
@@ -105,7 +105,7 @@ async def test_many_are_touched_at_once_and_each_is_told_what_became_of_it(
     asked = {"act": "star", "outputs": [unknown, *ids, going[0]["id"]]}
     for position in (True, False):  # asked again it is as it was
         answer = await ann.post("/outputs/bulk", asked)
-        shaped(answers.TouchedOutputs, answer)
+        shaped(output_answers.TouchedOutputs, answer)
         assert [(each["id"], each["done"]) for each in answer["items"]] == [
             (unknown, False),
             *((id, True) for id in ids),

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.http import answers, past
+from adapters.http import past, run_answers, workflow_answers
 from domain.account import Role
 from tests.http.administrators import administrator, give
 from tests.http.executor import by_hand
@@ -86,7 +86,7 @@ async def test_a_workflow_is_shown_as_it_was_after_each_of_its_events(ann: Perso
     await look()
     for position, then in seen.items():
         found = await ann.get(f"/workflows/{workflow}", params={"as_of": str(position)})
-        shaped(answers.WorkflowAnswer, found)
+        shaped(workflow_answers.WorkflowAnswer, found)
         assert comparable(found) == comparable(then)
         by_time = await ann.get(f"/workflows/{workflow}", params={"as_of": then["updated_at"]})
         assert by_time == found
@@ -177,7 +177,7 @@ async def test_a_run_is_shown_as_it_was_after_each_of_its_events(
     statuses = {}
     for event in history:
         then = await ann.get(f"/runs/{run}", params={"as_of": str(event["position"])})
-        shaped(answers.RunAnswer, then)
+        shaped(run_answers.RunAnswer, then)
         assert then == await ann.get(f"/runs/{run}", params={"as_of": f"v{event['version']}"})
         assert then["position"] == event["position"]
         statuses[event["topic"]] = (then["status"], len(then["outputs"]))

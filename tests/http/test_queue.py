@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from adapters.http import answers
+from adapters.http import run_answers
 from adapters.http.queue import DeadPage, StatsAnswer
 from domain.outcome import Failure, FailureKind
 from services.ports.messages import Lost, Started
@@ -61,7 +61,7 @@ async def test_a_waiting_run_tells_where_it_stands_and_when_it_begins(admin: Per
 
     told = [await shown(admin, run, "queue_position", "eta_s") for run in runs]
 
-    shaped(answers.RunAnswer, told[0])
+    shaped(run_answers.RunAnswer, told[0])
     assert [each["queue_position"] for each in told] == [1, 2, 3]
     assert [each["eta_s"] for each in told] == [0.0, 0.2, 0.5]  # a run takes a quarter of a second here
 

@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 
 import pytest
 
-from adapters.http import answers
+from adapters.http import run_answers
 from domain.ids import Digest, RunId
 from tests.http.executor import ByHand, by_hand
 from tests.http.person import GRAPH, Person, client
@@ -37,7 +37,7 @@ async def test_a_run_is_accepted_with_addresses_that_answer(ann: Person) -> None
     assert answer.headers["location"] == accepted["status_url"]
     headers = {"Consistent-With": str(accepted["position"])}
     shown = await ann.http.get(accepted["status_url"], headers=headers)
-    shaped(answers.RunAnswer, shown.json())
+    shaped(run_answers.RunAnswer, shown.json())
     assert shown.json()["status"] == "queued"
     assert shown.json()["priority"] == 7
     assert (await ann.http.post(accepted["cancel_url"])).status_code == 202
@@ -59,7 +59,7 @@ async def test_runs_are_listed_newest_first_and_by_status_and_workflow(ann: Pers
     runs = [await ann.run(one), await ann.run(other), await ann.run(one)]
     await ann.post(f"/runs/{runs[0]}/cancel")
     page = await ann.get("/runs")
-    shaped(answers.RunPage, page)
+    shaped(run_answers.RunPage, page)
     assert [each["id"] for each in page["items"]] == runs[::-1]
     assert [each["id"] async for each in paged(ann, "/runs", 1)] == runs[::-1]
     queued = await ann.get("/runs", params={"status": "queued"})
@@ -83,7 +83,7 @@ async def test_a_run_that_is_over_cannot_be_cancelled(ann: Person, hand: ByHand)
     run = await ann.run(await ann.workflow())
     await hand.fail(await hand.claim(run))
     shown = await until(ann, run, "failed")
-    shaped(answers.RunAnswer, shown)
+    shaped(run_answers.RunAnswer, shown)
     assert shown["failure"] == {
         "kind": "node",
         "reason": "It was told to fail.",
@@ -121,7 +121,7 @@ async def done(ann: Person, hand: ByHand, *names: str) -> dict[str, object]:
 
 async def test_outputs_are_fetched_by_addresses_that_need_no_token(ann: Person, hand: ByHand) -> None:
     shown = await done(ann, hand, "a.png", "b c/ü\r\nX: y.png")
-    shaped(answers.RunAnswer, shown)
+    shaped(run_answers.RunAnswer, shown)
     assert shown["execution_s"] == 0.25
     for output in shown["outputs"]:  # type: ignore[attr-defined]
         async with client() as anybody:

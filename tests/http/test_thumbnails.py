@@ -7,7 +7,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from adapters.http import answers
+from adapters.http import workflow_answers
 from infra.erasing import erasing
 from infra.removing import removing
 from tests.http.errands import drawn, errand, eventually
@@ -49,7 +49,7 @@ async def test_an_uploaded_picture_shows_a_workflow_to_whoever_may_see_it(
     answer = await sent(ann, workflow, located(1600, 400))
     assert answer.status_code == 200, answer.text
     shown = await ann.get(path)
-    shaped(answers.WorkflowAnswer, shown)
+    shaped(workflow_answers.WorkflowAnswer, shown)
     small, large = shown["thumbnails"]
     assert ((small["width"], small["height"]), (large["width"], large["height"])) == ((64, 256), (192, 768))
     assert (await ann.get("/workflows"))["items"][0]["thumbnails"] == [small, large]
@@ -68,7 +68,7 @@ async def test_an_uploaded_picture_shows_a_workflow_to_whoever_may_see_it(
     nobody.seen = bob.seen = ann.seen
     await bob.post(f"{path}/fork", {"name": "No picture of its own"})
     (entry,) = (await nobody.get("/gallery", params={"q": "Pictured"}))["items"]
-    shaped(answers.GalleryPage, {"items": [entry], "next_cursor": None})
+    shaped(workflow_answers.GalleryPage, {"items": [entry], "next_cursor": None})
     assert entry["thumbnails"] == [small, large]
     assert (await looked(small["url"])).status_code == 200
     assert [each["thumbnails"] for each in (await bob.get(f"{path}/forks"))["items"]] == [[]]

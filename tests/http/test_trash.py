@@ -2,7 +2,7 @@
 
 from msgspec.structs import replace
 
-from adapters.http import answers
+from adapters.http import workflow_answers
 from infra.emptying import emptying
 from tests.http.errands import errand, eventually
 from tests.http.executor import by_hand
@@ -14,7 +14,7 @@ from tests.http.whole import Whole, beside
 
 async def thrown(person: Person) -> list[str]:
     page = await person.get("/workflows/trash")
-    shaped(answers.TrashPage, page)
+    shaped(workflow_answers.TrashPage, page)
     return [each["workflow"]["id"] for each in page["items"]]
 
 

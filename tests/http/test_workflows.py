@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 
-from adapters.http import answers
+from adapters.http import answers, workflow_answers
 from tests.http.person import GRAPH, Person
 from tests.http.problems import refused
 from tests.http.whole import Whole, another_api
@@ -32,7 +32,7 @@ async def test_a_stored_workflow_is_shown_as_it_was_given(ann: Person) -> None:
     assert saved["version"] == 1
     assert answer.headers["location"] == saved["url"]
     shown = (await ann.http.get(saved["url"], headers={"Consistent-With": str(saved["position"])})).json()
-    shaped(answers.WorkflowAnswer, shown)
+    shaped(workflow_answers.WorkflowAnswer, shown)
     assert shown["name"] == "Ünïcode ✓ 🙂"
     assert shown["graph"] == GRAPH
     assert shown["editor_graph"] == EDITOR
@@ -40,7 +40,10 @@ async def test_a_stored_workflow_is_shown_as_it_was_given(ann: Person) -> None:
     assert shown["tags"] == ["blue", "test"]
     assert shown["public"] is True
     assert shown["requirements"]["node_classes"] == ["EmptyImage", "SaveImage"]
-    for page, kind in (("/workflows", answers.WorkflowPage), ("/gallery", answers.GalleryPage)):
+    for page, kind in (
+        ("/workflows", workflow_answers.WorkflowPage),
+        ("/gallery", workflow_answers.GalleryPage),
+    ):
         found = await ann.get(page)
         shaped(kind, found)
         assert saved["id"] in [each["id"] for each in found["items"]]
@@ -54,10 +57,10 @@ async def test_versions_are_added_and_never_changed(ann: Person) -> None:
     again = await ann.post(f"/workflows/{workflow}/versions", {"graph": OTHER, "note": "the same"})
     assert (again["version"], again["position"]) == (2, 0)
     page = await ann.get(f"/workflows/{workflow}/versions")
-    shaped(answers.VersionPage, page)
+    shaped(workflow_answers.VersionPage, page)
     assert [(each["number"], each["note"]) for each in page["items"]] == [(2, "more"), (1, "")]
     first = await ann.get(f"/workflows/{workflow}/versions/1")
-    shaped(answers.VersionAnswer, first)
+    shaped(workflow_answers.VersionAnswer, first)
     assert first["graph"] == GRAPH
     assert (await ann.get(f"/workflows/{workflow}"))["graph"] == OTHER
 
@@ -69,7 +72,7 @@ async def test_a_version_is_restored_as_a_new_one(ann: Person) -> None:
     assert (answer.status_code, answer.json()["version"]) == (201, 3)
     assert answer.headers["location"].endswith(f"/workflows/{workflow}/versions/3")
     shown = await ann.get(f"/workflows/{workflow}/versions/3")
-    shaped(answers.VersionAnswer, shown)
+    shaped(workflow_answers.VersionAnswer, shown)
     assert (shown["graph"], shown["restored_from"], shown["note"]) == (GRAPH, 1, "as it was")
     whole = await ann.get(f"/workflows/{workflow}")
     assert (whole["version"], whole["graph"], whole["restored_from"]) == (3, GRAPH, 1)
