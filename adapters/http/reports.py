@@ -132,13 +132,18 @@ async def show(
     return json_response(msgspec.json.encode(row | {"now": now}))
 
 
-@post(
-    "/admin/reports/{kind:str}/{subject:uuid}/dismiss",
-    dto=StrictBody[DecisionBody],
-    return_dto=None,
-    status_code=200,
-    responses=answers(200, Moved, 401, 403, 404, 409, 415, 422),
-)
+def _decision(deed: str, body: type[Struct]) -> post:
+    """The route of one thing that those who keep order can do about what was reported, and about what was not."""
+    return post(
+        f"/admin/reports/{{kind:str}}/{{subject:uuid}}/{deed}",
+        dto=StrictBody[body],  # type: ignore[valid-type]  # known when this is read
+        return_dto=None,
+        status_code=200,
+        responses=answers(200, Moved, 401, 403, 404, 409, 415, 422),
+    )
+
+
+@_decision("dismiss", DecisionBody)
 async def dismiss(
     kind: FromPath[str],
     subject: FromPath[UUID],
@@ -152,13 +157,7 @@ async def dismiss(
     return Moved((await parts.commands.run(wish, context)).position)
 
 
-@post(
-    "/admin/reports/{kind:str}/{subject:uuid}/hide",
-    dto=StrictBody[DecisionBody],
-    return_dto=None,
-    status_code=200,
-    responses=answers(200, Moved, 401, 403, 404, 409, 415, 422),
-)
+@_decision("hide", DecisionBody)
 async def hide(
     kind: FromPath[str],
     subject: FromPath[UUID],
@@ -173,13 +172,7 @@ async def hide(
     return Moved((await parts.commands.run(wish, context)).position)
 
 
-@post(
-    "/admin/reports/{kind:str}/{subject:uuid}/restore",
-    dto=StrictBody[DecisionBody],
-    return_dto=None,
-    status_code=200,
-    responses=answers(200, Moved, 401, 403, 404, 409, 415, 422),
-)
+@_decision("restore", DecisionBody)
 async def restore(
     kind: FromPath[str],
     subject: FromPath[UUID],
@@ -193,13 +186,7 @@ async def restore(
     return Moved((await parts.commands.run(wish, context)).position)
 
 
-@post(
-    "/admin/reports/{kind:str}/{subject:uuid}/mark",
-    dto=StrictBody[MarkBody],
-    return_dto=None,
-    status_code=200,
-    responses=answers(200, Moved, 401, 403, 404, 409, 415, 422),
-)
+@_decision("mark", MarkBody)
 async def mark(
     kind: FromPath[str],
     subject: FromPath[UUID],
