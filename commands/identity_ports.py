@@ -120,6 +120,9 @@ class Mails(Protocol):
     async def put(self, mail: Mail, at: datetime) -> None:
         """It is sent soon, and tried again for a day."""
 
+    async def put_off(self, mail: Mail, until: datetime) -> None:
+        """It is sent then. Put off again before that, under the same id, it says what it was given last."""
+
     async def keep_token(self, token: MailToken) -> None: ...
 
     async def use_token(self, token_hash: bytes) -> MailToken | None:

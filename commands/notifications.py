@@ -1,6 +1,7 @@
 """Notifying accounts of what others do with what is theirs; reading that; having it mailed."""
 
 from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
 from uuid import UUID, uuid5
 
 from commands.identity_ports import Mail
@@ -11,7 +12,7 @@ from domain import notice
 from domain.account import ACCOUNT, Account
 from domain.comment import COMMENT
 from domain.ids import AccountId, Position, notices_id
-from domain.notice import NOTICES, Kind, NoticeEvent, NoticeGiven, Notices
+from domain.notice import NOTICES, Kind, Liked, NoticeEvent, NoticeGiven, Notices
 from domain.shared_output import SHARED_OUTPUT
 from domain.workflow import WORKFLOW
 
@@ -24,7 +25,7 @@ MAILED = {
     Kind.MARKED: "A moderator says whether what you have shown is sensitive ({name}): {reason}",
     Kind.RESTORED: "A moderator shows again what was hidden ({name}): {reason}",
 }
-"""Likes are not mailed."""
+LIKES = "Others like what you have shown:\n\n{things}\n\nThey are told of once a day at most."
 SUBJECT = "News of {name}"
 HOW_TO_STOP = "\n\nYou get this because you asked for it; you can turn it off in your notifications.\n"
 
@@ -56,7 +57,8 @@ async def give_notices(command: GiveNotices, context: Context, needs: Needs) -> 
     """Who is erased hears of nothing. Mails are put first: whoever dies before the append puts the same ones again."""
     state, _ = await needs.streams.load(NOTICES, notices_id(command.account))
     if state.mail:
-        await _mail(command.account, notice.give(state, given=command.given), needs)
+        events = notice.give(state, given=command.given)
+        await _mail(command.account, events, NOTICES.fold(state, events), needs)
 
     def decide(state: Notices, account: Account) -> Sequence[NoticeEvent]:
         return [] if account.id is None or account.erased else notice.give(state, given=command.given)
@@ -90,34 +92,44 @@ async def set_notice_mail(command: SetNoticeMail, context: Context, needs: Needs
     return await needs.streams.transact(context, Change(NOTICES, notices_id(command.by), decide))
 
 
-async def _mail(account: AccountId, given: Sequence[NoticeEvent], needs: Needs) -> None:
-    """To a confirmed address; each under an id of its own, whatever becomes of this process."""
+async def _mail(account: AccountId, given: Sequence[NoticeEvent], then: Notices, needs: Needs) -> None:
+    """To a confirmed address; each under an id of its own, whatever becomes of this process.
+
+    Likes of a day are one mail, when the day is over: until then it is written anew with each of them.
+    """
     found = await known(account, needs)
     if found.credentials is None or not found.email or found.state.confirmed != email_stream(found, needs):
         return
+    subject = SUBJECT.format(name=found.credentials.username)
+
+    def letter(what: str, body: str) -> Mail:
+        id = uuid5(notices_id(account), what)
+        return Mail(id=id, account=account, to=found.email, subject=subject, body=body + HOW_TO_STOP)
+
     for each in given:
-        if not isinstance(each, NoticeGiven) or each.kind not in MAILED:
-            continue
-        body = await _text(each, needs)
-        mail = Mail(
-            id=uuid5(notices_id(account), str(each.cause)),
-            account=account,
-            to=found.email,
-            subject=SUBJECT.format(name=found.credentials.username),
-            body=body + HOW_TO_STOP,
+        if isinstance(each, NoticeGiven) and each.kind in MAILED:
+            await needs.mails.put(letter(str(each.cause), await _text(each, needs)), needs.now())
+    if any(isinstance(each, NoticeGiven) and each.day == then.day != "" for each in given):
+        things = "\n".join([f"{await _name(each, needs)}: {each.count}" for each in then.liked])
+        mail = letter(f"likes {then.day}", LIKES.format(things=things))
+        await needs.mails.put_off(
+            mail, datetime.fromisoformat(then.day).replace(tzinfo=UTC) + timedelta(days=1)
         )
-        await needs.mails.put(mail, needs.now())
+
+
+async def _name(about: NoticeGiven | Liked, needs: Needs) -> str:
+    if about.output is not None:
+        shared, _ = await needs.streams.load(SHARED_OUTPUT, about.output)
+        return "" if shared.shown is None else shared.shown.name
+    if about.workflow is None:
+        return ""
+    workflow, _ = await needs.streams.load(WORKFLOW, about.workflow)
+    return workflow.name
 
 
 async def _text(given: NoticeGiven, needs: Needs) -> str:
     by = None if given.by is None else await needs.accounts.by_id(given.by)
-    name = text = ""
-    if given.workflow is not None:
-        workflow, _ = await needs.streams.load(WORKFLOW, given.workflow)
-        name = workflow.name
-    if given.output is not None:
-        shared, _ = await needs.streams.load(SHARED_OUTPUT, given.output)
-        name = "" if shared.shown is None else shared.shown.name
+    name, text = await _name(given, needs), ""
     if given.comment is not None:
         comment, _ = await needs.streams.load(COMMENT, given.comment)
         text = comment.text

@@ -25,7 +25,10 @@ class Kind(StrEnum):
 
 
 class NoticeGiven(Event, frozen=True, kw_only=True, tag="notice.given.v1"):
-    """`cause`: the event that it tells of. `by`: who did it; None for likes and moderators, of whom no name is told."""
+    """`cause`: the event that it tells of. `by`: who did it; None for likes and moderators, of whom no name is told.
+
+    `day`: of likes, when they were given, as 2026-12-01.
+    """
 
     account: AccountId
     kind: Kind
@@ -36,6 +39,7 @@ class NoticeGiven(Event, frozen=True, kw_only=True, tag="notice.given.v1"):
     output: OutputId | None = None
     count: int = 1
     reason: str = ""
+    day: str = ""
 
 
 class NoticeRead(Event, frozen=True, kw_only=True, tag="notice.read.v1"):
@@ -60,24 +64,36 @@ class NoticeMailSet(Event, frozen=True, kw_only=True, tag="notice.mail_set.v1"):
 
 NoticeEvent: TypeAlias = NoticeGiven | NoticeRead | NoticesRead | NoticeMailSet
 
+KEPT = 50  # things that were liked on one day: a mail is not longer
 REMEMBERED = 200  # of those that were read by themselves; to read an older one again writes it down again
 
 
+class Liked(Struct, frozen=True):
+    """How many likes a thing was given on the day that likes were last given."""
+
+    workflow: WorkflowId | None
+    output: OutputId | None
+    count: int
+
+
 class Notices(Struct, frozen=True):
-    """`told`: up to which cause. `upto`: all before it are read."""
+    """`told`: up to which cause. `upto`: all before it are read. `liked`: on `day`, which is the last with likes."""
 
     account: AccountId | None = None
     told: Position = Position(0)
     upto: Position = Position(0)
     read: tuple[tuple[UUID, Position], ...] = ()
     mail: bool = False
+    day: str = ""
+    liked: tuple[Liked, ...] = ()
 
 
 def evolve(notices: Notices, event: NoticeEvent) -> Notices:
     known = replace(notices, account=event.account)
     match event:
-        case NoticeGiven(cause=cause):
-            return replace(known, told=max(known.told, cause))
+        case NoticeGiven(cause=cause) as given:
+            told = replace(known, told=max(known.told, cause))
+            return _like(told, given) if given.kind is Kind.LIKED else told
         case NoticeRead(notice=notice, upto=upto):
             return replace(known, read=(*known.read, (notice, upto))[-REMEMBERED:])
         case NoticesRead(upto=upto):
@@ -86,7 +102,9 @@ def evolve(notices: Notices, event: NoticeEvent) -> Notices:
             return replace(known, mail=wanted)
 
 
-NOTICES: Decider[Notices, NoticeEvent] = Decider("notice", Notices(), evolve, lambda notices: notices.account)
+NOTICES: Decider[Notices, NoticeEvent] = Decider(
+    "notice", Notices(), evolve, lambda notices: notices.account, shape=2
+)
 
 
 def give(notices: Notices, *, given: Sequence[NoticeGiven]) -> list[NoticeEvent]:
@@ -95,7 +113,7 @@ def give(notices: Notices, *, given: Sequence[NoticeGiven]) -> list[NoticeEvent]
     for each in given:
         if each.cause <= notices.told:
             continue
-        key = (each.workflow, each.output) if each.kind is Kind.LIKED else each.cause
+        key = (each.workflow, each.output, each.day) if each.kind is Kind.LIKED else each.cause
         before = gathered.pop(key, None)
         gathered[key] = each if before is None else replace(each, count=before.count + each.count)
     return list(gathered.values())
@@ -117,3 +135,15 @@ def set_mail(notices: Notices, *, account: AccountId, wanted: bool, confirmed: b
     if wanted and not confirmed:
         raise Conflict("Confirm your e-mail address first.")
     return [] if notices.mail == wanted else [NoticeMailSet(account=account, wanted=wanted)]
+
+
+def _like(notices: Notices, given: NoticeGiven) -> Notices:
+    """Of a day that is over nothing is kept: it was told."""
+    if given.day < notices.day:
+        return notices
+    before = notices.liked if given.day == notices.day else ()
+    same = [each for each in before if (each.workflow, each.output) == (given.workflow, given.output)]
+    count = given.count + sum(each.count for each in same)
+    others = tuple(each for each in before if each not in same)
+    liked = (*others, Liked(given.workflow, given.output, count))[-KEPT:]
+    return replace(notices, day=given.day, liked=liked)

@@ -6,6 +6,8 @@ Done again it tells nothing again: an account's own stream knows up to which eve
 from collections import defaultdict
 from collections.abc import Sequence
 from contextlib import suppress
+from datetime import UTC
+from typing import Any
 
 from msgspec.structs import replace
 
@@ -82,16 +84,21 @@ async def heard(recorded: AnyRecorded, streams: Streams) -> list[NoticeGiven]:
             place, _ = await streams.load(WORKFLOW, workflow)
             if place.owner is None or place.owner == by or place.deleted:
                 return []
-            return [NoticeGiven(account=place.owner, kind=Kind.LIKED, cause=cause, workflow=workflow)]
+            return [_liked(place.owner, recorded, workflow=workflow)]
         case OutputLiked(account=by, output=output) if recorded.version == 1:
             shared, _ = await streams.load(SHARED_OUTPUT, output)
             if shared.owner is None or shared.owner == by:
                 return []
-            return [NoticeGiven(account=shared.owner, kind=Kind.LIKED, cause=cause, output=output)]
+            return [_liked(shared.owner, recorded, output=output)]
         case CommentPosted() as posted:
             return await _said(posted, CommentId(recorded.stream), cause, streams)
         case _:
             return _judged(recorded)
+
+
+def _liked(account: AccountId, recorded: AnyRecorded, **what: Any) -> NoticeGiven:
+    day = f"{recorded.at.astimezone(UTC):%Y-%m-%d}"
+    return NoticeGiven(account=account, kind=Kind.LIKED, cause=recorded.position, day=day, **what)
 
 
 def _judged(recorded: AnyRecorded) -> list[NoticeGiven]:

@@ -15,6 +15,10 @@ from commands.ports import LogUnavailableError
 from services.ports.mailing import ATTEMPTS, Due
 
 PUT = "INSERT INTO work.mails (id, account, sealed, due_at) VALUES (%s, %s, %s, %s) ON CONFLICT DO NOTHING"
+PUT_OFF = """
+INSERT INTO work.mails (id, account, sealed, due_at) VALUES (%s, %s, %s, %s)
+ON CONFLICT (id) DO UPDATE SET sealed = excluded.sealed WHERE work.mails.attempts = 0
+"""
 KEEP_TOKEN = """
 INSERT INTO work.mail_tokens (token_hash, account, purpose, email, epoch, expires_at)
 VALUES (%s, %s, %s, %s, %s, %s)
@@ -54,6 +58,10 @@ class PostgresMails:
     async def put(self, mail: Mail, at: datetime) -> None:
         async with self._connection() as connection:
             await connection.execute(PUT, (mail.id, mail.account, self._box.seal(mail), at))
+
+    async def put_off(self, mail: Mail, until: datetime) -> None:
+        async with self._connection() as connection:
+            await connection.execute(PUT_OFF, (mail.id, mail.account, self._box.seal(mail), until))
 
     async def keep_token(self, token: MailToken) -> None:
         values = (token.token_hash, token.account, token.purpose, token.email, token.epoch, token.expires_at)

@@ -1,5 +1,7 @@
 """Who hears of what, by the errand's own way from event to notice."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 from msgspec.structs import replace
 
@@ -82,6 +84,33 @@ async def test_mail_is_sent_where_it_is_wanted_once(ground: Ground) -> None:
         (mail,) = ground.mails.waiting
         assert (mail.to, mail.account) == ("ann@example.org", ann)
         assert "bob has commented on Cats:\n\nWhich {sampler}?" in mail.body
+
+
+async def test_likes_of_a_day_are_one_mail_when_it_is_over(ground: Ground) -> None:
+    ann, bob, eve = [await registered(ground, name) for name in ("ann", "bob", "eve")]
+    await ground.wish(AskConfirmation(account=ann))
+    token = ground.mails.waiting.pop().body.partition("confirm: ")[2].split()[0]
+    await ground.wish(ConfirmEmail(token=token))
+    workflow = await shown(ground, ann)
+    await ground.wish(LikeWorkflow(by=bob, workflow=workflow))
+    await heard(ground)
+    assert ground.mails.put_offs == {}  # nobody has asked for it
+    await ground.wish(SetNoticeMail(by=ann, wanted=True))
+    other = await shown(ground, ann)
+    for by in (bob, eve):
+        await ground.wish(LikeWorkflow(by=by, workflow=other))
+        for _ in range(2):  # an errand that was killed does it again
+            await heard(ground)
+    ((mail, until),) = ground.mails.put_offs.values()
+    assert (mail.to, until) == ("ann@example.org", datetime(2026, 11, 22, tzinfo=UTC))
+    assert "\n\nCats: 1\nCats: 2\n\n" in mail.body
+    ground.wait(timedelta(days=1))
+    await ground.wish(LikeWorkflow(by=eve, workflow=workflow))
+    await heard(ground)
+    _, (mail, until) = ground.mails.put_offs.values()
+    assert "\n\nCats: 1\n\n" in mail.body
+    assert until == datetime(2026, 11, 23, tzinfo=UTC)
+    assert ground.mails.waiting == []
 
 
 async def test_who_shows_an_output_hears_what_is_said_about_it(ground: Ground) -> None:

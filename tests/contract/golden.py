@@ -495,6 +495,7 @@ EXAMPLES: tuple[Event, ...] = (
         output=OUTPUT_ID,
         count=2,
         reason="An example.",
+        day="2026-12-01",
     ),
     NoticeRead(account=ANN, notice=UUID(int=0xD0), upto=Position(9)),
     NoticesRead(account=ANN, upto=Position(12)),

@@ -2,8 +2,9 @@
 
 import asyncio
 import re
+from datetime import timedelta
 from pathlib import Path
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import psycopg
 import pytest
@@ -12,6 +13,7 @@ from msgspec.structs import replace
 from adapters.identity.mail_box import MailBox, UnreadableError
 from adapters.mail.file import FileMailer
 from adapters.postgres.mails import PostgresMails
+from commands.identity_ports import Mail
 from infra.settings import load_secret
 from infra.wiring import now, pool
 from services.mailing import Mailing
@@ -120,6 +122,23 @@ async def test_mails_wait_encrypted_and_tokens_as_hashes(served: Whole, ann: Per
     token = await mailed(served, tmp_path, ann)
     assert token.encode() not in bytes(sealed)
     assert bytes(token_hash) != token.encode()
+
+
+async def test_a_mail_that_is_put_off_says_what_it_was_given_last_and_is_one(
+    served: Whole, ann: Person
+) -> None:
+    box, id = MailBox(load_secret(served.settings)), uuid4()
+    async with pool(served.database.url_of("comfyplus_app"), size=1) as connections:
+        mails = PostgresMails(connections, box)
+        for count in (1, 2):
+            body = f"Cats: {count}"
+            mail = Mail(id=id, account=UUID(ann.id), to=ann.email, subject="News", body=body)
+            await mails.put_off(mail, now() + timedelta(days=1))
+    with psycopg.connect(served.database.url, autocommit=True) as connection:
+        kept = "SELECT sealed, due_at > now() FROM work.mails WHERE id = %s"
+        ((sealed, later),) = connection.execute(kept, (id,)).fetchall()
+        connection.execute("DELETE FROM work.mails WHERE id = %s", (id,))
+    assert (box.open(sealed).body, later) == ("Cats: 2", True)
 
 
 async def test_a_mail_that_cannot_be_read_is_tried_so_often_only(served: Whole, ann: Person) -> None:
