@@ -16,7 +16,9 @@ SILENCE_S = 1.0  # then the log is asked whether there is really nothing new
 PAUSE_S = 0.2  # before Postgres or the feed is tried again
 PAGE = 1_000
 KEPT = 20_000  # events, about 1 kB each; who is further behind reads the log
-QUIET_S = 0.02  # after so long a pause of the log everybody looks at what has come
+QUIET_S = (
+    0.03  # after so long a pause of the log everybody looks at what has come: longer than the relay gathers
+)
 LATEST_S = 0.25  # and so long after it has come at the latest
 
 

@@ -292,6 +292,24 @@ async def test_what_comes_behind_many_is_gathered_and_a_lone_row_never_waits(eve
     assert stream.published == [1, 1, 8, 5]
 
 
+@pytest.mark.parametrize(("gather_rows_s", "together"), [(50.0, True), (1e9, False)])
+async def test_what_comes_fast_is_gathered_though_each_row_comes_alone(
+    eventually: Eventually, gather_rows_s: float, together: bool
+) -> None:
+    log, stream = ListLog(), Told()
+    settings = RelaySettings(poll_s=0.1, gather_s=0.1, gather_from=1_000, gather_rows_s=gather_rows_s)
+
+    async def publish_all() -> bool:
+        return sum(stream.published) == len(log.stored)
+
+    async with working(Relay(log, stream, settings).run()):
+        for _ in range(60):
+            await log.append(*started(1))
+            await asyncio.sleep(0.005)
+        await eventually(publish_all)
+    assert (len(stream.published) < 20) is together, stream.published
+
+
 async def test_while_the_server_is_away_publishing_says_so(connection: Connection, server: Server) -> None:
     log = ListLog()
     await log.append(*started(2))
