@@ -100,7 +100,11 @@ async def nats(name: str, url: str | None, **options: Any) -> AsyncIterator["Con
 @asynccontextmanager
 async def needs(settings: Settings, server_secrets: ServerSecrets, url: str) -> AsyncIterator[Needs]:
     """What the commands need, on real parts, as the database role that the URL names."""
-    async with pool(url) as connections, PostgresLog(url, connections) as log:
+    async with (
+        pool(url) as connections,
+        PostgresLog(url, connections) as log,
+        PostgresAdmissions(url, connections, allowance(settings)) as admissions,
+    ):
         accounts, streams = PostgresAccounts(connections), Streams(log)
         contents = PostgresContents(connections)
         access = PostgresBackendAccess(connections, BackendBox(load_secret(settings)))
@@ -117,7 +121,7 @@ async def needs(settings: Settings, server_secrets: ServerSecrets, url: str) -> 
             sign_ons=PostgresSignOns(connections),
             secrets=server_secrets,
             vault=SecretVault(load_secret(settings), accounts.keys),
-            admissions=PostgresAdmissions(connections, allowance(settings)),
+            admissions=admissions,
             erasures=ErasureFile(erasures_path(settings)),
             webhooks=PostgresWebhooks(connections, WebhookBox(load_secret(settings))),
             backend_access=access,

@@ -24,10 +24,18 @@ the server's last words nothing more would be heard: libpq itself has to be aske
 GOOD = (pq.ExecStatus.TUPLES_OK, pq.ExecStatus.COMMAND_OK)
 
 
+class Asked(Struct, frozen=True):
+    """A statement and its parameters."""
+
+    statement: bytes
+    parameters: Sequence[bytes] = ()
+    formats: Sequence[pq.Format] = ()
+
+
 class _Call(Struct, frozen=True):
     answer: asyncio.Future[PGresult]
-    statement: bytes
-    prepared_as: bytes
+    prepared: dict[bytes, bytes]
+    """What is prepared when it has gone well: statements and their names."""
 
 
 class Wire:
@@ -65,14 +73,22 @@ class Wire:
         answer_in: pq.Format = pq.Format.BINARY,
     ) -> asyncio.Future[PGresult]:
         """Will be the rows of the answer, or psycopg.Error."""
+        return self.calls((Asked(statement, parameters, formats),), answer_in)
+
+    def calls(
+        self, asked: Sequence[Asked], answer_in: pq.Format = pq.Format.BINARY
+    ) -> asyncio.Future[PGresult]:
+        """Statements that are sent as one, and are one transaction unless they say otherwise: the last one's answer."""
         answer: asyncio.Future[PGresult] = self._loop.create_future()
-        name = self._prepared.get(statement)
-        prepared_as = name or b"s%d" % next(self._numbers)
-        self._calls.append(_Call(answer, statement, prepared_as))
+        call = _Call(answer, {})
+        self._calls.append(call)
         try:
-            if name is None:
-                self._libpq.send_prepare(prepared_as, statement)
-            self._libpq.send_query_prepared(prepared_as, parameters, formats, answer_in)
+            for each in asked:
+                name = self._prepared.get(each.statement)
+                if name is None:
+                    name = call.prepared[each.statement] = b"s%d" % next(self._numbers)
+                    self._libpq.send_prepare(name, each.statement)
+                self._libpq.send_query_prepared(name, each.parameters, each.formats, answer_in)
             self._libpq.pipeline_sync()
             self._send()
         except psycopg.OperationalError as error:
@@ -97,7 +113,7 @@ class Wire:
             self._fail(error)
 
     def _readable(self) -> None:
-        """To each call a result, nothing, and a mark, to a first one two; behind a lost connection nothing for ever."""
+        """To each call results, each with nothing behind it, and a mark; behind a lost connection nothing for ever."""
         try:
             self._libpq.consume_input()
             nothing = 0
@@ -120,7 +136,7 @@ class Wire:
     def _finish(self, call: _Call) -> None:
         result, self._result = self._result, None
         if result is not None and result.status in GOOD:
-            self._prepared[call.statement] = call.prepared_as
+            self._prepared |= call.prepared
         if call.answer.done():
             return
         if result is None:

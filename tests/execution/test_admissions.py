@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
@@ -23,10 +24,12 @@ USUAL = Allowance(queued=5, runs_per_day=8, run_s_per_day=60)
 class Doors:
     """Some API processes' worth of admissions over one database."""
 
-    def __init__(self, floor: Floor, pool: AsyncConnectionPool[object]) -> None:
+    def __init__(
+        self, floor: Floor, pool: AsyncConnectionPool[object], all: Sequence[PostgresAdmissions]
+    ) -> None:
         self.floor = floor
         self.pool = pool
-        self.all = [PostgresAdmissions(pool, USUAL) for _ in range(3)]
+        self.all = all
 
     async def ask(
         self, owner: AccountId, runs: Sequence[RunId] | None = None, *, pool: str = SHARED, door: int = 0
@@ -57,8 +60,10 @@ async def doors(database: Database) -> AsyncIterator[Doors]:
         AsyncConnectionPool(
             database.url, min_size=1, max_size=6, open=False, kwargs={"autocommit": True}
         ) as pool,
+        AsyncExitStack() as stack,
     ):
-        yield Doors(floor, pool)
+        doors = [PostgresAdmissions(database.url, pool, USUAL) for _ in range(3)]
+        yield Doors(floor, pool, [await stack.enter_async_context(each) for each in doors])
 
 
 async def test_requests_at_the_same_moment_are_let_in_up_to_the_limit(doors: Doors) -> None:
@@ -137,3 +142,22 @@ async def test_a_pool_that_is_full_lets_nobody_in(doors: Doors) -> None:
     assert await doors.crowd(ANN, 4, pool="studio") == 3
     assert await doors.crowd(BOB, 4, pool="studio") == 0
     assert await doors.crowd(BOB, 4) == 4
+
+
+async def test_a_decision_that_fails_lets_nobody_in_and_holds_up_nobody(doors: Doors) -> None:
+    def decide(standing: Standing) -> Sequence[Quota]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await doors.all[0].admit(ANN, SHARED, [RunId(uuid4())], decide)
+    assert await doors.crowd(ANN, 9) == 5
+
+
+async def test_a_connection_that_was_lost_is_opened_anew(doors: Doors) -> None:
+    await doors.ask(ANN)
+    async with doors.pool.connection() as connection:
+        await connection.execute(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+            " WHERE query = 'COMMIT' AND datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    assert await doors.crowd(ANN, 9) == 4
