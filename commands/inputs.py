@@ -1,4 +1,4 @@
-"""Pictures that accounts have uploaded: kept, deleted, and found again by the graphs that load them."""
+"""Files that accounts have uploaded: kept, deleted, and found again by the graphs that load them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,13 +11,15 @@ from commands.needs import Command, Needs
 from commands.streams import Accepted, Change, Context
 from domain import input
 from domain.ids import AccountId, Digest, InputId, input_id
-from domain.input import INPUT, InputStored
+from domain.input import INPUT, InputPicture, InputStored
 from domain.refusals import FieldError, Invalid, NotFound
 from domain.workflow import Content
-from workflows.inputs import is_digest, named, others, resolved
+from workflows.inputs import Place, is_digest, named, others, resolved
+from workflows.media import PICTURE, ending_of
 
 UNKNOWN = "You have no such input. Upload it first: POST /api/v1/inputs."
 NOT_YOURS = "This is not for graphs to load. Upload it as an input of your own."
+OTHER_KIND = "This node loads files of another kind."
 MAX_NAME = 200
 MAX_INPUTS = 64  # of one run
 
@@ -73,23 +75,28 @@ async def delete_input(command: DeleteInput, context: Context, needs: Needs) -> 
 
 
 async def resolve(
-    graph: Mapping[str, Any], by: AccountId, needs: Needs, *, at: str = "graph.{node}.inputs.image"
+    graph: Mapping[str, Any], by: AccountId, needs: Needs, *, at: str = "graph.{node}.inputs.{input}"
 ) -> tuple[dict[str, Any], tuple[Digest, ...]]:
     """The graph with the account's own inputs in it by their digests, and those. Raises Invalid for all others."""
-    found: dict[str, Digest] = {}
-    known: dict[str, Digest | None] = {}
-    errors = [FieldError(at.format(node=node), NOT_YOURS) for node in others(graph)]
-    for node, name in named(graph).items():
+    found: dict[Place, Digest] = {}
+    endings: dict[Digest, str] = {}
+    known: dict[str, InputPicture | None] = {}
+    errors = [FieldError(at.format(node=node, input="image"), NOT_YOURS) for node in others(graph)]
+    for place, (name, kinds) in named(graph).items():
         if name not in known and len(known) < MAX_INPUTS:
-            known[name] = await _digest(name, by, needs)
-        digest = known.get(name)
-        if digest is None:
-            errors.append(FieldError(at.format(node=node), UNKNOWN))
+            known[name] = await _kept(name, by, needs)
+        kept = known.get(name)
+        if kept is None:
+            errors.append(FieldError(at.format(node=place.node, input=place.input), UNKNOWN))
+        elif not kept.media_type.startswith(kinds):
+            errors.append(FieldError(at.format(node=place.node, input=place.input), OTHER_KIND))
         else:
-            found[node] = digest
+            found[place] = kept.digest
+            if (ending := ending_of(kept.media_type)) != PICTURE:
+                endings[kept.digest] = ending
     if errors:
         raise Invalid("An input that is to be loaded is not there.", *errors[:20])
-    return resolved(graph, found), tuple(sorted(set(found.values())))
+    return resolved(graph, found, endings), tuple(sorted(set(found.values())))
 
 
 async def with_inputs(graph: Content, by: AccountId, needs: Needs) -> tuple[Content, tuple[Digest, ...]]:
@@ -107,11 +114,11 @@ async def with_inputs(graph: Content, by: AccountId, needs: Needs) -> tuple[Cont
 async def owned_still(digests: tuple[Digest, ...], by: AccountId, needs: Needs) -> None:
     """Raises Invalid."""
     for digest in digests:
-        if await _digest(digest, by, needs) is None:
+        if await _kept(digest, by, needs) is None:
             raise Invalid("An input of this run was deleted.", FieldError("run", UNKNOWN))
 
 
-async def _digest(name: str, by: AccountId, needs: Needs) -> Digest | None:
+async def _kept(name: str, by: AccountId, needs: Needs) -> InputPicture | None:
     id = input_id(by, Digest(name)) if is_digest(name) else _id(name)
     if id is None:
         return None
@@ -120,7 +127,7 @@ async def _digest(name: str, by: AccountId, needs: Needs) -> Digest | None:
         input.owned(state, by=by)
     except NotFound:
         return None
-    return state.digest
+    return state
 
 
 def _id(name: str) -> InputId | None:

@@ -16,11 +16,16 @@ from domain.ids import AccountId, Digest, Position, StreamId, input_id, input_na
 from domain.input import INPUT
 from domain.input_name import INPUT_NAME, InputNamed, NameTaken
 from domain.refusals import Conflict, FieldError, Invalid, NotAllowed, NotFound
-from workflows.inputs import files, with_files
+from workflows.inputs import Place, files, with_files
 
 MAX_SAME = 1_000  # a name is looked at one after the other
 TOO_MANY_SAME = "There are too many inputs of this name. Choose another one."
-NO_FILE = "Invalid image file"
+NO_FILE = {
+    "image/": "Invalid image file",
+    "audio/": "Invalid audio file",
+    "video/": "Invalid video file",
+    "model/": "Invalid model file",
+}
 
 
 class StoreNamedInput(Command, frozen=True, kw_only=True):
@@ -38,13 +43,18 @@ class NamedInput(Struct, frozen=True):
     position: Position
 
 
+class FoundFile(Struct, frozen=True):
+    digest: Digest
+    media_type: str
+
+
 class FileFault(Struct, frozen=True):
-    """A node names a file that there is not."""
+    """A node names a file that there is not, or that it does not load."""
 
     node: str
     input: str
     name: str
-    reason: str = NO_FILE
+    reason: str
 
 
 class InvalidFiles(Invalid):
@@ -55,7 +65,7 @@ class InvalidFiles(Invalid):
 
 
 class MadeFile(Struct, frozen=True):
-    """A picture that a run has made. Sizes in pixels and bytes."""
+    """A file that a run has made. Sizes in pixels and bytes."""
 
     digest: Digest
     media_type: str
@@ -79,42 +89,43 @@ async def store_named_input(command: StoreNamedInput, context: Context, needs: N
     raise Conflict(TOO_MANY_SAME)
 
 
-async def named_input(name: FileName, by: AccountId, needs: Needs) -> Digest | None:
-    """The picture that has this name."""
+async def named_input(name: FileName, by: AccountId, needs: Needs) -> FoundFile | None:
+    """The file that has this name."""
     state, _ = await needs.streams.load(INPUT_NAME, _id(by, name))
-    return state.digest if await _kept(state.digest, by, needs) else None
+    return await _kept(state.digest, by, needs)
 
 
 async def resolve_files(
     graph: Mapping[str, Any], by: AccountId, context: Context, needs: Needs, made: Made
 ) -> dict[str, Any]:
-    """The graph with the digests of the account's own pictures in the place of their names. Raises InvalidFiles.
+    """The graph with the digests of the account's own files in the place of their names. Raises InvalidFiles.
 
     An output that is loaded becomes an input of its account: what a run needs is kept as long as it waits.
     """
-    found: dict[str, str] = {}
-    known: dict[str, Digest | None] = {}
+    found: dict[Place, str] = {}
+    known: dict[str, FoundFile | None] = {}
     faults: list[FileFault] = []
-    for node, (field, text) in files(graph).items():
+    for place, (text, kinds) in files(graph).items():
         if text not in known:
             known[text] = await _found(text, by, context, needs, made)
-        if (digest := known[text]) is None:
-            faults.append(FileFault(node, field, text))
+        file = known[text]
+        if file is None or not file.media_type.startswith(kinds):
+            faults.append(FileFault(place.node, place.input, text, NO_FILE[kinds[0]]))
         else:
-            found[node] = digest
+            found[place] = file.digest
     if faults:
         raise InvalidFiles(tuple(faults))
     return with_files(graph, found)
 
 
-async def _found(text: str, by: AccountId, context: Context, needs: Needs, made: Made) -> Digest | None:
+async def _found(text: str, by: AccountId, context: Context, needs: Needs, made: Made) -> FoundFile | None:
     try:
         name = loaded(text)
     except (Invalid, NotAllowed):
         return None
-    if (digest := await named_input(name, by, needs)) is not None:
-        return digest
-    if name.type == INPUT_TYPE or (file := await made(name)) is None or not file.width:
+    if (known := await named_input(name, by, needs)) is not None:
+        return known
+    if name.type == INPUT_TYPE or (file := await made(name)) is None:
         return None
     kept = StoreInput(
         by=by,
@@ -126,7 +137,7 @@ async def _found(text: str, by: AccountId, context: Context, needs: Needs, made:
         height=file.height,
     )
     await store_input(kept, context, needs)
-    return file.digest
+    return FoundFile(file.digest, file.media_type)
 
 
 async def _stored(name: FileName, command: StoreNamedInput, context: Context, needs: Needs) -> NamedInput:
@@ -149,15 +160,15 @@ async def _stored(name: FileName, command: StoreNamedInput, context: Context, ne
     return NamedInput(name, accepted.position)
 
 
-async def _kept(digest: Digest, by: AccountId, needs: Needs) -> bool:
+async def _kept(digest: Digest, by: AccountId, needs: Needs) -> FoundFile | None:
     if not digest:
-        return False
+        return None
     try:
         state, _ = await needs.streams.load(INPUT, input_id(by, digest))
         input.owned(state, by=by)
     except NotFound:
-        return False
-    return True
+        return None
+    return FoundFile(digest, state.media_type)
 
 
 def _id(by: AccountId, name: FileName) -> StreamId:

@@ -8,6 +8,7 @@ from domain.refusals import FieldError, Invalid, NotAllowed
 
 INPUT, OUTPUT, TEMP = TYPES = ("input", "output", "temp")
 MAX_BYTES = 255  # of a name, as file systems have it
+MAX_USABLE_BYTES = 200  # of a name that we make: there is room for a number
 MAX_DEPTH = 8
 OUTSIDE = "The folder is outside of your files."
 _ANNOTATION = re.compile(r"\s?\[(input|output|temp)\]$")
@@ -37,6 +38,16 @@ def checked_name(name: str) -> str:
     if not name or name.startswith("/") or ".." in name or name == ".":
         raise _invalid("filename", "It must be the name of a file.")
     return _part(name, "filename")
+
+
+def usable_name(text: str) -> str:
+    """The name of somebody's file without what no name of ours may have."""
+    last = text.replace("\\", "/").rpartition("/")[2]
+    plain = "".join(letter for letter in last if letter.isprintable()).replace("..", ".").strip()
+    stem, dot, ending = plain.rpartition(".")
+    kept = (stem or ending).encode("utf-8", "ignore")[:MAX_USABLE_BYTES].decode("utf-8", "ignore")
+    named = f"{kept}{dot}{ending[:8]}" if stem else kept
+    return named if named.strip(". ") else "input.png"
 
 
 def checked_type(type: str) -> str:

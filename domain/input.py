@@ -1,4 +1,7 @@
-"""An input: a picture that an account has uploaded, to make others from it. Uploaded again it is the same one."""
+"""An input: a file that an account has uploaded, to make others from it: a picture, sound, a film, a shape.
+
+Uploaded again it is the same one.
+"""
 
 from typing import TypeAlias
 
@@ -11,7 +14,7 @@ from domain.refusals import NotFound
 
 
 class InputStored(Event, frozen=True, kw_only=True, tag="input.stored.v1"):
-    """`digest`: of the picture as it is kept, encoded anew. Sizes in pixels and bytes."""
+    """`digest`: of the file as it is kept: a picture encoded anew. Sizes in bytes and, of a picture, in pixels."""
 
     owner: AccountId
     digest: Digest
@@ -32,18 +35,21 @@ InputEvent: TypeAlias = InputStored | InputDeleted
 class InputPicture(Struct, frozen=True):
     owner: AccountId | None = None
     digest: Digest = Digest("")
+    media_type: str = ""
     deleted: bool = False
 
 
 def evolve(input: InputPicture, event: InputEvent) -> InputPicture:
     match event:
-        case InputStored(owner=owner, digest=digest):
-            return InputPicture(owner=owner, digest=digest)
+        case InputStored(owner=owner, digest=digest, media_type=media_type):
+            return InputPicture(owner=owner, digest=digest, media_type=media_type)
         case InputDeleted():
             return replace(input, deleted=True)
 
 
-INPUT: Decider[InputPicture, InputEvent] = Decider("input", InputPicture(), evolve, lambda input: input.owner)
+INPUT: Decider[InputPicture, InputEvent] = Decider(
+    "input", InputPicture(), evolve, lambda input: input.owner, shape=2
+)
 
 
 def store(input: InputPicture, *, stored: InputStored) -> list[InputEvent]:

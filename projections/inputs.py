@@ -9,7 +9,7 @@ from uuid import UUID
 from msgspec import Struct
 
 from domain.event import AnyRecorded
-from domain.ids import AccountId, InputId
+from domain.ids import AccountId, Digest, InputId
 from domain.input import InputDeleted, InputEvent, InputStored
 from domain.input_name import InputNamed
 from projections.paging import TIMED, bounded, page, timed
@@ -87,9 +87,13 @@ _OWN = page(
 _NAMED = b"""
 SELECT name.filename FROM read.input_names AS name
 WHERE name.owner = %(owner)s AND name.type = %(type)s AND name.subfolder = %(subfolder)s
-    AND EXISTS (SELECT FROM read.inputs AS input WHERE input.owner = name.owner AND input.digest = name.digest)
+    AND EXISTS (
+        SELECT FROM read.inputs AS input WHERE input.owner = name.owner AND input.digest = name.digest
+            AND (%(kinds)s::text[] IS NULL OR split_part(input.media_type, '/', 1) || '/' = ANY (%(kinds)s))
+    )
 ORDER BY name.named_at DESC, name.filename LIMIT %(limit)s
 """
+_IS_NAMED = b"SELECT FROM read.input_names WHERE owner = %(owner)s AND digest = %(digest)s LIMIT 1"
 _COUNT = b"SELECT count(*) FROM read.inputs AS input WHERE input.owner = %(owner)s"
 
 
@@ -111,10 +115,23 @@ async def count(cursor: Cursor, owner: AccountId) -> int:
     return int(found)
 
 
+async def is_named(cursor: Cursor, owner: AccountId, digest: Digest) -> bool:
+    """Whether editors find it."""
+    await cursor.execute(_IS_NAMED, {"owner": owner, "digest": digest}, prepare=True)
+    return bool(await cursor.fetchall())
+
+
 async def named(
-    cursor: Cursor, owner: AccountId, limit: int, *, type: str = "input", subfolder: str = ""
+    cursor: Cursor,
+    owner: AccountId,
+    limit: int,
+    *,
+    type: str = "input",
+    subfolder: str = "",
+    kinds: tuple[str, ...] | None = None,
 ) -> list[str]:
-    """The names in one of an account's folders, the newest first."""
-    asked = {"owner": owner, "type": type, "subfolder": subfolder, "limit": limit}
+    """The names in one of an account's folders, the newest first. `kinds`: what media types begin with; None: all."""
+    wanted = None if kinds is None else list(kinds)
+    asked = {"owner": owner, "type": type, "subfolder": subfolder, "limit": limit, "kinds": wanted}
     await cursor.execute(_NAMED, asked, prepare=True)
     return [filename for (filename,) in await cursor.fetchall()]

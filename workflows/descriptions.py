@@ -181,7 +181,7 @@ def _uploads(node_class: str, name: str, options: Mapping[str, Any]) -> str | No
     """What of it people upload; empty: it offers files of other folders. None: no such input."""
     flagged = next((kind for key, kind in KINDS.items() if options.get(key) is True), None)
     if flagged is None:
-        return "file" if (node_class, name) in CHECKS else None
+        return "other" if (node_class, name) in CHECKS else None
     return flagged if options.get("image_folder", "input") == "input" else ""
 
 

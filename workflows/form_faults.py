@@ -8,7 +8,7 @@ from workflows.chance import chance, possible
 from workflows.filling import CHAINED, LORA_INPUT
 from workflows.forms import Binding, Form, Kind, Parameter, Part, Template
 from workflows.graph import is_link, read_graph, unusable
-from workflows.inputs import LOADERS
+from workflows.inputs import PICTURE_LOADERS
 from workflows.loras import references
 from workflows.parameters import MAX_SEED
 from workflows.values import NUMBERS, TEXTS, checked, defaults, longest, why_not
@@ -127,9 +127,9 @@ def _bound(
 
 def _of_loader(each: Parameter, bind: Binding, node: dict[str, Any], at: str) -> Iterator[FieldError]:
     """Pictures and LoRAs are looked for at the inputs that load them; there nothing else may stand."""
-    loads = LOADERS.get(node["class_type"]) == bind.input
+    loads = PICTURE_LOADERS.get(node["class_type"]) == bind.input
     if loads != (each.type in (Kind.IMAGE, Kind.MASK)):
-        known = " or ".join(f"{name}.{input}" for name, input in LOADERS.items())
+        known = " or ".join(f"{name}.{input}" for name, input in PICTURE_LOADERS.items())
         yield FieldError(at, f"An image or a mask is bound to {known}, and nothing else is.")
     if each.type is Kind.LORA:
         through = CHAINED.get(node["class_type"])

@@ -1,17 +1,30 @@
-"""Pictures that a graph loads: by the id or the digest of an uploaded input, resolved to `input:<digest>` at submit.
+"""Files that a graph loads: by the id or the digest of an uploaded input, resolved to `input:<digest>` at submit.
 
-An executor brings those to the backend, and writes in their place how the backend calls them. Every other name is
-the backend's own business.
+What is no picture has the ending of its kind behind the digest: `input:<digest>.wav`. An executor brings those to the
+backend, and writes in their place how the backend calls them. Every other name is the backend's own business.
 """
 
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 from domain.ids import Digest
+from workflows.media import PICTURE, TYPES
 
-LOADERS = {"LoadImage": "image", "LoadImageMask": "image", "LoadImageOutput": "image"}
-"""ComfyUI's own nodes that load an uploaded picture, and the input that names it."""
+PICTURE_LOADERS = {"LoadImage": "image", "LoadImageMask": "image", "LoadImageOutput": "image"}
+LOADERS = PICTURE_LOADERS | {
+    "LoadAudio": "audio",
+    "LoadVideo": "file",
+    "Load3D": "model_file",
+    "Load3DAnimation": "model_file",
+}
+"""ComfyUI's own nodes that load an uploaded file, and the input that names it."""
+VIEWS = ("image", "mask", "normal", "lineart")
+RECORDING = "recording"
+SEEN = {"Load3D": "image", "Load3DAnimation": "image"}
+"""Their inputs that name pictures of what the editor shows, and a film of it, in an object."""
+KINDS = {"LoadAudio": ("audio/", "video/"), "LoadVideo": ("video/",)} | dict.fromkeys(SEEN, ("model/",))
+PICTURES = ("image/",)
 PREFIX = "input:"
 OURS = "comfyplus"
 """What everything begins with that we put into a backend's folders."""
@@ -19,48 +32,82 @@ _DIGEST = re.compile(r"[0-9a-f]{64}")
 _ID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 
 
-def named(graph: Mapping[str, Any]) -> dict[str, str]:
-    """What may name an input: node id -> an id or a digest, without the prefix."""
-    return {id: value.removeprefix(PREFIX) for id, _, value in _loaded(graph) if _is_id(value)}
+class Place(NamedTuple):
+    """Where a graph names a file: a node and its input, and the key where that is an object."""
+
+    node: str
+    input: str
+    key: str = ""
 
 
-def files(graph: Mapping[str, Any]) -> dict[str, tuple[str, str]]:
-    """What names a file in one of ComfyUI's folders: node id -> the input, and the name."""
-    return {id: (input, value) for id, input, value in _loaded(graph) if not _is_id(value)}
+class Loaded(NamedTuple):
+    """`kinds`: what the media type of the file must begin with, for its node to load it."""
+
+    name: str
+    kinds: tuple[str, ...]
 
 
-def with_files(graph: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """`names`: what the nodes load in the place of those, by their ids."""
-    return _with(graph, names)
+def named(graph: Mapping[str, Any]) -> dict[Place, Loaded]:
+    """What may name an input, by an id or a digest, without the prefix and the ending."""
+    return {
+        place: each._replace(name=each.name.removeprefix(PREFIX).partition(".")[0])
+        for place, each in _loaded(graph)
+        if _is_id(each.name)
+    }
+
+
+def files(graph: Mapping[str, Any]) -> dict[Place, Loaded]:
+    """What names a file in one of ComfyUI's folders."""
+    return {place: each for place, each in _loaded(graph) if not _is_id(each.name)}
+
+
+def with_files(graph: Mapping[str, Any], names: Mapping[Place, str]) -> dict[str, Any]:
+    """`names`: what the nodes load in the place of those."""
+    found = dict(graph)
+    for (node, input, key), name in names.items():
+        inputs = found[node]["inputs"]
+        value = inputs[input] | {key: name} if key else name
+        found[node] = found[node] | {"inputs": inputs | {input: value}}
+    return found
 
 
 def others(graph: Mapping[str, Any]) -> list[str]:
     """The nodes that load what we have put there for somebody else: outputs of runs, or inputs brought before."""
-    return [id for id, _, value in _loaded(graph) if OURS in value.casefold()]
+    return list(dict.fromkeys(place.node for place, each in _loaded(graph) if OURS in each.name.casefold()))
 
 
 def is_digest(name: str) -> bool:
     return _DIGEST.fullmatch(name) is not None
 
 
-def resolved(graph: Mapping[str, Any], digests: Mapping[str, Digest]) -> dict[str, Any]:
-    """`digests`: of the nodes that load an input."""
-    return _with(graph, {id: f"{PREFIX}{digest}" for id, digest in digests.items()})
+def resolved(
+    graph: Mapping[str, Any], digests: Mapping[Place, Digest], endings: Mapping[Digest, str] | None = None
+) -> dict[str, Any]:
+    """`digests`: of the inputs that are loaded. `endings`: of those that are no pictures."""
+    known = endings or {}
+    return with_files(
+        graph, {place: f"{PREFIX}{each}{known.get(each, '')}" for place, each in digests.items()}
+    )
 
 
-def referred(graph: Mapping[str, Any]) -> tuple[Digest, ...]:
-    """The digests of all inputs that a resolved graph loads."""
-    names = (value.removeprefix(PREFIX) for _, _, value in _loaded(graph) if value.startswith(PREFIX))
-    return tuple(sorted({Digest(name) for name in names if is_digest(name)}))
+def referred(graph: Mapping[str, Any]) -> dict[Digest, str]:
+    """The digests of all inputs that a resolved graph loads, and the endings of their names."""
+    found: dict[Digest, str] = {}
+    for _, each in sorted(_loaded(graph), key=lambda loaded: loaded[1].name):
+        digest, _, ending = each.name.removeprefix(PREFIX).partition(".")
+        if each.name.startswith(PREFIX) and is_digest(digest) and f".{ending or PICTURE[1:]}" in TYPES:
+            found[Digest(digest)] = f".{ending}" if ending else PICTURE
+    return found
 
 
 def placed(graph: Mapping[str, Any], names: Mapping[Digest, str]) -> dict[str, Any]:
     """`names`: how the backend calls them."""
     found = {}
-    for id, _, value in _loaded(graph):
-        if value.startswith(PREFIX) and (name := names.get(Digest(value.removeprefix(PREFIX)))) is not None:
-            found[id] = name
-    return _with(graph, found)
+    for place, each in _loaded(graph):
+        digest = each.name.removeprefix(PREFIX).partition(".")[0]
+        if each.name.startswith(PREFIX) and (name := names.get(Digest(digest))) is not None:
+            found[place] = name
+    return with_files(graph, found)
 
 
 def _is_id(value: str) -> bool:
@@ -68,20 +115,18 @@ def _is_id(value: str) -> bool:
     return value.startswith(PREFIX) or _DIGEST.fullmatch(name) is not None or _ID.fullmatch(name) is not None
 
 
-def _loaded(graph: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
-    """(node id, input, its value) of each loader whose picture is named."""
+def _loaded(graph: Mapping[str, Any]) -> Iterator[tuple[Place, Loaded]]:
+    """Each place where a loader names a file."""
     for id, node in graph.items():
         kind = node.get("class_type") if isinstance(node, dict) else None
-        input = LOADERS.get(kind) if isinstance(kind, str) else None
-        inputs = node.get("inputs") if input is not None else None
-        if isinstance(inputs, dict) and isinstance(value := inputs.get(input), str):
-            yield id, str(input), value
-
-
-def _with(graph: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
-    return {
-        id: node | {"inputs": node["inputs"] | {LOADERS[node["class_type"]]: values[id]}}
-        if id in values
-        else node
-        for id, node in graph.items()
-    }
+        inputs = node.get("inputs") if isinstance(kind, str) and kind in LOADERS else None
+        if not isinstance(inputs, dict) or not isinstance(kind, str):
+            continue
+        input = LOADERS[kind]
+        if isinstance(value := inputs.get(input), str):
+            yield Place(id, input), Loaded(value, KINDS.get(kind, PICTURES))
+        seen = SEEN.get(kind, "")
+        if isinstance(views := inputs.get(seen), dict):
+            for key in (*VIEWS, RECORDING):
+                if isinstance(value := views.get(key), str) and value:
+                    yield Place(id, seen, key), Loaded(value, ("video/",) if key == RECORDING else PICTURES)

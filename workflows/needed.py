@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from workflows.gate import BATCHES, SIZES
 from workflows.graph import Graph
-from workflows.inputs import LOADERS
+from workflows.inputs import PICTURE_LOADERS
 from workflows.inventory import uploaded
 from workflows.model_inputs import Loaders
 from workflows.models import named_models
@@ -56,7 +56,7 @@ def needed_inputs(nodes: Graph) -> tuple[NeededInput, ...]:
     return tuple(
         NeededInput(id, node.class_type, name)
         for id, node in nodes.items()
-        if (input := LOADERS.get(node.class_type)) and isinstance(name := node.inputs.get(input), str)
+        if (input := PICTURE_LOADERS.get(node.class_type)) and isinstance(name := node.inputs.get(input), str)
     )
 
 

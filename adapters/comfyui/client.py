@@ -175,12 +175,15 @@ class Client:
         raise BackendUnavailableError(f"The backend answered {answer.status}.")
 
     async def upload(self, name: str, body: bytes, media_type: str) -> str:
-        """POST /upload/image. Returns the name as LoadImage takes it. Source: server.py, image_upload."""
+        """POST /upload/image. Returns the name as loaders take it. Source: server.py, image_upload."""
         boundary = f"comfyplus-{sha256(body).hexdigest()[:48]}"  # aiohttp takes 70 characters at most
         head = (
             f'--{boundary}\r\nContent-Disposition: form-data; name="image"; filename="{name}"\r\n'
             f"Content-Type: {media_type}\r\n\r\n"
         )
+        if media_type.startswith("model/"):  # Load3D offers what is in this folder, and nothing else
+            folder = 'Content-Disposition: form-data; name="subfolder"\r\n\r\n3d'
+            head = f"--{boundary}\r\n{folder}\r\n{head}"
         form = b"".join((head.encode("ascii"), body, f"\r\n--{boundary}--\r\n".encode()))
         kind = (b"content-type", f"multipart/form-data; boundary={boundary}".encode())
         try:

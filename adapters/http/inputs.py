@@ -22,18 +22,23 @@ from adapters.http.parts import Parts
 from adapters.http.problems import Malformed, TooLarge, WrongMediaType
 from adapters.http.reads import Reader, json_response
 from commands.inputs import DeleteInput, StoreInput
+from commands.named_inputs import NamedInput, StoreNamedInput
 from commands.ports import Download
 from commands.streams import Accepted, Context
+from domain.file_name import INPUT as TYPE
+from domain.file_name import FileName, usable_name
 from domain.ids import AccountId, Digest, InputId, input_id
-from domain.input import INPUT, owned
+from domain.input import INPUT, InputPicture, owned
 from domain.refusals import Conflict, NotFound
 from projections import inputs as shelf
+from workflows.media import ending_of
 
 MAX_BYTES = 32 * 1024 * 1024
 MAX_KEPT_BYTES = 60 * 1024 * 1024  # encoded anew; an executor reads no more
 SLACK_BYTES = 64 * 1024  # of the form around it
 MAX_INPUTS = 5_000  # of one account
 MULTIPART = "multipart/form-data"
+SHOWN = {"image/png"}
 NO_INPUT = "There is no such input."
 ONE_PICTURE = "The form must have one file in it: the picture, as the field `image`."
 
@@ -89,7 +94,8 @@ async def upload(
     """Keep a picture or a mask as the form's field `image`: PNG, JPEG, WebP, GIF, BMP, TIFF or AVIF, 32 MiB at most.
 
     It is encoded anew as PNG, upright, and without anything its file told of place and time. Uploaded again it is
-    the same input. Name its `id` or `digest` where a graph loads a picture, or as `image` or `mask` of /generate.
+    the same input. The editor shows it under the name of its file, or the next free one. Name its `id` or `digest`
+    where a graph loads a picture, or as `image` or `mask` of /generate.
     """
     if await reader.ask(shelf.count, caller.account) >= MAX_INPUTS:
         raise Conflict(f"An account keeps {MAX_INPUTS} inputs at most. Delete some first.")
@@ -98,7 +104,7 @@ async def upload(
         raise TooLarge("Encoded anew, the picture is too large.")
     digest = Digest((await asyncio.to_thread(sha256, bare.body)).hexdigest())
     await parts.objects.put(digest, one_chunk(bare.body), len(bare.body))
-    wish = StoreInput(
+    stored = StoreInput(
         by=caller.account,
         digest=digest,
         name=picture.filename,
@@ -107,12 +113,15 @@ async def upload(
         width=bare.width,
         height=bare.height,
     )
-    accepted: Accepted = await parts.commands.run(wish, context)
+    wish: StoreInput | StoreNamedInput = stored
+    if not await reader.ask(shelf.is_named, caller.account, digest):
+        wish = StoreNamedInput(name=FileName(usable_name(picture.filename), "", TYPE), stored=stored)
+    accepted: Accepted | NamedInput = await parts.commands.run(wish, context)
     id = input_id(caller.account, digest)
-    stored = StoredInputAnswer(
+    answer = StoredInputAnswer(
         id, digest, bare.media_type, len(bare.body), bare.width, bare.height, accepted.position
     )
-    return Response(stored, status_code=201, headers={"Location": f"{parts.public_url}/api/v1/inputs/{id}"})
+    return Response(answer, status_code=201, headers={"Location": f"{parts.public_url}/api/v1/inputs/{id}"})
 
 
 @get("/inputs", responses=answers(200, InputPage, 401, 422))
@@ -144,10 +153,13 @@ async def show_image(
     parts: NamedDependency[Parts],
     caller: NamedDependency[Caller],
 ) -> Response[Any]:
-    """The picture itself."""
-    digest = await _digest(InputId(input), caller.account, parts)
-    shown = Download("image/png", disposition(f"{input}.png", shown=True))
-    answer = await sent(parts.objects, digest, shown, request)
+    """The file itself."""
+    state = await _owned(InputId(input), caller.account, parts)
+    shown = Download(
+        state.media_type,
+        disposition(f"{input}{ending_of(state.media_type)}", shown=state.media_type in SHOWN),
+    )
+    answer = await sent(parts.objects, state.digest, shown, request)
     if answer is None:
         raise NotFound(NO_INPUT)
     return answer
@@ -165,11 +177,11 @@ async def remove(
     return Moved(accepted.position)
 
 
-async def _digest(id: InputId, by: AccountId, parts: Parts) -> Digest:
+async def _owned(id: InputId, by: AccountId, parts: Parts) -> InputPicture:
     """Raises NotFound."""
     state, _ = await parts.commands.needs.streams.load(INPUT, id)
     owned(state, by=by)
-    return state.digest
+    return state
 
 
 ROUTER = Router("/", route_handlers=[upload, mine, show, show_image, remove], tags=["inputs"])

@@ -1,6 +1,6 @@
-"""Bringing the pictures that a graph loads to the backend, before the graph: under a name that only their owner has.
+"""Bringing the files that a graph loads to the backend, before the graph: under a name that only their owner has.
 
-The backend says how it calls them. The same picture under the same name is kept once, however often it is brought.
+The backend says how it calls them. The same file under the same name is kept once, however often it is brought.
 """
 
 import asyncio
@@ -15,8 +15,7 @@ from services.execution.pauses import pauses
 from services.ports.backend import BackendLink, BackendUnavailableError, Broken
 from services.ports.executing import ObjectRefusedError, ObjectsUnavailableError
 from workflows.inputs import placed, referred
-
-MEDIA_TYPE = "image/png"
+from workflows.media import PICTURE, TYPES
 
 
 async def with_inputs(
@@ -24,16 +23,17 @@ async def with_inputs(
 ) -> dict[str, Any]:
     """The graph with the backend's names; what it returns is of no use when the verdict is known."""
     names: dict[Digest, str] = {}
-    for digest in referred(graph):
+    for digest, ending in referred(graph).items():
         body = await _fetched(digest, attempt, needs)
-        if body is None or (name := await _brought(digest, body, attempt, link, health, needs)) is None:
+        wanted = name_of(attempt.assignment.owner, digest, ending)
+        if body is None or (name := await _brought(wanted, body, attempt, link, health, needs)) is None:
             return graph
         names[digest] = name
     return placed(graph, names) if names else graph
 
 
-def name_of(owner: AccountId, digest: Digest) -> str:
-    return f"comfyplus-{owner.hex}-{digest}.png"
+def name_of(owner: AccountId, digest: Digest, ending: str = PICTURE) -> str:
+    return f"comfyplus-{owner.hex}-{digest}{ending}"
 
 
 async def _fetched(digest: Digest, attempt: Attempt, needs: Needs) -> bytes | None:
@@ -50,13 +50,13 @@ async def _fetched(digest: Digest, attempt: Attempt, needs: Needs) -> bytes | No
 
 
 async def _brought(
-    digest: Digest, body: bytes, attempt: Attempt, link: BackendLink, health: Health, needs: Needs
+    name: str, body: bytes, attempt: Attempt, link: BackendLink, health: Health, needs: Needs
 ) -> str | None:
-    name = name_of(attempt.assignment.owner, digest)
+    media_type = TYPES["." + name.rpartition(".")[2]]
     deadline = asyncio.get_running_loop().time() + needs.settings.backend_patience_s
     while not attempt.over:
         try:
-            return await link.upload(name, body, MEDIA_TYPE)
+            return await link.upload(name, body, media_type)
         except BackendUnavailableError:
             health.suspect()
             patience_s = deadline - asyncio.get_running_loop().time()

@@ -8,7 +8,12 @@ import httpx
 import pytest
 from PIL import Image
 
+from adapters.comfyui.client import Address
+from adapters.comfyui.client import Client as Backend
+from adapters.outbound.transport import KeptTransport
 from tests.comfyui.client import Client, colour, node, plain_graph
+from tests.workflows.media_files import shape, sound
+from workflows.media import TYPES
 from workflows.protocol.history import OutputFile, output_files
 from workflows.protocol.server import choices, decode_classes, decode_stats, decode_uploaded
 
@@ -140,6 +145,20 @@ async def test_what_cannot_be_uploaded(
 async def test_an_upload_needs_the_field_image(server: Client) -> None:
     answer = await server.http.post("/upload/image", files={"file": ("x.png", png(1))})
     assert answer.status_code == 400
+
+
+async def test_a_shape_is_brought_to_where_its_nodes_look_for_it(server: Client) -> None:
+    async with KeptTransport() as transport:
+        ours = Backend(Address(server.url), transport)
+        names = [
+            await ours.upload(f"comfyplus-{uuid4().hex}{ending}", body, TYPES[ending])
+            for ending, body in ((".glb", shape()), (".wav", sound()))
+        ]
+    assert [name.rpartition("/")[0] for name in names] == ["3d", ""]
+    for name, body in zip(names, (shape(), sound()), strict=True):
+        folder, _, last = name.rpartition("/")
+        asked = {"filename": last, "subfolder": folder, "type": "input"}
+        assert (await server.http.get("/view", params=asked)).content == body
 
 
 async def test_an_uploaded_picture_can_be_loaded(server: Client) -> None:

@@ -47,7 +47,9 @@ async def test_a_name_whose_picture_was_deleted_is_free_again(ground: Ground) ->
     needs = ground.dispatcher.needs
     assert await named_input(TOP, ANN, needs) is None
     assert await upload(ground, BLUE) == "red.png"
-    assert await named_input(TOP, ANN, needs) == BLUE
+    found = await named_input(TOP, ANN, needs)
+    assert found is not None
+    assert found.digest == BLUE
 
 
 def loading(*names: Any) -> dict[str, Any]:

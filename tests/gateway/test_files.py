@@ -13,6 +13,8 @@ from tests.http.executor import by_hand
 from tests.http.person import Person, client, joined, png
 from tests.http.whole import Whole
 from tests.loras.files import lora
+from tests.workflows.media_files import FILES, HTML
+from workflows.media import TYPES
 
 
 async def upload(person: Person, body: bytes, name: str = "red.png", to: str = "image", **form: str) -> Any:
@@ -178,6 +180,55 @@ async def test_what_is_no_upload_is_refused_and_nothing_is_kept(ann: Person) -> 
     assert (await sent(ann, b"x" * (33 * 1024 * 1024), "x.png")).status_code == 413
     assert (await ann.http.get("/comfy/internal/files/input")).json() == []
     assert (await ann.http.get("/comfy/internal/files/models")).status_code == 400
+
+
+async def test_sound_films_and_shapes_are_kept_as_they_are(ann: Person, bob: Person) -> None:
+    for name, body in FILES.items():
+        folder = f"of {name}"
+        assert await upload(ann, body, name, subfolder=folder) == {
+            "name": name,
+            "subfolder": folder,
+            "type": "input",
+        }
+        seen = await view(ann, name, type="input", subfolder=folder)
+        assert (seen.status_code, seen.content) == (200, body)
+        assert seen.headers["content-type"] == TYPES["." + name.lower().rpartition(".")[2]]
+        assert seen.headers["x-content-type-options"] == "nosniff"
+        assert (await view(bob, name, type="input", subfolder=folder)).status_code == 404
+    for name, body in (
+        ("a.wav", HTML),
+        ("a.html", FILES["a.wav"]),
+        ("a.mp4", FILES["a.wav"]),
+        ("a.svg", HTML),
+    ):
+        assert (await sent(ann, body, name)).status_code == 400
+    wav = await upload(ann, FILES["a.wav"], "song.wav")
+    assert (await upload(ann, FILES["a.wav"], "song.wav")) == wav
+    shown = await view(ann, "song.wav", type="input", preview="webp")
+    assert shown.status_code == 400
+    (found,) = [each for each in (await ann.get("/inputs?limit=100"))["items"] if each["name"] == "a.wav"]
+    assert (found["media_type"], found["width"]) == ("audio/wav", 0)
+    image = await ann.ask("GET", f"/inputs/{found['id']}/image")
+    assert image.headers["content-type"] == "audio/wav"
+    assert image.headers["content-disposition"].startswith("attachment")
+
+
+async def test_what_the_api_keeps_has_a_name_in_the_editor_and_the_other_way_round(ann: Person) -> None:
+    red, blue = png(color=(255, 0, 0)), png(color=(0, 0, 255))
+    first = await ann.upload(red, "photo.png")
+    assert (await ann.upload(red, "another.png"))["id"] == first["id"]
+    await ann.upload(blue, "photo.png")
+    await ann.upload(png(9, 9), "C:\\pictures\\..\\sea.png")
+    assert sorted((await ann.http.get("/comfy/internal/files/input")).json()) == [
+        *("photo (1).png", "photo.png", "sea.png"),
+    ]
+    assert pixels((await view(ann, "photo.png", type="input")).content).getpixel((0, 0)) == (255, 0, 0)
+    assert pixels((await view(ann, "photo (1).png", type="input")).content).getpixel((0, 0)) == (0, 0, 255)
+    await upload(ann, png(color=(0, 255, 0)), "green.png")
+    assert "green.png" in {each["name"] for each in (await ann.get("/inputs"))["items"]}
+    assert (await ann.ask("DELETE", f"/inputs/{first['id']}")).status_code == 200
+    ann.head()
+    assert "photo.png" not in (await ann.http.get("/comfy/internal/files/input")).json()
 
 
 async def test_a_runs_files_are_found_by_the_names_that_go_on_counting(served: Whole) -> None:

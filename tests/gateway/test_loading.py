@@ -1,5 +1,6 @@
 """Graphs that load pictures by the names that ComfyUI's clients know them by."""
 
+import re
 from typing import Any
 
 import msgspec
@@ -8,6 +9,8 @@ from tests.gateway.test_files import upload, view
 from tests.http.executor import by_hand
 from tests.http.person import Person, joined, png
 from tests.http.whole import Whole
+from tests.workflows.media_files import FILES
+from workflows.inputs import referred
 
 
 def loading(*names: str) -> dict[str, Any]:
@@ -54,3 +57,41 @@ async def test_a_prompt_loads_what_its_account_has_uploaded_and_made(served: Who
             refused = await submitted(bob, loading(name))
             assert "graph.1.inputs.image" in refused["error"]["details"], name
         assert (await bob.get("/runs"))["items"] == []
+
+
+async def test_a_prompt_loads_sound_and_shapes_and_each_node_only_what_it_can(served: Whole) -> None:
+    async with joined(served) as ann, by_hand(served) as hand:
+        await upload(ann, FILES["a.wav"], "song.wav")
+        await upload(ann, FILES["a.glb"], "cup.glb", subfolder="3d")
+        await upload(ann, png(), "scene.png", subfolder="threed", type="temp")
+        saving = {"9": {"class_type": "SaveAudio", "inputs": {"audio": ["1", 0], "filename_prefix": "x"}}}
+        views = dict.fromkeys(("image", "mask", "normal", "lineart"), "threed/scene.png [temp]")
+        graph = {
+            "1": {"class_type": "LoadAudio", "inputs": {"audio": "song.wav"}},
+            "2": {
+                "class_type": "Load3D",
+                "inputs": {"model_file": "3d/cup.glb", "image": views | {"recording": "", "camera_info": {}}},
+            },
+        } | saving
+        told = await submitted(ann, graph)
+        claimed = await hand.claim(str((await ann.get("/runs"))["items"][0]["id"]))
+        resolved = msgspec.json.decode(claimed.graph or b"{}")
+        assert re.fullmatch("input:[0-9a-f]{64}[.]wav", resolved["1"]["inputs"]["audio"])
+        assert re.fullmatch("input:[0-9a-f]{64}[.]glb", resolved["2"]["inputs"]["model_file"])
+        assert re.fullmatch("input:[0-9a-f]{64}", resolved["2"]["inputs"]["image"]["lineart"])
+        assert resolved["2"]["inputs"]["image"]["recording"] == ""
+        assert len(referred(resolved)) == 3
+        await hand.start(claimed)
+        await hand.succeed(claimed)
+        entry = (await ann.http.get(f"/comfy/history/{told['prompt_id']}")).json()[told["prompt_id"]]
+        assert entry["prompt"][2] == graph
+        for node, input, name in (
+            ("LoadAudio", "audio", "threed/scene.png [temp]"),
+            ("LoadAudio", "audio", "../song.wav"),
+            ("LoadImage", "image", "song.wav"),
+            ("LoadVideo", "file", "song.wav"),
+            ("Load3D", "model_file", "song.wav"),
+        ):
+            wrong = {"1": {"class_type": node, "inputs": {input: name}}} | saving
+            refused = await submitted(ann, wrong)
+            assert f"graph.1.inputs.{input}" in refused["error"]["details"], (node, name)

@@ -107,7 +107,7 @@ async def test_one_key_is_one_upload(served: Whole, ann: Person) -> None:
     )
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.json()["id"] for answer in answers}) == 1
-    assert deeds(served) == before + 1
+    assert deeds(served) == before + 2  # the picture, and its name
 
 
 async def test_graphs_load_only_ones_own(ann: Person, bob: Person) -> None:

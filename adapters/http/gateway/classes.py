@@ -9,8 +9,10 @@ from hashlib import sha256
 import msgspec
 
 from adapters.http.gateway.call import JSON, Answer, Call, json
+from adapters.http.reads import Reader
 from commands.known_backends import Surroundings
 from commands.known_classes import catalogue, offer
+from domain.ids import AccountId
 from projections import inputs, lora_shelf
 from workflows.class_catalogue import Catalogue, Choices, Filled
 from workflows.descriptions import INPUTS
@@ -19,6 +21,9 @@ from workflows.offers import Offer
 
 MAX_LISTED = 5_000  # files of one kind; nobody looks through more
 NOT_MODIFIED = 304
+SHAPES = "3d"
+KINDS = {"image": ("image/",), "video": ("video/",), "audio": ("audio/", "video/"), "file": ("model/",)}
+"""What of an account's uploads a class offers, by the media types."""
 
 
 async def classes_of(call: Call, names: Iterable[str] | None = None) -> Filled:
@@ -55,15 +60,23 @@ async def offered_to(call: Call, view: Surroundings, lists: Iterable[Choices]) -
     needs, account = call.parts.commands.needs, call.caller.account
     asked = {each.folder for each in lists if each.whole}
     found = await offer(account, view, needs)
-    if f"{INPUTS}image" in asked:
+    if wanted := [kind for kind in KINDS if f"{INPUTS}{kind}" in asked]:
         reader = await call.reader()
-        images = sorted(await reader.ask(inputs.named, account, MAX_LISTED))
-        found = msgspec.structs.replace(found, inputs={"image": tuple(images)})
+        named = {kind: await _uploaded(reader, account, kind) for kind in wanted}
+        found = msgspec.structs.replace(found, inputs=named)
     if LORA_FOLDER in asked and found.takes_loras:
         reader = await call.reader()
         others = await reader.ask(lora_shelf.others, account, MAX_LISTED)
         found = msgspec.structs.replace(found, shared_loras=(*found.shared_loras, *others))
     return found
+
+
+async def _uploaded(reader: Reader, account: AccountId, kind: str) -> tuple[str, ...]:
+    """As nodes name them: shapes are looked for in a folder of their own."""
+    folder = SHAPES if kind == "file" else ""
+    asked = {"subfolder": folder, "kinds": KINDS[kind]}
+    names: list[str] = await reader.ask(inputs.named, account, MAX_LISTED, **asked)
+    return tuple(sorted(f"{folder}/{name}" if folder else name for name in names))
 
 
 class Filling:

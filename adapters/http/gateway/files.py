@@ -65,8 +65,8 @@ async def find(call: Call, name: FileName) -> Found | None:
     """A file of whoever asks."""
     if name.type != INPUT and (made := await _made(call, name)) is not None:
         return Found(made.digest, made.media_type, made.at)
-    digest = await named_input(name, call.caller.account, call.parts.commands.needs)
-    return None if digest is None else Found(digest, "image/png")
+    file = await named_input(name, call.caller.account, call.parts.commands.needs)
+    return None if file is None else Found(file.digest, file.media_type)
 
 
 async def with_files(graph: dict[str, Any], call: Call) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Pictures and masks that an editor uploads: they become inputs of the account, under the names that ComfyUI gives."""
+"""What an editor uploads, pictures and masks above all: inputs of the account, under the names that ComfyUI gives."""
 
 import asyncio
 from hashlib import sha256
@@ -19,6 +19,7 @@ from domain.ids import Digest
 from domain.refusals import Conflict, FieldError, Invalid, NotAllowed, NotFound
 from projections import inputs
 from services.ports.picturing import Reencoded
+from workflows.media import media_type_of
 
 NO_PICTURE = "The form has no file called `image`."
 YES = ("true", "1")  # as ComfyUI reads it, and nothing else
@@ -37,9 +38,14 @@ class Original(Struct, frozen=True):
 
 
 async def upload_image(call: Call) -> Answer:
-    """Kept as PNG, upright, with its transparency, and without anything else that its file told."""
+    """A picture is kept as PNG, upright, with its transparency, and without anything else that its file told.
+
+    Sound, films and shapes are kept as they are, where name and content say the same.
+    """
     async with form(call, "image", MAX_BYTES) as sent:
         name, file = _named(sent)
+        if (kind := await asyncio.to_thread(media_type_of, name.filename, file)) is not None:
+            return await _kept(call, name, sent, Reencoded(await asyncio.to_thread(file.read), kind, 0, 0))
         return await _kept(call, name, sent, await call.parts.pictures.reencode(file))
 
 
