@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote, urlsplit, urlunsplit
 
 import psycopg
@@ -23,6 +24,9 @@ PASSWORD = "only-for-tests"
 SECRET = "a secret that only tests know, long enough"
 EXECUTORS = ("gpu-1", "gpu-2")
 MIGRATING = 41_773  # roles belong to the whole server, which parallel test processes may share
+
+
+_owners: dict[str, psycopg.Connection] = {}
 
 
 class Database(Struct, frozen=True):
@@ -63,6 +67,7 @@ def postgres_url(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         server = prepare_postgres(folder, folder / "postgres.log", durable=False)
         with running(server.child):
             yield server.url
+            part(server.url)
 
 
 @pytest.fixture(scope="session")
@@ -90,27 +95,47 @@ def copied(postgres_url: str, database_template: str) -> Iterator[Database]:
     """A new database like the template, dropped in the end."""
     name = f"test_{secrets.token_hex(6)}"
     made = Database(_with(postgres_url, database=name))
-    with closing(psycopg.connect(postgres_url, autocommit=True)) as admin:
-        copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
-        admin.execute(copy.format(sql.Identifier(name), sql.Identifier(database_template)))
-        with closing(psycopg.connect(made.url, autocommit=True)) as owner:
-            owner.execute("UPDATE log.identity SET id = gen_random_uuid()")
-            grant = sql.SQL(
-                "GRANT CREATE ON DATABASE {} TO comfyplus_project"
-            )  # not copied with the template
-            owner.execute(grant.format(sql.Identifier(name)))
-        yield made
-        _drop(admin, name)
+    copy = sql.SQL("CREATE DATABASE {} TEMPLATE {} STRATEGY file_copy")
+    owned(postgres_url).execute(copy.format(sql.Identifier(name), sql.Identifier(database_template)))
+    with closing(psycopg.connect(made.url, autocommit=True)) as owner:
+        owner.execute("UPDATE log.identity SET id = gen_random_uuid()")
+        grant = sql.SQL("GRANT CREATE ON DATABASE {} TO comfyplus_project")  # not copied with the template
+        owner.execute(grant.format(sql.Identifier(name)))
+    yield made
+    part(made.url)
+    _drop(owned(postgres_url), name)
 
 
 @contextmanager
 def bare(postgres_url: str) -> Iterator[Database]:
     """A new database without any of our tables, dropped in the end."""
     name = f"test_{secrets.token_hex(6)}"
-    with closing(psycopg.connect(postgres_url, autocommit=True)) as admin:
-        admin.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
-        yield Database(_with(postgres_url, database=name))
-        _drop(admin, name)
+    owned(postgres_url).execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    yield Database(_with(postgres_url, database=name))
+    _drop(owned(postgres_url), name)
+
+
+def owned(url: str) -> psycopg.Connection:
+    """A connection in autocommit mode, always the same: to make one takes longer than most questions."""
+    if url not in _owners:
+        _owners[url] = psycopg.connect(url, autocommit=True, connect_timeout=5)
+    return _owners[url]
+
+
+def part(url: str) -> None:
+    """Close that connection, if there is one."""
+    if url in _owners:
+        _owners.pop(url).close()
+
+
+def looked_up(url: str, query: str, *values: object) -> list[tuple[Any, ...]]:
+    """The rows, by that connection. A server that was started anew has ended those of before."""
+    if url in _owners:
+        try:
+            return owned(url).execute(query.encode(), values).fetchall()
+        except psycopg.OperationalError:
+            part(url)
+    return owned(url).execute(query.encode(), values).fetchall()
 
 
 def everything(owner_url: str) -> str:

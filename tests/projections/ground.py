@@ -24,7 +24,7 @@ from projections.reading import Reader
 from projections.runner import Runner
 from projections.writer import empty
 from tests.projections.stories import SEALED
-from tests.servers import Database
+from tests.servers import Database, owned
 
 
 async def opened(events: Sequence[AnyRecorded]) -> list[AnyRecorded]:
@@ -180,17 +180,14 @@ async def eventually(holds: Callable[[], Awaitable[bool]], within_s: float = 20)
 
 def stored(database: Database, projection: Projection) -> dict[str, list[tuple[Any, ...]]]:
     """All rows of a read model as its owner sees them, in order."""
-    with psycopg.connect(database.url) as connection:
-        found = {}
-        for table in projection.tables:
-            columns = ", ".join(table.row.__struct_fields__)
-            order = ", ".join(table.key)
-            schema = live_schema(connection, projection.name)
-            rows = connection.execute(
-                f"SELECT {columns} FROM {schema}.{table.name} ORDER BY {order}".encode()
-            )
-            found[table.name] = rows.fetchall()
-        return found
+    found = {}
+    for table in projection.tables:
+        columns = ", ".join(table.row.__struct_fields__)
+        order = ", ".join(table.key)
+        schema = live_schema(owned(database.url), projection.name)
+        query = f"SELECT {columns} FROM {schema}.{table.name} ORDER BY {order}"
+        found[table.name] = owned(database.url).execute(query.encode()).fetchall()
+    return found
 
 
 def live_schema(connection: psycopg.Connection[Any], name: str) -> str:
@@ -202,12 +199,12 @@ def live_schema(connection: psycopg.Connection[Any], name: str) -> str:
 
 def checkpoint(database: Database, name: str) -> tuple[Any, ...] | None:
     """Position, parked position, generation and version of the live build."""
-    with psycopg.connect(database.url) as connection:
-        return connection.execute(
-            "SELECT position, parked_position, generation, version FROM work.projections "
-            "WHERE name = %s AND state = 'live'",
-            (name,),
-        ).fetchone()
+    found = owned(database.url).execute(
+        "SELECT position, parked_position, generation, version FROM work.projections "
+        "WHERE name = %s AND state = 'live'",
+        (name,),
+    )
+    return found.fetchone()
 
 
 async def at_position(database: Database, name: str, position: int) -> None:

@@ -18,7 +18,7 @@ from tests.projections.builder import work
 from tests.projections.ground import ALL, PROJECTIONS, Books, at_position, connecting, eventually, stored
 from tests.projections.stories import ANN, BOB, everything, run, workflow
 from tests.projections.test_jobs import builds, connected
-from tests.servers import Database
+from tests.servers import Database, owned
 from tests.terminal import ALREADY_LOADED
 
 ROUNDS = 5
@@ -97,11 +97,14 @@ async def all_over(database: Database) -> list[Job]:
 
 def unfinished(database: Database, name: str = "%") -> list[tuple[str, int, int]]:
     """Name, generation and position of the builds that are not done."""
-    with psycopg.connect(database.url) as connection:
-        return connection.execute(
+    return (
+        owned(database.url)
+        .execute(
             "SELECT name, generation, position FROM work.projections WHERE state = 'building' AND name LIKE %s",
             (name,),
-        ).fetchall()
+        )
+        .fetchall()
+    )
 
 
 @pytest.mark.timeout(90 + 15 * SOAK_ROUNDS)

@@ -7,13 +7,13 @@ from collections.abc import Callable
 import psycopg
 
 from tests.embedded.wholes import lives
+from tests.servers import looked_up
 from tests.whole.truth import Fact, read_log
 from tests.whole.whole import LOOK_S, PATIENCE_S, Whole
 
 
 def head(whole: Whole) -> int:
-    with psycopg.connect(whole.owner_url, connect_timeout=5) as connection:
-        (position,) = connection.execute("SELECT max(notification_id) FROM log.events").fetchone() or (0,)
+    ((position,),) = looked_up(whole.owner_url, "SELECT max(notification_id) FROM log.events")
     return int(position or 0)
 
 

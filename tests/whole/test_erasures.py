@@ -15,7 +15,7 @@ import psycopg
 import pytest
 from msgspec import Struct
 
-from tests.servers import everything
+from tests.servers import everything, looked_up
 from tests.whole.graphs import pictures
 from tests.whole.moments import grown_to, head, restarted
 from tests.whole.people import PASSWORD, Account, person
@@ -132,8 +132,7 @@ def finished(whole: Whole, count: int) -> bool:
             SELECT max(notification_id) FROM log.events WHERE topic = 'account.erased.v1'
         )"""
     try:
-        with psycopg.connect(whole.owner_url, connect_timeout=5) as connection:
-            left, seen = connection.execute(query).fetchone() or (1, False)
+        ((left, seen),) = looked_up(whole.owner_url, query)
     except psycopg.OperationalError:
         return False
     return bool(left == 0 and seen)

@@ -21,11 +21,17 @@ from PIL import Image
 
 from domain.ids import RunId, attempt_id
 from services.dispatch import folding
+from tests.servers import looked_up
 from tests.whole.people import Person
 from tests.whole.read_models import read_models_are_right
 from tests.whole.whole import LOOK_S, PATIENCE_S, Whole
 
 HEAD = "SELECT coalesce(max(notification_id), 0) FROM log.events"
+EVENTS = """SELECT notification_id, originator_id, originator_version, topic, state
+    FROM log.events ORDER BY notification_id"""
+# Other events do not move its checkpoint.
+UNFOLDED = """SELECT count(*) FROM log.events WHERE topic = ANY(%s) AND notification_id
+    > coalesce((SELECT position FROM work.checkpoints WHERE name = 'dispatch'), 0)"""
 ENDS = {"run.succeeded.v1": "succeeded", "run.failed.v1": "failed", "run.cancelled.v1": "cancelled"}
 
 
@@ -104,35 +110,25 @@ async def at_rest(whole: Whole) -> Log:
 
 
 def _head(whole: Whole) -> int:
-    with psycopg.connect(whole.owner_url, connect_timeout=5) as connection:
-        (head,) = connection.execute(HEAD).fetchone() or (0,)
+    ((head,),) = looked_up(whole.owner_url, HEAD)
     return int(head)
 
 
 def read_log(whole: Whole) -> Log:
-    with psycopg.connect(whole.owner_url, connect_timeout=5) as connection:
-        rows = connection.execute(
-            """SELECT notification_id, originator_id, originator_version, topic, state
-            FROM log.events ORDER BY notification_id"""
-        )
-        return Log(
-            [
-                Fact(position, stream, version, topic, msgspec.json.decode(state))
-                for position, stream, version, topic, state in rows
-            ]
-        )
+    rows = looked_up(whole.owner_url, EVENTS)
+    return Log(
+        [
+            Fact(position, stream, version, topic, msgspec.json.decode(state))
+            for position, stream, version, topic, state in rows
+        ]
+    )
 
 
 def _lag(whole: Whole) -> set[str]:
-    with psycopg.connect(whole.owner_url, connect_timeout=5) as connection:
-        (head,) = connection.execute(HEAD).fetchone() or (0,)
-        rows = connection.execute("SELECT name, position FROM work.projections WHERE state = 'live'")
-        behind = {name for name, position in rows if position != head}
-        (unfolded,) = connection.execute(
-            """SELECT count(*) FROM log.events WHERE topic = ANY(%s) AND notification_id
-            > coalesce((SELECT position FROM work.checkpoints WHERE name = 'dispatch'), 0)""",
-            [list(folding.TOPICS)],  # others do not move its checkpoint
-        ).fetchone() or (0,)
+    head = _head(whole)
+    rows = looked_up(whole.owner_url, "SELECT name, position FROM work.projections WHERE state = 'live'")
+    behind = {name for name, position in rows if position != head}
+    ((unfolded,),) = looked_up(whole.owner_url, UNFOLDED, list(folding.TOPICS))
     return behind | ({"dispatch"} if unfolded else set())
 
 

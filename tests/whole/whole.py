@@ -16,6 +16,7 @@ from infra.embedded.dying import dying_with_us
 from infra.settings import Settings
 from infra.up import ROOT, RUNNING
 from tests.embedded.wholes import lives, owner_url
+from tests.servers import part
 
 PATIENCE_S = 90.0  # other work may share the machine
 LOOK_S = 0.01
@@ -84,6 +85,7 @@ class Whole:
             self.start()
 
     def close(self) -> None:
+        part(self.owner_url)
         if self._process is not None and self._process.poll() is None:
             self._process.send_signal(signal.SIGCONT)
             self._process.terminate()
