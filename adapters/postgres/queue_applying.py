@@ -1,10 +1,13 @@
 """The one statement that brings a batch of events into the queue: see queue_folding.Batch."""
 
+# Nobody waits for the disk: the rows and the checkpoint are folded from the log, and would be once more. A claim waits
+# for what it appends, and so for what was folded before it.
 # `before` is joined where rows are changed, so that it is there first: a row that this statement has changed could not
 # be locked any more. It holds what a claim at the same moment has made of them.
 APPLY = """
 WITH moved AS (
     UPDATE work.checkpoints SET position = %(upto)s WHERE name = 'dispatch' AND position = %(position)s
+        AND set_config('synchronous_commit', 'off', true) = 'off'
     RETURNING position
 ), change AS MATERIALIZED (
     SELECT each.* FROM moved CROSS JOIN jsonb_to_recordset(%(changes)s::jsonb) AS each (

@@ -174,6 +174,8 @@ class Answering:
         """What a client sent along, packed, and its secrets; None where it is too much to travel with the claim."""
         secrets = await self._confidant.tell(claimed.run)
         kept = None if claimed.extra is None else await self._contents.get(claimed.extra)
+        if kept is None and secrets is None:
+            return None
         for bodies in ((kept, secrets), (secrets,)):
             found: dict[str, msgspec.Raw] = {}
             for body in filter(None, bodies):

@@ -19,8 +19,6 @@ from services.ports.messages import Fact, Lost, Started, Stopped, Succeeded
 
 logger = logging.getLogger(__name__)
 
-AHEAD_S = 0.05  # who ends sooner is reported as one whole
-
 
 class Finisher:
     """So many at a time: when they are all busy, the backends wait."""
@@ -40,6 +38,7 @@ class Finisher:
         self._spool = spool
         self._holding = holding
         self._places = asyncio.Semaphore(settings.finishing)
+        self._ahead_s = settings.ahead_s
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def begin(self, attempt: Attempt, link: BackendLink, ending: Ending) -> None:
@@ -72,7 +71,7 @@ class Finisher:
             task.add_done_callback(self._tasks.discard)
 
     async def _ahead(self, attempt: Attempt, link: BackendLink, files: Sequence[BackendFile]) -> None:
-        await asyncio.sleep(AHEAD_S)
+        await asyncio.wait((attempt.verdict,), timeout=self._ahead_s)
         if attempt.over:
             return
         try:

@@ -10,10 +10,11 @@ from services.execution.settings import ExecutorSettings
 from services.ports.backend import Advanced, Previewed
 from services.ports.executing import DispatchLink, DispatchUnavailableError
 from services.ports.messages import NodesTold, Progress
-from workflows.protocol.messages import Message, ProgressState, encode_message
+from workflows.protocol.messages import ExecutionCached, Message, ProgressState, encode_message
 
 MAX_TOLD = 1_000  # messages of an attempt that wait: whoever listens learns the rest when it ends
 MAX_TOLD_BYTES = 256 * 1024  # in one
+BEGIN_S = 0.005  # what is said first, all at the same moment, is told at once and together
 
 
 class ProgressPump:
@@ -26,6 +27,7 @@ class ProgressPump:
         self._previews: dict[Attempt, Previewed] = {}
         self._told: dict[Attempt, list[Message]] = {}
         self._something = asyncio.Event()
+        self._begun = asyncio.Event()
 
     def advance(self, attempt: Attempt, signal: Advanced) -> None:
         self._steps[attempt] = signal
@@ -42,6 +44,8 @@ class ProgressPump:
             waiting.pop()
         if len(waiting) < MAX_TOLD:
             waiting.append(message)
+        if isinstance(message, ExecutionCached):
+            self._begun.set()
         self._something.set()
 
     async def told_all(self, attempt: Attempt) -> None:
@@ -55,6 +59,9 @@ class ProgressPump:
         next_preview = 0.0
         while True:
             await self._something.wait()
+            if self._begun.is_set():
+                await asyncio.sleep(BEGIN_S)
+                self._begun.clear()
             self._something.clear()
             try:
                 for attempt in tuple(self._told):
@@ -65,7 +72,9 @@ class ProgressPump:
                     await self._send_previews()
             except DispatchUnavailableError:
                 pass  # nobody can watch now
-            await asyncio.sleep(self._settings.advance_s)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._settings.advance_s):
+                    await self._begun.wait()
             if self._previews:
                 self._something.set()
 

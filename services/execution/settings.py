@@ -23,6 +23,8 @@ class ExecutorSettings(Struct, frozen=True, kw_only=True):
     """Between two looks at what a backend has."""
     started_after_s: float = 0.1
     """A run that is shorter than this is reported at once, as one whole."""
+    ahead_s: float = 0.05
+    """So long after a node has made files, they are brought home; what has ended by then is reported as one whole."""
     advance_s: float = 0.1
     preview_s: float = 0.25
     silence_s: float = 600.0

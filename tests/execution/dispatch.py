@@ -74,6 +74,7 @@ class MemoryDispatch:
         self.previews: list[tuple[RunId, bytes, str]] = []
         self.told: list[NodesTold] = []
         self.inline_graphs = True
+        self.prompted = False
         self._wakes: list[Callable[[], None]] = []
         self._cancels: list[Callable[[HeldAttempt], None]] = []
         self._changed = asyncio.Event()
@@ -260,6 +261,7 @@ class MemoryDispatch:
             token=self.token,
             timeout_s=state.timeout_s,
             lease_s=15.0,
+            prompted=self.prompted,
         )
 
     def _is_held(self, executor: str, held: HeldAttempt) -> bool:

@@ -16,6 +16,7 @@ from services.ports.messages import Started, Stored, Succeeded
 from tests.execution.dispatch import MemoryDispatch
 from tests.execution.store import ObjectServer
 from tests.execution.workshop import SharedSandbox, executor, failing, picture, sleeping
+from workflows.protocol.messages import ExecutionCached, decode_message
 
 
 async def test_a_run_brings_its_picture_home(
@@ -46,6 +47,31 @@ async def test_a_short_run_is_one_report(
 
     (report,) = dispatch.reports
     assert [type(fact) for fact in report.facts] == [Started, Stored, Succeeded]
+
+
+async def test_a_prompt_that_is_over_is_reported_without_waiting_for_what_would_come_ahead(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
+) -> None:
+    dispatch.prompted = True
+    async with executor(dispatch, store, tmp_path, [comfyui.url], ahead_s=60):
+        run = dispatch.submit(picture())
+        await dispatch.ends(run)
+
+    assert len(dispatch.outputs(run)) == 1
+
+
+async def test_how_a_prompt_begins_is_told_at_once(
+    dispatch: MemoryDispatch, store: ObjectServer, comfyui: SharedSandbox, tmp_path: Path
+) -> None:
+    """Also right behind another one, of which something has just been told."""
+    dispatch.prompted = True
+    async with executor(dispatch, store, tmp_path, [comfyui.url], advance_s=60):
+        for _ in range(2):
+            dispatch.told.clear()
+            run = dispatch.submit(sleeping(1.0))
+            await dispatch.until(lambda: bool(dispatch.told))
+            assert isinstance(decode_message(bytes(dispatch.told[0].messages[0])), ExecutionCached)
+            await dispatch.ends(run)
 
 
 async def test_a_long_run_is_reported_started_while_it_runs(

@@ -248,8 +248,8 @@ class Desk:
         """It is in the history before its client is told that it is over."""
         self._waiting.discard(run)
         if known.client and self._of(known.client) is not None:
-            reader = Reader(self._parts.reads, self._account, recorded.position)
-            await reader.caught_up("prompts", "output_names")
+            await Reader(self._parts.reads, self._account, recorded.position).caught_up("prompts")
+            await Reader(self._parts.reads, self._account, known.stored).caught_up("output_names")
         self._say(known, said)
         self._say_status()
         if said:
