@@ -32,10 +32,11 @@ LEAST_US = 100_000  # a run is charged a tenth of a second at least: one that to
 # lock of the log is taken after the row is found, and nobody else can append between that and the commit.
 # What the backend cannot do is passed over: work.able tells, where it is known what the backend has.
 #
-# A prompt stays with the backend that took its account's last one, for what its nodes have made is still in that one's
-# cache. It is left to that one for a second, if that one is there, can do it, and is not likely to be busy for longer
-# than that; then anybody may have it, and after a lost attempt at once. Who is passed over so still counts for how far
-# service has come, and where there is nothing else to claim, it is told when it will be free (`kept_s`).
+# A prompt stays with the backend that took its account's last one, while what its nodes have made is still in that
+# one's cache, which is that of one run. It is left to that one for a second, if that one is there, can do it, and is
+# not likely to be busy for longer than that; then anybody may have it, and after a lost attempt at once. Who is passed
+# over so still counts for how far service has come, and where there is nothing else to claim, it is told when it will
+# be free (`kept_s`).
 #
 # The accounts are walked by work.near (infra/migrations), one after the other until there are enough. As a part of this
 # statement it was left to estimates whether it looks at a few accounts or at all of them, and each further condition
@@ -95,8 +96,11 @@ WITH pool AS MATERIALIZED (
         prompted_on = CASE WHEN next.prompted THEN %(backend)s ELSE s.prompted_on END
     FROM next CROSS JOIN held WHERE s.pool = next.pool AND s.owner = next.owner
 ), warmed AS (
-    UPDATE work.backends AS b SET warm = next.warm
-    FROM next CROSS JOIN held WHERE b.name = %(backend)s AND next.warm NOT IN ('', b.warm)
+    UPDATE work.backends AS b
+    SET warm = coalesce(nullif(next.warm, ''), b.warm), prompted_for = CASE WHEN next.prompted THEN next.owner END
+    FROM next CROSS JOIN held WHERE b.name = %(backend)s AND (
+        next.warm NOT IN ('', b.warm)
+        OR b.prompted_for IS DISTINCT FROM CASE WHEN next.prompted THEN next.owner END)
 )
 SELECT first.pool, first.owner, next.run, next.version, next.epoch, next.owner, next.graph, next.timeout_s,
     next.prompted, next.extra, held.position, kept.s

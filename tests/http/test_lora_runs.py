@@ -72,7 +72,8 @@ HAS = Inventory(
 
 
 @asynccontextmanager
-async def executing(whole: Whole, url: str, folder: Path, models: Path) -> AsyncIterator[None]:
+async def executing(whole: Whole, url: str, folder: Path, models: Path, *more: str) -> AsyncIterator[None]:
+    """`more`: addresses of other backends that it drives."""
     async with (
         nats(NAME, whole.nats.url_of(NAME), inbox_prefix=f"_INBOX_{NAME}") as connection,
         KeptTransport() as transport,
@@ -86,7 +87,10 @@ async def executing(whole: Whole, url: str, folder: Path, models: Path) -> Async
             await link.listen()
             executor = Executor(
                 name=NAME,
-                backends=[ComfyUIBackend(NAME, Address(url), transport)],
+                backends=[
+                    ComfyUIBackend(f"{NAME}{number or ''}", Address(each), transport)
+                    for number, each in enumerate((url, *more))
+                ],
                 link=link,
                 objects=HttpClaimObjects(whole.url, transport),
                 imaging=imaging,
