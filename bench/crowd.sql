@@ -177,11 +177,11 @@ SELECT pg_temp.id(n), '', 0, pg_temp.id(n), pg_temp.id(1), true, true, false FRO
 
 -- profiles
 INSERT INTO profiles (account, username, display_name, bio, links, avatar, registered_at, followers, following,
-    workflows)
-SELECT pg_temp.id(n), 'person' || n, '', '', '[]', NULL, timestamptz '2026-01-01', 1, 1, 1
+    workflows, outputs)
+SELECT pg_temp.id(n), 'person' || n, '', '', '[]', NULL, timestamptz '2026-01-01', 1, 1, 1, 1
 FROM generate_series(1, %(rows)s) AS n;
-INSERT INTO profile_workflows (workflow, owner)
-SELECT pg_temp.id(n), pg_temp.id(1) FROM generate_series(1, %(rows)s) AS n;
+INSERT INTO profile_places (stem, node, index, id, owner, public, wanted, away)
+SELECT pg_temp.id(n), '', 0, pg_temp.id(n), pg_temp.id(1), true, true, false FROM generate_series(1, %(rows)s) AS n;
 
 -- reports
 INSERT INTO report_cases (id, kind, subject, owner, state, open, reports, said, reported_at, changed_at, position,
@@ -222,6 +222,8 @@ SELECT run, node, index, id, name, description, tags FROM shared_outputs WHERE s
 INSERT INTO shared_tagged (run, node, index, tag, id, published_at, likes, trend)
 SELECT run, node, index, tag, id, published_at, likes, trend FROM shared_outputs
 CROSS JOIN LATERAL jsonb_array_elements_text(tags) AS tag WHERE shown;
+INSERT INTO shared_facets (facet, name, shown)
+SELECT 'tag', tag, count(*) FROM shared_tagged GROUP BY tag;
 INSERT INTO output_likes (id, account, output)
 SELECT pg_temp.id(n), pg_temp.owner(n, %(rows)s), pg_temp.id(n) FROM generate_series(1, %(rows)s) AS n;
 INSERT INTO output_authors (account, username, shows)

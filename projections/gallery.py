@@ -13,8 +13,9 @@ from domain.like import LikeEvent
 from domain.refusals import FieldError, Invalid
 from domain.run import RunSubmitted
 from domain.workflow import WorkflowEvent
-from projections.gallery_rows import TABLES, TAG, fold
-from projections.paging import RANKED, TIMED, bounded, named, page, ranked, timed, weighed
+from projections import facets
+from projections.gallery_rows import TABLES, fold
+from projections.paging import RANKED, TIMED, bounded, page, ranked, timed, weighed
 from projections.pictures import pictures
 from projections.projection import Projection
 from projections.reading import Cursor, one, planned_anew
@@ -93,14 +94,7 @@ _PAGES = {
 _STANDING = f"""SELECT convert_to(json_build_object('likes', counts.likes, 'liked', {_LIKED},
     'runs', counts.runs)::text, 'UTF8')
 FROM read.gallery_counts AS counts WHERE counts.workflow = %(id)s""".encode()
-_TAGS = page(
-    """SELECT json_build_object('tag', tag.name, 'workflows', tag.shown) AS item, tag.shown AS place, tag.name
-    FROM read.gallery_facets AS tag
-    WHERE tag.facet = %(facet)s
-        AND tag.shown <= %(shown)s::bigint AND (tag.shown < %(shown)s::bigint OR tag.name > %(after)s)
-    ORDER BY tag.shown DESC, tag.name LIMIT %(limit)s::int + 1""",
-    "place || '.' || name",
-)
+_TAGS = facets.tags_of("gallery_facets", "workflows")
 
 
 async def published(
@@ -138,6 +132,4 @@ async def standing(cursor: Cursor, id: WorkflowId) -> bytes | None:
 
 async def tags(cursor: Cursor, limit: int, after: str | None = None) -> bytes:
     """The tags of what is published, those that most have first. Raises Invalid."""
-    shown, name = named(after)
-    parameters = {"facet": TAG, "shown": shown, "after": name, "limit": bounded(limit)}
-    return await one(cursor, _TAGS, parameters) or b""
+    return await facets.tags(cursor, _TAGS, limit, after)

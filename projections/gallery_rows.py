@@ -29,10 +29,10 @@ from domain.workflow import (
     WorkflowVersionSaved,
     WorkflowWithdrawn,
 )
+from projections.facets import TAG, FacetRow, count_tags
 from projections.projection import Buffer, Table
 from projections.trending import NOTHING, raised
 
-TAG = "tag"
 SHOWING = {WorkflowPublished, WorkflowWithdrawn, WorkflowHidden, WorkflowShownAgain, WorkflowDeleted}
 RUN_WEIGHT = 0.25  # of a like
 
@@ -89,14 +89,6 @@ class LikeRow(Struct, gc=False):
     account: AccountId
     workflow: UUID
     at: datetime
-
-
-class FacetRow(Struct, gc=False):
-    """In how many published workflows a tag stands."""
-
-    facet: str
-    name: str
-    shown: int
 
 
 class AuthorRow(Struct, gc=False):
@@ -240,7 +232,7 @@ def _show(id: UUID, published_at: datetime | None, buffer: Buffer) -> None:
     elif shown < 0:
         buffer["gallery_words"].remove(id)
     _show_tags(entry, counts, buffer)
-    _count_tags(entry.tags, shown, buffer)
+    count_tags(entry.tags, shown, buffer["gallery_facets"])
     if shown and (author := buffer["gallery_authors"].edit(entry.owner)):
         author.shown += shown
 
@@ -250,8 +242,8 @@ def _tag(id: UUID, tags: tuple[str, ...], at: datetime, buffer: Buffer) -> None:
     if entry is None:
         return
     if entry.published_at is not None:
-        _count_tags(entry.tags, -1, buffer)
-        _count_tags(tags, 1, buffer)
+        count_tags(entry.tags, -1, buffer["gallery_facets"])
+        count_tags(tags, 1, buffer["gallery_facets"])
         buffer["gallery_words"].change(id, tags=tags)
     entry.tags, entry.updated_at = tags, at
     _show_tags(entry, buffer["gallery_counts"].get(id), buffer)
@@ -265,18 +257,6 @@ def _show_tags(entry: GalleryRow, counts: CountRow | None, buffer: Buffer) -> No
     for tag in entry.tags:
         standing = counts.likes, counts.runs, counts.trend
         tagged.put(TaggedRow(entry.id, tag, entry.published_at, *standing))
-
-
-def _count_tags(tags: Iterable[str], more: int, buffer: Buffer) -> None:
-    facets = buffer["gallery_facets"]
-    for tag in tags if more else ():
-        known = facets.edit((TAG, tag))
-        if known is None:
-            facets.put(FacetRow(TAG, tag, more))
-        elif known.shown + more > 0:
-            known.shown += more
-        else:
-            facets.remove((TAG, tag))
 
 
 def _count(workflow: UUID, buffer: Buffer, *, likes: int = 0, runs: int = 0) -> None:

@@ -3,6 +3,7 @@
 For those who are logged in; for everybody, while something of theirs is published.
 """
 
+from collections import Counter
 from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
@@ -13,27 +14,18 @@ from msgspec import Struct
 from domain.account import AccountErased, AccountRegistered
 from domain.event import AnyRecorded
 from domain.follow import FollowBegun, FollowEnded
-from domain.ids import AccountId, WorkflowId
+from domain.ids import AccountId
 from domain.personal import DELETED_ACCOUNT, Personal
 from domain.profile import AvatarChanged, ProfileChanged
-from domain.workflow import (
-    WorkflowDeleted,
-    WorkflowHidden,
-    WorkflowPublished,
-    WorkflowShownAgain,
-    WorkflowTrashed,
-    WorkflowWithdrawn,
-)
+from projections import places
+from projections.places import PlaceRow, fold_place
 from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one
-
-SHOWING = (WorkflowPublished, WorkflowShownAgain)
-IN_SIGHT = (*SHOWING, WorkflowWithdrawn, WorkflowHidden, WorkflowTrashed, WorkflowDeleted)
-"""What brings a workflow into everybody's sight, and out of it."""
+from projections.rows import Rows
 
 
 class ProfileRow(Struct, gc=False):
-    """`workflows`: the published ones."""
+    """`workflows`, `outputs`: those that everybody sees."""
 
     account: AccountId
     username: str
@@ -45,11 +37,7 @@ class ProfileRow(Struct, gc=False):
     followers: int
     following: int
     workflows: int
-
-
-class PublishedRow(Struct, gc=False):
-    workflow: WorkflowId
-    owner: AccountId
+    outputs: int
 
 
 def _people(recorded: AnyRecorded) -> Iterable[UUID]:
@@ -63,18 +51,12 @@ def _people(recorded: AnyRecorded) -> Iterable[UUID]:
             return (follower, followed)
         case AccountErased():
             return (recorded.stream,)
-        case event if type(event) in IN_SIGHT and recorded.owner is not None:
-            return (recorded.owner,)
         case _:
-            return ()
-
-
-def _workflow(recorded: AnyRecorded) -> Iterable[UUID]:
-    return (recorded.stream,) if type(recorded.event) in IN_SIGHT else ()
+            return (recorded.owner,) if recorded.owner and any(places.touched(recorded)) else ()
 
 
 SHOWN = Table("profiles", ProfileRow, ("account",), _people)
-PUBLISHED = Table("profile_workflows", PublishedRow, ("workflow",), _workflow)
+PLACES = Table("profile_places", PlaceRow, places.KEY, places.touched)
 
 
 def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
@@ -82,7 +64,7 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
     match recorded.event:
         case AccountRegistered(account=account, username=username):
             name = DELETED_ACCOUNT if username.text is None else username.text
-            profiles.put(ProfileRow(account, name, "", "", (), None, recorded.at, 0, 0, 0))
+            profiles.put(ProfileRow(account, name, "", "", (), None, recorded.at, 0, 0, 0, 0))
         case ProfileChanged() as event:
             _say(event, buffer)
         case AvatarChanged(account=account, avatar=avatar):
@@ -93,11 +75,8 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
             _follow(follower, followed, 1, buffer)
         case FollowEnded(follower=follower, followed=followed):
             _follow(follower, followed, -1, buffer)
-        case event if type(event) in IN_SIGHT:
-            wanted = event.public if isinstance(event, WorkflowShownAgain) else True
-            _publish(recorded, isinstance(event, SHOWING) and wanted, buffer)
         case _:
-            pass
+            _show(recorded, buffer)
 
 
 def _say(event: ProfileChanged, buffer: Buffer) -> None:
@@ -123,28 +102,36 @@ def _follow(follower: AccountId, followed: AccountId, more: int, buffer: Buffer)
         profile.followers += more
 
 
-def _publish(recorded: AnyRecorded, now: bool, buffer: Buffer) -> None:
-    published, workflow = buffer[PUBLISHED.name], WorkflowId(recorded.stream)
-    before = published.get(workflow) is not None
-    if now == before or recorded.owner is None:
-        return
-    if now:
-        published.put(PublishedRow(workflow, recorded.owner))
-    else:
-        published.remove(workflow)
-    if profile := buffer[SHOWN.name].edit(recorded.owner):
-        profile.workflows += 1 if now else -1
+def _show(recorded: AnyRecorded, buffer: Buffer) -> None:
+    """What comes into everybody's sight, and goes out of it."""
+    known = buffer[PLACES.name]
+    before = _in_sight(recorded, known)
+    fold_place(recorded, known, PlaceRow)
+    change = _in_sight(recorded, known)
+    change.subtract(before)
+    for (owner, is_workflow), more in change.items():
+        if more and (profile := buffer[SHOWN.name].edit(owner)):
+            if is_workflow:
+                profile.workflows += more
+            else:
+                profile.outputs += more
+
+
+def _in_sight(recorded: AnyRecorded, known: Rows[PlaceRow]) -> Counter[tuple[AccountId, bool]]:
+    """How many workflows and outputs that the event is about everybody sees, by owner and by what they are."""
+    rows = (row for stem in places.touched(recorded) for row in known.of(stem))
+    return Counter((row.owner, row.id == row.stem) for row in rows if row.public)
 
 
 PROFILES = Projection(
     name="profiles",
-    version=2,
+    version=3,
     sql=Path(__file__).with_suffix(".sql"),
-    tables=(SHOWN, PUBLISHED),
+    tables=(SHOWN, PLACES),
     fold=fold,
     events=(
         *(AccountRegistered, AccountErased, ProfileChanged, AvatarChanged, FollowBegun, FollowEnded),
-        *IN_SIGHT,
+        *places.EVENTS,
     ),
     reads=frozenset({"at", "owner"}),
     personal=True,
@@ -154,6 +141,7 @@ _PROFILE = b"""SELECT convert_to(json_build_object(
     'username', username, 'display_name', display_name, 'bio', bio, 'links', links,
     'avatar_url', %(avatars)s::text || avatar, 'since', registered_at,
     'followers', followers, 'following', following, 'workflows', workflows,
+    'outputs', outputs,
     'followed', EXISTS (
         SELECT FROM read.follows AS mine
         WHERE mine.follower = (SELECT read.viewer()) AND mine.followed = profile.account

@@ -8,21 +8,28 @@ CREATE TABLE profiles (
     registered_at timestamptz NOT NULL,
     followers bigint NOT NULL,
     following bigint NOT NULL,
-    workflows bigint NOT NULL
+    workflows bigint NOT NULL,
+    outputs bigint NOT NULL
 );
 
-CREATE TABLE profile_workflows (
-    workflow uuid NOT NULL,
-    owner uuid NOT NULL
+CREATE TABLE profile_places (
+    stem uuid NOT NULL,
+    node text NOT NULL,
+    index bigint NOT NULL,
+    id uuid NOT NULL,
+    owner uuid NOT NULL,
+    public boolean NOT NULL,
+    wanted boolean NOT NULL,
+    away boolean NOT NULL
 );
 
 -- once loaded
 
 ALTER TABLE profiles ADD CONSTRAINT profiles_pkey PRIMARY KEY (account);
-ALTER TABLE profile_workflows ADD CONSTRAINT profile_workflows_pkey PRIMARY KEY (workflow);
+ALTER TABLE profile_places ADD CONSTRAINT profile_places_pkey PRIMARY KEY (stem, node, index);
 
 CREATE POLICY logged_in ON profiles FOR SELECT TO comfyplus_query
     USING ((SELECT read.viewer()) IS NOT NULL);
-CREATE POLICY published ON profiles FOR SELECT TO comfyplus_query USING (workflows > 0);
--- All of it is published.
-CREATE POLICY everybody ON profile_workflows FOR SELECT TO comfyplus_query USING (true);
+CREATE POLICY published ON profiles FOR SELECT TO comfyplus_query USING (workflows > 0 OR outputs > 0);
+CREATE POLICY own_and_public ON profile_places FOR SELECT TO comfyplus_query
+    USING ((public OR owner = (SELECT read.viewer())) AND NOT away);

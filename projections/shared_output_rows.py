@@ -21,6 +21,7 @@ from domain.shared_output import (
     OutputShownAgain,
     OutputWithdrawn,
 )
+from projections.facets import TAG, FacetRow, count_tags
 from projections.projection import Buffer, Table
 from projections.trending import NOTHING, raised
 
@@ -101,6 +102,17 @@ def _like(recorded: AnyRecorded) -> Iterable[UUID]:
     return (recorded.stream,) if type(recorded.event) is OutputUnliked else ()
 
 
+def _facets(recorded: AnyRecorded) -> Iterable[str]:
+    """All of them, as with workflows."""
+    match recorded.event:
+        case OutputPublished() | OutputWithdrawn() | OutputHidden() | OutputShownAgain():
+            return (TAG,)
+        case OutputDeleted() | RunDeleted():
+            return (TAG,)
+        case _:
+            return ()
+
+
 def _author(recorded: AnyRecorded) -> Iterable[UUID]:
     match recorded.event:
         case OutputPublished(owner=owner):
@@ -116,6 +128,7 @@ OUTPUTS = Table("shared_outputs", SharedOutputRow, KEY, _of_run)
 WORDS = Table("shared_words", SharedWordsRow, KEY, _of_run)
 TAGGED = Table("shared_tagged", SharedTaggedRow, (*KEY, "tag"), _of_run)
 LIKES = Table("output_likes", OutputLikeRow, ("id",), _like)
+FACETS = Table("shared_facets", FacetRow, ("facet", "name"), _facets)
 AUTHORS = Table("output_authors", OutputAuthorRow, ("account",), _author)
 
 
@@ -128,6 +141,7 @@ def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
         case AccountErased():
             buffer[AUTHORS.name].remove(id)
         case RunDeleted():
+            count_tags([each.tag for each in buffer[TAGGED.name].of(id)], -1, buffer[FACETS.name])
             for table in (OUTPUTS, WORDS, TAGGED):
                 buffer[table.name].remove_of(id)
         case OutputDeleted(node=node, index=index):
@@ -197,11 +211,13 @@ def _find_by(key: tuple[UUID, str, int], buffer: Buffer) -> None:
     """Let it be found by what it says now, while it is shown."""
     words, tagged, row = buffer[WORDS.name], buffer[TAGGED.name], buffer[OUTPUTS.name].get(key)
     words.remove(key)
-    for each in tagged.of(key[0]):
-        if (each.node, each.index) == key[1:]:
-            tagged.remove((*key, each.tag))
+    before = [each.tag for each in tagged.of(key[0]) if (each.node, each.index) == key[1:]]
+    for tag in before:
+        tagged.remove((*key, tag))
+    count_tags(before, -1, buffer[FACETS.name])
     if row is None or not row.shown:
         return
+    count_tags(row.tags, 1, buffer[FACETS.name])
     words.put(SharedWordsRow(*key, row.id, row.name, row.description, row.tags))
     for tag in row.tags:
         tagged.put(SharedTaggedRow(*key, tag, row.id, row.published_at, row.likes, row.trend))
@@ -214,4 +230,4 @@ def _rank(row: SharedOutputRow, buffer: Buffer) -> None:
             tagged.change((row.run, row.node, row.index, each.tag), likes=row.likes, trend=row.trend)
 
 
-TABLES: tuple[Table[Any], ...] = (OUTPUTS, WORDS, TAGGED, LIKES, AUTHORS)
+TABLES: tuple[Table[Any], ...] = (OUTPUTS, WORDS, TAGGED, LIKES, FACETS, AUTHORS)

@@ -13,7 +13,7 @@ from domain.output_like import OutputLikeEvent
 from domain.refusals import FieldError, Invalid
 from domain.run import OutputDeleted, RunDeleted
 from domain.shared_output import SharedOutputEvent
-from projections import gallery
+from projections import facets, gallery
 from projections.gallery import MAX_WORDS
 from projections.paging import RANKED, TIMED, bounded, page, ranked, timed, weighed
 from projections.projection import Projection
@@ -29,7 +29,7 @@ class Sort(StrEnum):
 
 SHARED_OUTPUTS = Projection(
     name="shared_outputs",
-    version=2,
+    version=3,
     sql=Path(__file__).with_suffix(".sql"),
     tables=TABLES,
     fold=fold,
@@ -118,6 +118,8 @@ _OF = page(
     TIMED,
 )
 
+_TAGS = facets.tags_of("shared_facets", "outputs")
+
 
 async def shown(
     cursor: Cursor,
@@ -158,3 +160,8 @@ async def of(cursor: Cursor, owner: AccountId, limit: int, after: str | None = N
     at, id = timed(after)
     asked: dict[str, Any] = {"owner": owner, "at": at, "after": id, "limit": bounded(limit)}
     return await one(cursor, _OF, asked) or b""
+
+
+async def tags(cursor: Cursor, limit: int, after: str | None = None) -> bytes:
+    """The tags of what is shown, those that most have first. Raises Invalid."""
+    return await facets.tags(cursor, _TAGS, limit, after)

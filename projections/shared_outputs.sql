@@ -40,6 +40,12 @@ CREATE TABLE shared_tagged (
     trend bigint NOT NULL
 );
 
+CREATE TABLE shared_facets (
+    facet text NOT NULL,
+    name text NOT NULL,
+    shown bigint NOT NULL
+);
+
 CREATE TABLE output_likes (
     id uuid NOT NULL,
     account uuid NOT NULL,
@@ -71,6 +77,8 @@ ALTER TABLE shared_tagged ADD CONSTRAINT shared_tagged_pkey PRIMARY KEY (run, no
 CREATE INDEX shared_tagged_published_at_idx ON shared_tagged (tag, published_at DESC, id DESC);
 CREATE INDEX shared_tagged_likes_idx ON shared_tagged (tag, likes DESC, id DESC);
 CREATE INDEX shared_tagged_trend_idx ON shared_tagged (tag, trend DESC, id DESC);
+ALTER TABLE shared_facets ADD CONSTRAINT shared_facets_pkey PRIMARY KEY (facet, name);
+CREATE INDEX shared_facets_shown_idx ON shared_facets (facet, shown DESC, name);
 ALTER TABLE output_likes ADD CONSTRAINT output_likes_pkey PRIMARY KEY (id);
 CREATE INDEX output_likes_account_idx ON output_likes (account, output);
 ALTER TABLE output_authors ADD CONSTRAINT output_authors_pkey PRIMARY KEY (account);
@@ -80,5 +88,6 @@ CREATE POLICY own_and_shown ON shared_outputs FOR SELECT TO comfyplus_query
 -- All of it is shown; a condition here would keep Postgres from the indexes of words.
 CREATE POLICY everybody ON shared_words FOR SELECT TO comfyplus_query USING (true);
 CREATE POLICY everybody ON shared_tagged FOR SELECT TO comfyplus_query USING (true);
+CREATE POLICY everybody ON shared_facets FOR SELECT TO comfyplus_query USING (true);
 CREATE POLICY own ON output_likes FOR SELECT TO comfyplus_query USING (account = (SELECT read.viewer()));
 CREATE POLICY shows ON output_authors FOR SELECT TO comfyplus_query USING (shows);

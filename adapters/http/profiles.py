@@ -44,7 +44,7 @@ class ProfileBody(Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class ProfileAnswer(Struct, kw_only=True):
-    """`workflows`: the published ones. `followed`: by you. Texts are text: show them as such."""
+    """`workflows`, `outputs`: those that everybody sees. `followed`: by you. Texts are text: show them as such."""
 
     username: str
     display_name: str
@@ -55,6 +55,7 @@ class ProfileAnswer(Struct, kw_only=True):
     followers: int
     following: int
     workflows: int
+    outputs: int
     followed: bool
 
 

@@ -113,6 +113,26 @@ async def show(
     return json_response(_with_files(page, parts))
 
 
+class OutputTagCount(Struct):
+    tag: str
+    outputs: Annotated[int, Meta(description="How many that are shown have it.")]
+
+
+class OutputTagPage(Struct):
+    items: list[OutputTagCount]
+    next_cursor: Cursor
+
+
+@get("/gallery/outputs/tags", security=ANYBODY, responses=answers(200, OutputTagPage, 422))
+async def show_tags(
+    reader: NamedDependency[Reader],
+    limit: FromQuery[int] = 50,
+    cursor: FromQuery[str | None] = None,
+) -> Response[bytes]:
+    """The tags of shown outputs, the most frequent first."""
+    return await reader.page(shared_outputs.tags, limit=limit, cursor=cursor)
+
+
 class MixedEntry(Struct):
     """Of `kind`: the other is left out."""
 
@@ -267,5 +287,5 @@ def _with_file(entry: dict[str, Any], parts: Parts) -> dict[str, Any]:
 
 
 ROUTER = Router(
-    "/", route_handlers=[show, mixed, of, one, publish, withdraw, like, unlike], tags=["community"]
+    "/", route_handlers=[show, show_tags, mixed, of, one, publish, withdraw, like, unlike], tags=["community"]
 )

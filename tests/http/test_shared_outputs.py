@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import uuid4
 
-from adapters.http.shared_outputs import MixedPage, SharedOutputAnswer, SharedOutputPage
+from adapters.http.shared_outputs import MixedPage, OutputTagPage, SharedOutputAnswer, SharedOutputPage
 from domain.account import Role
 from infra.erasing import erasing
 from tests.http.administrators import give
@@ -69,6 +69,35 @@ async def test_an_output_is_shown_found_liked_and_withdrawn(
     refused(await nobody.ask("GET", f"/gallery/outputs/{id}"), 404)
     assert (await ann.get(f"/gallery/outputs/{id}"))["public"] is False
     assert (await bob.ask("DELETE", f"/gallery/outputs/{id}/like")).json()["position"] > 0
+
+
+async def test_tags_of_shown_outputs_are_counted_and_their_owner_is_seen(
+    served: Whole, ann: Person, nobody: Person
+) -> None:
+    tag, other = uuid4().hex, uuid4().hex
+    ids = []
+    refused(await nobody.ask("GET", f"/accounts/{ann.name}"), 404)  # nothing of ann's is shown
+    for number in range(2):
+        place = await succeeded(served, ann, f"a tagged fox {number}".encode())
+        shown = place | {"name": "Fox", "tags": [tag]}
+        ids.append((await ann.post("/gallery/outputs", shown))["id"])
+
+    async def counts() -> dict[str, int]:
+        nobody.seen = ann.seen
+        page = await nobody.get("/gallery/outputs/tags", params={"limit": 200})
+        shaped(OutputTagPage, page)
+        return {each["tag"]: each["outputs"] for each in page["items"] if each["tag"] in (tag, other)}
+
+    assert await counts() == {tag: 2}
+    assert (await nobody.get(f"/accounts/{ann.name}"))["outputs"] == 2
+    await ann.post("/gallery/outputs", shown | {"tags": [other]})
+    assert await counts() == {tag: 1, other: 1}
+    await ann.ask("DELETE", f"/gallery/outputs/{ids[0]}")
+    assert await counts() == {other: 1}
+    await ann.ask("DELETE", f"/runs/{place['run']}")
+    assert await counts() == {}
+    refused(await nobody.ask("GET", f"/accounts/{ann.name}"), 404)
+    refused(await nobody.ask("GET", "/gallery/outputs/tags", params={"cursor": "x"}), 422)
 
 
 async def test_workflows_and_outputs_stand_in_one_list(served: Whole, ann: Person, nobody: Person) -> None:

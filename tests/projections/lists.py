@@ -108,6 +108,7 @@ LISTS: dict[str, Listed] = {
     "gallery of a word of all": _everybodys(gallery.published, timed, words="soft light"),
     "gallery of a word of nothing": _everybodys(gallery.published, timed, words="zebra"),
     "tags": _everybodys(gallery.tags, lambda rows: "50.tag5"),
+    "tags of outputs": _everybodys(shared_outputs.tags, lambda rows: "50.tag5"),
     **{
         f"shared outputs by {sort}{' of ' + tag if tag else ''}{' with ' + words if words else ''}": _everybodys(
             shared_outputs.shown,

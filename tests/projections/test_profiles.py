@@ -4,14 +4,19 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import msgspec
+from msgspec.structs import replace
 
 from domain.account import AccountErased, AccountRegistered
 from domain.event import Event
 from domain.follow import FollowBegun, FollowEnded
-from domain.ids import AccountId, follow_id, profile_id
+from domain.ids import AccountId, Digest, RunId, follow_id, output_id, profile_id
+from domain.outcome import Output
 from domain.personal import Personal
 from domain.profile import AvatarChanged, ProfileChanged
+from domain.run import OutputDeleted, RunDeleted
+from domain.shared_output import OutputHidden, OutputPublished, OutputShownAgain, OutputWithdrawn
 from domain.workflow import (
+    WorkflowCreated,
     WorkflowDeleted,
     WorkflowHidden,
     WorkflowPublished,
@@ -59,7 +64,7 @@ def test_the_last_word_counts_for_each_field() -> None:
     story = (said(display_name="A", bio="Foxes."), said(bio="", links="https://a.example\nhttp://b.example"))
     row = shown(ann, *story, pictured(ID))[ANN]
     links = ("https://a.example", "http://b.example")
-    assert row == ProfileRow(ANN, "ann", "A", "", links, ID, NOON.replace(second=1), 0, 0, 0)
+    assert row == ProfileRow(ANN, "ann", "A", "", links, ID, NOON.replace(second=1), 0, 0, 0, 0)
     assert shown(ann, *story, pictured(ID), pictured(None))[ANN].avatar is None
 
 
@@ -90,7 +95,30 @@ def test_followers_and_published_workflows_are_counted() -> None:
         ((published, hidden, WorkflowShownAgain(by=BOB, reason="Fine.", public=True)), 1),
         ((published, hidden, WorkflowShownAgain(by=BOB, reason="Fine.", public=False)), 0),
     ):
-        assert shown(ann, *((ID, ANN, event) for event in events))[ANN].workflows == count
+        story = (WorkflowCreated(owner=ANN, name="Cats"), *events)
+        assert shown(ann, *((ID, ANN, event) for event in story))[ANN].workflows == count
+
+
+def test_shown_outputs_are_counted_while_everybody_sees_them() -> None:
+    run = RunId(ID)
+    at: dict[str, Any] = {"run": run, "node": "9", "index": 0}
+    file = Output("9", 0, "a.png", Digest("a" * 64), 9, "image/png", 8, 8)
+    other = OutputPublished(owner=ANN, run=run, output=replace(file, index=1), name="Vixen")
+    published = OutputPublished(owner=ANN, run=run, output=file, name="Fox")
+    hidden, back = OutputHidden(**at, by=BOB, reason="No."), OutputShownAgain(**at, by=BOB, reason="Yes.")
+    for events, count in (
+        ((published,), 1),
+        ((published, published), 1),
+        ((published, hidden), 0),
+        ((published, hidden, back), 1),
+        ((published, OutputWithdrawn(**at)), 0),
+    ):
+        told = ((output_id(run, "9", 0), ANN, event) for event in events)
+        both = [ann, (output_id(run, "9", 1), ANN, other), *told]
+        assert (shown(*both)[ANN].outputs, shown(*both)[ANN].workflows) == (count + 1, 0)
+        gone = (run, ANN, OutputDeleted(node="9", index=0, size_bytes=9))
+        assert shown(*both, gone)[ANN].outputs == 1
+        assert shown(*both, (run, ANN, RunDeleted()))[ANN].outputs == 0
 
 
 async def test_strangers_see_only_those_who_have_published_something(
