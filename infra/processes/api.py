@@ -17,6 +17,7 @@ from adapters.http.app import routes, with_parts
 from adapters.http.parts import Parts, Unwell
 from adapters.http.protocol import PatientProtocol
 from adapters.http.reads import Reads
+from adapters.http.socket_protocol import PatientSocketProtocol
 from adapters.identity.secrets import ServerSecrets
 from adapters.imaging.inputs import PillowPictures
 from adapters.imaging.renditions import PillowRenditions
@@ -138,7 +139,7 @@ def server(app: Any, settings: Settings) -> uvicorn.Server:
             host=settings.host,
             port=settings.port,
             http=PatientProtocol,
-            ws="websockets-sansio",
+            ws=PatientSocketProtocol,
             ws_max_size=WISH_BYTES,
             lifespan="off",
             access_log=False,

@@ -99,9 +99,12 @@ class Desk:
         return not self._listeners
 
     async def enter(self, listener: Listener) -> bool:
-        """Greets it. False: there are too many."""
+        """Greets it. False: there are too many; one that comes again takes the place of what is left of itself."""
         if len(self._listeners) >= MAX_SOCKETS:
-            return False
+            if (before := next((each for each in self._listeners if each.sid == listener.sid), None)) is None:
+                return False
+            self.leave(before)
+            before.leave()
         await self._opened.wait()
         self._listeners.append(listener)
         listener.say(self._status(listener.sid))
