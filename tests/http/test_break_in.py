@@ -173,6 +173,75 @@ async def test_ids_of_others_in_bodies_and_queries_open_nothing(
     assert deeds(served) == before
 
 
+EACH = (("POST", "/outputs/bulk"), ("POST", "/outputs/zip"))
+"""What is asked of many things at once is answered for each."""
+
+
+async def test_ids_of_others_anywhere_in_a_body_open_nothing(
+    served: Whole, things: Things, bob: Person
+) -> None:
+    """Beside things of one's own in the address: a foreign comment is not answered, a foreign picture not borrowed."""
+    secrets = ("secret of ann's", "A note of ann's", "secret-of-ann", "A character", "ann's picture")
+    theirs = {
+        "run": things.run,
+        "parent": things.comment,
+        "preset": things.preset,
+        "workflow": things.workflow,
+        "outputs": things.output["id"],
+        "id": things.workflow,  # the samples say that it is one
+    }
+    asked = set()
+    async with belongings(served, bob) as own:
+        before = deeds(served)
+        for method, path, handler in with_body():
+            if (method, path) in ADMIN or path.startswith(ENDING):
+                continue
+            for at in sorted({at for form in forms(handler) for at in ids(form)}, key=str):
+                (*_, name) = (each for each in at if isinstance(each, str))
+                body = placed(sample(method, path), at, theirs[name])
+                answer = await bob.ask(method, own.path(path), json=body)
+                where = f"{method} {path} with ann's {name} answers {answer.status_code} {answer.text[:300]}"
+                if (method, path) in EACH:
+                    assert answer.status_code == 404 or not any(e["done"] for e in answer.json()["items"]), (
+                        where
+                    )
+                else:
+                    assert answer.status_code in (404, 409, 422), where
+                assert not any(secret in answer.text for secret in secrets), where
+                assert deeds(served) == before, where
+                asked.add((path, name))
+    assert len(asked) >= 15, "hardly any id was asked with: do the samples still fit?"
+
+
+def ids(found: Any, at: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Where a body holds ids: the names of fields, and 0 for each of many."""
+    kind = bare(found)
+    if isinstance(kind, inspect.UUIDType):
+        yield at
+    elif isinstance(kind, inspect.StructType):
+        for field in kind.fields:
+            yield from ids(field.type, (*at, field.encode_name))
+    elif isinstance(kind, inspect.UnionType):
+        for each in kind.types:
+            yield from ids(each, at)
+    else:
+        for each in (getattr(kind, "item_type", None), *getattr(kind, "item_types", ())):
+            if each is not None:
+                yield from ids(each, (*at, 0))
+
+
+def placed(body: Any, at: tuple[str | int, ...], id: str) -> Any:
+    """The body with an id in that place."""
+    if not at:
+        return id
+    first, *rest = at
+    if first == 0:
+        return [placed(body[0] if isinstance(body, list) and body else {}, tuple(rest), id)]
+    inner = body.get(first) if isinstance(body, dict) else None
+    kind = {"kind": "workflow"} if first == "id" and "kind" not in body else {}
+    return body | kind | {first: placed({} if inner is None else inner, tuple(rest), id)}
+
+
 def uuids(handler: Any) -> Iterator[str]:
     """The names of the ids that it reads in its body or its query."""
     if handler.parsed_data_field is not None:
