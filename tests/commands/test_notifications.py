@@ -15,7 +15,7 @@ from commands.notifications import SetNoticeMail
 from commands.shared_outputs import PublishOutput
 from commands.streams import Change, Context
 from commands.workflows import CreateWorkflow
-from domain.ids import AccountId, Actor, Position, RunId, WorkflowId, output_id
+from domain.ids import AccountId, Actor, OutputId, Position, RunId, WorkflowId, output_id
 from domain.notice import NoticeGiven
 from domain.place import Kind as On
 from domain.refusals import Conflict
@@ -44,6 +44,15 @@ async def heard(ground: Ground) -> list[tuple[str, AccountId, int]]:
 async def shown(ground: Ground, owner: AccountId) -> WorkflowId:
     saved = await ground.wish(CreateWorkflow(owner=owner, name="Cats", graph=GRAPH, public=True))
     return WorkflowId(saved.id)
+
+
+async def shown_output(ground: Ground, owner: AccountId) -> OutputId:
+    run = RunId(ground.dispatcher.needs.new_id())
+    made: list[RunEvent] = [replace(submitted, owner=owner), claimed, started, output_stored, succeeded]
+    context = Context(actor=Actor("somebody"), correlation=run)
+    await ground.dispatcher.needs.streams.transact(context, Change(RUN, run, lambda _: made))
+    await ground.wish(PublishOutput(by=owner, run=run, node=output.node, index=output.index, name="Fox"))
+    return output_id(run, output.node, output.index)
 
 
 async def test_everybody_hears_once_of_what_concerns_them_and_nobody_of_their_own(ground: Ground) -> None:
@@ -115,12 +124,7 @@ async def test_likes_of_a_day_are_one_mail_when_it_is_over(ground: Ground) -> No
 
 async def test_who_shows_an_output_hears_what_is_said_about_it(ground: Ground) -> None:
     ann, bob = [await registered(ground, name) for name in ("ann", "bob")]
-    run = RunId(ground.dispatcher.needs.new_id())
-    made: list[RunEvent] = [replace(submitted, owner=ann), claimed, started, output_stored, succeeded]
-    context = Context(actor=Actor("somebody"), correlation=run)
-    await ground.dispatcher.needs.streams.transact(context, Change(RUN, run, lambda _: made))
-    id = output_id(run, output.node, output.index)
-    await ground.wish(PublishOutput(by=ann, run=run, node=output.node, index=output.index, name="Fox"))
+    id = await shown_output(ground, ann)
     said = await ground.wish(PostComment(by=bob, kind=On.OUTPUT, subject=id, text="A fox!"))
     await ground.wish(PostComment(by=ann, kind=On.OUTPUT, subject=id, text="Yes.", answers=said.id))
     assert await heard(ground) == [("commented", ann, 1), ("answered", bob, 1)]
