@@ -79,6 +79,11 @@ def shelved(table: str, item: str, shelves: Sequence[str], wanted: str, *, at: s
     )
 
 
+def unreadable() -> Invalid:
+    """A cursor that was never given out."""
+    return Invalid("The cursor is not one of ours.", FieldError("cursor", "Take it from `next_cursor`."))
+
+
 TIMED = "(extract(epoch FROM at) * 1000000)::bigint::text || '.' || id"
 """The cursor of rows ordered by `at` and `id`."""
 
@@ -91,7 +96,7 @@ def timed(cursor: str | None) -> tuple[datetime, UUID]:
     try:
         return _EPOCH + timedelta(microseconds=int(microseconds)), UUID(id)
     except (ValueError, OverflowError) as error:
-        raise _unreadable() from error
+        raise unreadable() from error
 
 
 RANKED = "place || '.' || id"
@@ -108,7 +113,7 @@ def ranked(cursor: str | None) -> tuple[int, UUID]:
     try:
         return numbered(place), UUID(id)
     except ValueError as error:
-        raise _unreadable() from error
+        raise unreadable() from error
 
 
 def lettered(cursor: str | None) -> tuple[str, UUID]:
@@ -117,11 +122,11 @@ def lettered(cursor: str | None) -> tuple[str, UUID]:
         return "", UUID(int=0)
     id, _, text = cursor.partition(".")
     if "\0" in text:
-        raise _unreadable()
+        raise unreadable()
     try:
         return text, UUID(id)
     except ValueError as error:
-        raise _unreadable() from error
+        raise unreadable() from error
 
 
 def named(cursor: str | None) -> tuple[int, str]:
@@ -130,7 +135,7 @@ def named(cursor: str | None) -> tuple[int, str]:
         return _BEHIND_ALL, ""
     place, dot, name = cursor.partition(".")
     if not dot or "\0" in name:
-        raise _unreadable()
+        raise unreadable()
     return numbered(place), name
 
 
@@ -139,7 +144,7 @@ def numbered(cursor: str | None, first: int = 0) -> int:
     if cursor is None:
         return first
     if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 18:
-        raise _unreadable()
+        raise unreadable()
     return int(cursor)
 
 
@@ -148,7 +153,3 @@ def bounded(limit: int) -> int:
     if not 1 <= limit <= MAX_LIMIT:
         raise Invalid("The page size is out of range.", FieldError("limit", f"It must be 1 to {MAX_LIMIT}."))
     return limit
-
-
-def _unreadable() -> Invalid:
-    return Invalid("The cursor is not one of ours.", FieldError("cursor", "Take it from `next_cursor`."))

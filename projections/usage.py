@@ -1,7 +1,7 @@
 """Usage: how many runs an account had on each day, and how long they kept the machines busy."""
 
 from collections.abc import Iterable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from pathlib import Path
 from uuid import UUID
 
@@ -21,7 +21,7 @@ from domain.run import (
     RunSubmitted,
     RunSucceeded,
 )
-from projections.paging import bounded, lettered, page
+from projections.paging import bounded, lettered, page, unreadable
 from projections.projection import Buffer, Projection, Table
 from projections.reading import Cursor, one, planned_anew
 
@@ -195,8 +195,18 @@ _OWN = page(
 
 async def own_days(cursor: Cursor, owner: AccountId, limit: int, after: str | None = None) -> bytes:
     """An account's days with something in them, the newest first. Raises Invalid."""
-    parameters = {"owner": owner, "after": LAST if after is None else after, "limit": bounded(limit)}
+    parameters = {"owner": owner, "after": _day(after), "limit": bounded(limit)}
     return await one(cursor, _OWN, parameters) or b""
+
+
+def _day(cursor: str | None) -> str:
+    """Raises Invalid."""
+    if cursor is None:
+        return LAST
+    try:
+        return date.fromisoformat(cursor).isoformat()
+    except ValueError as error:
+        raise unreadable() from error
 
 
 _SUMS = """sum(used.submitted) AS submitted, sum(used.succeeded) AS succeeded, sum(used.failed) AS failed,

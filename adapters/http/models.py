@@ -19,7 +19,7 @@ from commands.models import ChangeModel, RegisterModel, RemoveModel
 from commands.streams import Context
 from domain.ids import ModelId, Position, model_id, models_id
 from domain.model import MODELS
-from projections.paging import bounded
+from projections.paging import bounded, unreadable
 
 Type = Annotated[str, Meta(description="The models folder that it lies in.", examples=["checkpoints"])]
 Name = Annotated[str, Meta(description="As a graph names it.", examples=["sd15.safetensors"])]
@@ -104,6 +104,8 @@ async def show(
 ) -> ModelPage:
     """What your graphs may load: models of the shared backends, of your own, and registered ones, by type and name."""
     most, found = bounded(limit), list[Offered]()
+    if cursor is not None and ("/" not in cursor or "\0" in cursor):
+        raise unreadable()
     async for each in offered(caller.account, parts.commands.needs, after=cursor or "", type=type):
         found.append(each)
         if len(found) > most:

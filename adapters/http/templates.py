@@ -23,7 +23,7 @@ from commands.runs import Submitted
 from commands.streams import Context
 from domain.workflow import Requirements
 from projections import template_shelf
-from projections.paging import bounded
+from projections.paging import bounded, unreadable
 from workflows.filling import bare
 from workflows.forms import Kind, Parameter, Template
 from workflows.graph import Node, requirements
@@ -120,6 +120,8 @@ async def listed(
     most, named = bounded(limit), {"category": category, "family": family, "text": q}
     shipped: list[Entry] = []
     if not own and (cursor is None or not cursor[:1].isdigit()):
+        if cursor is not None and parts.commands.needs.templates.get(cursor) is None:
+            raise unreadable()
         shipped = list(parts.commands.needs.templates.listed(**named))
         shipped = [each for each in shipped if cursor is None or each.id > cursor]
         cursor = None
