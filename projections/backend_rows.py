@@ -61,11 +61,10 @@ EVENTS: set[type[Event]] = {
 
 
 def _backend(recorded: AnyRecorded) -> Iterable[str]:
-    event = recorded.event
-    return (event.name,) if type(event) in EVENTS else ()
+    return (recorded.event.name,)
 
 
-BACKENDS = Table("backends", BackendRow, ("name",), _backend)
+BACKENDS = Table("backends", BackendRow, ("name",), _backend, frozenset(EVENTS))
 
 
 def fold_backend(event: Event, at: datetime, rows: Rows[BackendRow]) -> None:

@@ -62,10 +62,10 @@ _RENDITIONS = b"SELECT DISTINCT digest FROM work.renditions WHERE source = ANY (
 _REFERENCES = {
     "outputs": (
         "stored.digest = digests.digest",
-        "jsonb_path_query_array(stored.thumbnails, '$[*].digest') ? digests.digest",
+        "jsonb_path_query_array(stored.thumbnails, '$[*].digest') @> to_jsonb(digests.digest)",
     ),
     "inputs": ("stored.digest = digests.digest",),
-    "workflows": ("jsonb_path_query_array(stored.thumbnails, '$[*].digest') ? digests.digest",),
+    "workflows": ("jsonb_path_query_array(stored.thumbnails, '$[*].digest') @> to_jsonb(digests.digest)",),
 }
 
 

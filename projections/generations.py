@@ -11,12 +11,12 @@ from msgspec.structs import replace
 from psycopg import AsyncConnection, AsyncRawCursor, errors
 
 from domain.ids import Position
+from projections.indexes import make, script
 from projections.projection import Projection
 from projections.tables import Statement, StoredTable
 
 CHANNEL = "read_positions"
 READER = "comfyplus_query"
-ONCE_LOADED = "-- once loaded"
 READERS_S = 60.0  # after this no reader holds a build that was replaced any more
 
 _COLUMNS = "name, generation, version, position, state, skipped"
@@ -140,7 +140,6 @@ async def retire(connection: AsyncConnection[Any], generation: Generation) -> No
 
 async def begin(connection: AsyncConnection[Any], projection: Projection) -> Generation:
     """Make a new, empty generation: tables without keys and indexes."""
-    tables, _, _ = projection.sql.read_text().partition(ONCE_LOADED)
     async with connection.transaction():
         names = {"name": projection.name, "version": projection.version}
         row = await (await connection.execute(_BEGIN, names)).fetchone()
@@ -148,7 +147,7 @@ async def begin(connection: AsyncConnection[Any], projection: Projection) -> Gen
         made = Generation(*row)
         await connection.execute(f"CREATE SCHEMA {made.schema}".encode())
         await connection.execute(f"SET LOCAL search_path TO {made.schema}".encode())
-        await connection.execute(tables.encode())
+        await connection.execute(script(projection.sql).tables.encode())
     return made
 
 
@@ -158,19 +157,25 @@ async def complete(
     made: Generation,
     position: Position,
     skips: Collection[int] = (),
+    *,
+    indexed: bool = True,
 ) -> Generation:
-    """Add keys, indexes and policies to a loaded generation, and let it be read."""
-    _, _, rest = projection.sql.read_text().partition(ONCE_LOADED)
+    """Add what keys, indexes and policies a loaded generation lacks, and let it be read.
+
+    `indexed=False`: it is gone on with in batches, and the indexes are made behind them.
+    """
+    said = script(projection.sql)
+    for table in projection.tables:
+        wanted = (*said.keys, *(said.indexes if indexed else ()))
+        await make(connection, made.schema, [index for index in wanted if index.table == table.name])
     async with connection.transaction():
         await connection.execute(f"SET LOCAL search_path TO {made.schema}".encode())
-        await connection.execute(rest.encode())
+        await connection.execute(said.policies.encode())
         for table in projection.tables:
             await connection.execute(f"ALTER TABLE {table.name} ENABLE ROW LEVEL SECURITY".encode())
         await connection.execute(f"GRANT SELECT ON ALL TABLES IN SCHEMA {made.schema} TO {READER}".encode())
         left_out = sorted(each for each in skips if each <= position)
         await move(connection, made, made.position, position, left_out)
-    for table in projection.tables:
-        await connection.execute(f"ANALYZE {made.schema}.{table.name}".encode())
     return replace(made, position=position, skipped=left_out)
 
 

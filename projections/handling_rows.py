@@ -16,7 +16,7 @@ from domain.ids import AccountId
 from domain.rendition import AS_MADE, Rendition
 from domain.run import RunDeleted, RunSubmitted
 from domain.source import TemplateSource
-from projections.projection import Table
+from projections.projection import Table, by_stream
 from projections.rows import Rows
 
 
@@ -40,17 +40,14 @@ class HandlingRow(Struct, gc=False):
     retention: Retention | None = None
 
 
-def _deleted(recorded: AnyRecorded) -> Iterable[UUID]:
-    return (recorded.stream,) if type(recorded.event) is RunDeleted else ()
+def _account(recorded: AnyRecorded) -> Iterable[UUID]:
+    return (recorded.event.account,)
 
 
-def _chosen(recorded: AnyRecorded) -> Iterable[UUID]:
-    event = recorded.event
-    return (event.account,) if isinstance(event, RenditionChosen | RetentionChosen) else ()
-
-
-TRAITS = Table("run_traits", TraitsRow, ("id",), _deleted)
-HANDLING = Table("handling", HandlingRow, ("account",), _chosen)
+TRAITS = Table("run_traits", TraitsRow, ("id",), by_stream, frozenset({RunDeleted}))
+HANDLING = Table(
+    "handling", HandlingRow, ("account",), _account, frozenset({RenditionChosen, RetentionChosen})
+)
 
 
 def fold_traits(recorded: AnyRecorded, traits: Rows[Any]) -> None:

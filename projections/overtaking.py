@@ -3,8 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias
 
 from msgspec import Struct
 from psycopg import errors
@@ -56,15 +56,22 @@ class Meter:
         self._told(Progress(done, total, rate, (total - done) / max(rate, 1.0)))
 
 
-async def overtake(writer: Writer, pages: LogPages, meter: Meter) -> float:
-    """Returns how long the swap took, in seconds. Raises SwapFailedError, and what `Writer.apply` raises."""
+Finish: TypeAlias = Callable[[], Awaitable[None]]
+"""What is still to be done when a build is not far behind any more."""
+
+
+async def overtake(writer: Writer, pages: LogPages, meter: Meter, finish: Finish | None = None) -> float:
+    """Returns how long the swap took, in seconds.
+
+    Raises SwapFailedError, and what `Writer.apply` and `finish` raise.
+    """
     try:
-        return await _overtake(writer, pages, meter)
+        return await _overtake(writer, pages, meter, finish)
     finally:
         await writer.abandon()
 
 
-async def _overtake(writer: Writer, pages: LogPages, meter: Meter) -> float:
+async def _overtake(writer: Writer, pages: LogPages, meter: Meter, finish: Finish | None) -> float:
     name, topics, deadline = writer.projection.name, writer.projection.topics, None
     fetching: asyncio.Task[Page] | None = None
     reached = writer.position
@@ -85,6 +92,10 @@ async def _overtake(writer: Writer, pages: LogPages, meter: Meter) -> float:
         if far:
             continue
         await writer.settle()
+        if finish is not None:
+            await finish()
+            finish = None
+            continue  # the log went on meanwhile
         deadline = deadline or time.monotonic() + OVERTAKE_S
         await _check_skips(writer)
         begun = time.monotonic()

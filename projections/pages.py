@@ -13,6 +13,7 @@ from datetime import datetime
 from functools import reduce
 from itertools import repeat
 from operator import or_
+from threading import Lock
 from types import GenericAlias
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -66,6 +67,8 @@ FROM (
     ORDER BY notification_id
 ) AS page
 """
+# a plan for any topics compares each event's with one after the other; where they are known they are hashed
+_PLANNED_ANEW = b"SET plan_cache_mode TO force_custom_plan"
 _ROWS = b"""
 SELECT notification_id, originator_id, originator_version, recorded_at, owner, actor, correlation, causation,
     topic, state
@@ -81,16 +84,39 @@ _times = msgspec.msgpack.Decoder(list[datetime]).decode
 _strings = msgspec.msgpack.Decoder(list[str]).decode
 
 
+class _Uncollected:
+    """How many are inside, in whatever threads: the last to leave has garbage collected again."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._collecting = True
+
+    def enter(self) -> None:
+        with self._lock:
+            if not self._inside:
+                self._collecting = gc.isenabled()
+                gc.disable()
+            self._inside += 1
+
+    def leave(self) -> None:
+        with self._lock:
+            self._inside -= 1
+            if not self._inside and self._collecting:
+                gc.enable()
+
+
+_UNCOLLECTED = _Uncollected()
+
+
 @contextmanager
 def uncollected() -> Iterator[None]:
     """Nobody looks for garbage inside: thousands of ids are made at once, and they refer to nothing."""
-    collecting = gc.isenabled()
-    gc.disable()
+    _UNCOLLECTED.enter()
     try:
         yield
     finally:
-        if collecting:
-            gc.enable()
+        _UNCOLLECTED.leave()
 
 
 class PackedPage(Struct, frozen=True):
@@ -217,6 +243,7 @@ class LogPages:
         async with self._lock:
             if self._connection is None or self._connection.closed or self._connection.broken:
                 self._connection = await self._connect()
+                await self._connection.execute(_PLANNED_ANEW)
             cursor = self._connection.cursor(binary=True)
             await cursor.execute(query, parameters, prepare=True)
             return await cursor.fetchall()

@@ -39,6 +39,8 @@ class Table(Struct, Generic[R], frozen=True):
     key: tuple[str, ...]
     touched: Callable[[AnyRecorded], Iterable[Any]] = nothing
     """Values of the key's first column whose rows the fold may read or change at this event."""
+    touched_at: frozenset[type[Event]] | None = None
+    """The only events at which `touched` names anything; None = any."""
     begins: frozenset[type[Event]] = frozenset()
     """Events that a stream begins with: before them nothing is stored under its id, and nothing need be loaded."""
     grows_only: bool = False

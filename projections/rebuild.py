@@ -21,6 +21,7 @@ from domain.event import AnyRecorded
 from domain.ids import Position
 from projections import generations
 from projections.generations import Generation
+from projections.indexes import make_lacking, making, script
 from projections.overtaking import Meter, Told, cancelled, overtake
 from projections.pages import Connect, LogPages, uncollected
 from projections.projection import Projection, Undecodable
@@ -105,11 +106,14 @@ async def build(
         meter = Meter(await pages.head(), told, made.position if made else Position(0))
         if made is None:
             made = await generations.begin(connection, projection)
-            position = await _load(projection, made, connection, pages, meter, skips) if bulk else Position(0)
-            made = await generations.complete(connection, projection, made, position, skips)
+            position = Position(0)
+            if bulk:
+                position = await _load(projection, made, connection, connect, pages, meter, skips)
+            made = await generations.complete(connection, projection, made, position, skips, indexed=False)
         bulk_s = time.monotonic() - begun
         writer = Writer(projection, made, connection, skips)
-        swap_s = await overtake(writer, pages, meter)
+        finish = partial(make_lacking, connection, connect, made.schema, script(projection.sql))
+        swap_s = await overtake(writer, pages, meter, finish)
     except BaseException as error:
         if made is not None and not (isinstance(error, asyncio.CancelledError) and made.position):
             await _give_up(connection, made)
@@ -125,11 +129,15 @@ async def _load(
     projection: Projection,
     made: Generation,
     connection: AsyncConnection[Any],
+    connect: Connect,
     pages: LogPages,
     meter: Meter,
     skips: frozenset[int],
 ) -> Position:
-    """Fold all that is there in memory and copy it. The next page is fetched while one is folded."""
+    """Fold all that is there in memory and copy it. The next page is fetched while one is folded.
+
+    Keys and indexes of one table are made while the next is copied; of a log that is not at its end, the keys.
+    """
     stored = [StoredTable(table, made.schema) for table in projection.tables]
     growing = [table for table in stored if table.table.grows_only]
     rows, topics, position = empty(projection, whole=True), projection.topics, Position(0)
@@ -152,8 +160,12 @@ async def _load(
                 added.forget()
             position = page.upto
             meter.tell(position)
-        for table in stored:
-            await table.copy(connection, rows.pop(table.table.name).everything())
+        said = script(projection.sql)
+        wanted = said.keys if page.upto > position else (*said.keys, *said.indexes)
+        async with making(connect, made.schema, wanted) as indexes:
+            for table in sorted(stored, key=lambda each: len(rows[each.table.name]), reverse=True):
+                await table.copy(connection, rows.pop(table.table.name).everything())
+                indexes.begin(table.table.name)
         return position
     finally:
         gc.unfreeze()

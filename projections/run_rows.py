@@ -1,6 +1,6 @@
 """What run status is folded into: runs, their outputs and batches, beside backends and how things are handled."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import UUID
@@ -35,7 +35,7 @@ from domain.run import (
 from domain.source import ParametersSource, TemplateSource
 from projections.backend_rows import BACKENDS, fold_backend
 from projections.handling_rows import HANDLING, TRAITS, fold_handling, fold_traits
-from projections.projection import Buffer, Table
+from projections.projection import Buffer, Table, by_stream
 from projections.rows import Rows
 
 
@@ -117,23 +117,9 @@ class OutputRow(Struct, gc=False):
     starred: bool = False
 
 
-def _run(recorded: AnyRecorded) -> Iterable[UUID]:
-    event = type(recorded.event)
-    return (recorded.stream,) if event in CHANGES or event is RunDeleted else ()
-
-
-def _changed_outputs(recorded: AnyRecorded) -> Iterable[UUID]:
-    return (recorded.stream,) if type(recorded.event) in CHANGE_OUTPUTS else ()
-
-
-def _batch(recorded: AnyRecorded) -> Iterable[UUID]:
-    return (recorded.stream,) if type(recorded.event) is BatchCancelled else ()
-
-
-RUNS = Table("runs", RunRow, ("id",), _run, begins=frozenset({RunSubmitted}))
-OUTPUTS = Table("outputs", OutputRow, ("run", "node", "index"), _changed_outputs)
-BATCHES = Table("batches", BatchRow, ("id",), _batch)
-CHANGE_OUTPUTS = frozenset({RunAttemptLost, RunDeleted, OutputStarred, OutputUnstarred, OutputDeleted})
+CHANGE_OUTPUTS: frozenset[type[Event]] = frozenset(
+    {RunAttemptLost, RunDeleted, OutputStarred, OutputUnstarred, OutputDeleted}
+)
 
 
 def fold(recorded: AnyRecorded, buffer: Buffer) -> None:
@@ -288,4 +274,8 @@ CHANGES: dict[type[Event], Callable[[RunRow, Any, datetime, Outputs], None]] = {
 }
 """What an event changes of its run, whose position is already set."""
 
+CHANGE_RUNS: frozenset[type[Event]] = frozenset((*CHANGES, RunDeleted))
+RUNS = Table("runs", RunRow, ("id",), by_stream, CHANGE_RUNS, begins=frozenset({RunSubmitted}))
+OUTPUTS = Table("outputs", OutputRow, ("run", "node", "index"), by_stream, CHANGE_OUTPUTS)
+BATCHES = Table("batches", BatchRow, ("id",), by_stream, frozenset({BatchCancelled}))
 RUN_TABLES: tuple[Table[Any], ...] = (RUNS, OUTPUTS, TRAITS, BATCHES, BACKENDS, HANDLING)

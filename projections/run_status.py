@@ -35,7 +35,7 @@ SHOWN_OUTPUTS = 16  # of each run of a batch; a run by itself shows all
 
 RUN_STATUS = Projection(
     name="run_status",
-    version=8,
+    version=9,
     sql=Path(__file__).with_suffix(".sql"),
     tables=RUN_TABLES,
     fold=fold,

@@ -107,7 +107,7 @@ CREATE INDEX outputs_workflow_idx ON outputs (owner, workflow, at DESC, id DESC)
 CREATE INDEX outputs_starred_idx ON outputs (owner, at DESC, id DESC) WHERE starred;
 -- by what stored a file, and by what shows it small: whether anything still needs it is asked before it goes
 CREATE INDEX outputs_digest_idx ON outputs (digest);
-CREATE INDEX outputs_small_idx ON outputs USING gin (jsonb_path_query_array(thumbnails, '$[*].digest'));
+CREATE INDEX outputs_small_idx ON outputs USING gin (jsonb_path_query_array(thumbnails, '$[*].digest') jsonb_path_ops);
 ALTER TABLE run_traits ADD CONSTRAINT run_traits_pkey PRIMARY KEY (id);
 CREATE INDEX run_traits_owner_idx ON run_traits (owner, submitted_at DESC, id DESC);
 CREATE INDEX run_traits_template_idx ON run_traits (owner, template, submitted_at DESC, id DESC)

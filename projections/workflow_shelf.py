@@ -21,7 +21,7 @@ from projections.workflow_rows import TABLES, VersionRow, WorkflowRow, fold
 
 WORKFLOW_SHELF = Projection(
     name="workflow_shelf",
-    version=7,
+    version=8,
     sql=Path(__file__).with_suffix(".sql"),
     tables=TABLES,
     fold=fold,

@@ -55,7 +55,7 @@ CREATE INDEX workflows_forked_from_idx ON workflows (forked_from, created_at DES
 CREATE INDEX workflows_trash_idx ON workflows (owner, trashed_at DESC, id DESC) WHERE trashed_at IS NOT NULL;
 CREATE INDEX workflows_trashed_at_idx ON workflows (trashed_at, id) WHERE trashed_at IS NOT NULL;
 CREATE INDEX workflows_pictured_idx ON workflows (owner) WHERE thumbnails <> '[]';
-CREATE INDEX workflows_small_idx ON workflows USING gin (jsonb_path_query_array(thumbnails, '$[*].digest'));
+CREATE INDEX workflows_small_idx ON workflows USING gin (jsonb_path_query_array(thumbnails, '$[*].digest') jsonb_path_ops);
 ALTER TABLE workflow_versions ADD CONSTRAINT workflow_versions_pkey PRIMARY KEY (workflow, number);
 ALTER TABLE workflow_lines ADD CONSTRAINT workflow_lines_pkey PRIMARY KEY (workflow, place);
 CREATE INDEX workflow_lines_ancestor_idx ON workflow_lines (ancestor);

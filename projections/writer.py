@@ -1,6 +1,7 @@
 """Folds events into one generation of a read model: rows and checkpoint in one transaction."""
 
 import asyncio
+import gc
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from msgspec import Struct
 from psycopg import AsyncConnection, AsyncRawCursor, InterfaceError, OperationalError, errors
 
-from domain.event import AnyRecorded
+from domain.event import AnyRecorded, Event
 from domain.ids import Position
 from projections import generations
 from projections.generations import Generation
@@ -109,7 +110,7 @@ class Writer:
             if self._missing(opened):
                 await self.settle()  # it may have to drop the rows
                 await self._load(self._missing(opened))
-            statements = await asyncio.to_thread(self._folded, opened)
+            statements = await asyncio.to_thread(self._folded_for_long, opened)
         except Exception as error:
             await self.settle()
             await self._failed(batch, error)
@@ -136,6 +137,7 @@ class Writer:
 
     async def abandon(self) -> None:
         """Let go of what is being stored, so that the connection is free."""
+        gc.unfreeze()
         if self._storing is not None:
             (storing, _), self._storing = self._storing, None
             storing.cancel()
@@ -169,10 +171,10 @@ class Writer:
         """For each table the groups of rows that the fold needs and that are not in memory."""
         missing = {}
         for name, rows in self._rows.items():
-            if rows.table.begins:
-                begun = [each.stream for each in events if type(each.event) in rows.table.begins]
-                rows.load(rows.unknown(begun), ())
-            if groups := rows.unknown(chain.from_iterable(map(rows.table.touched, events))):
+            table = rows.table
+            if table.begins:
+                rows.load(rows.unknown(each.stream for each in _of(table.begins, events)), ())
+            if groups := rows.unknown(chain.from_iterable(map(table.touched, _of(table.touched_at, events)))):
                 missing[name] = groups
         return missing
 
@@ -191,6 +193,13 @@ class Writer:
             statements = list(self._statements())
         if sum(map(len, rows.values())) > CACHED_ROWS:
             self._rows = empty(self.projection)
+        return statements
+
+    def _folded_for_long(self, events: Sequence[AnyRecorded]) -> list[Statement]:
+        """As `_folded`; until all is settled the collector need not walk through the rows that are kept."""
+        with uncollected():
+            statements = self._folded(events)
+            gc.freeze()
         return statements
 
     async def _store(self, changes: Sequence[Statement], upto: Position) -> None:
@@ -212,6 +221,10 @@ class Writer:
     def _unreadable(self, recorded: AnyRecorded) -> bool:
         event = recorded.event
         return type(event) is Undecodable and (self._topics is None or event.topic_name in self._topics)
+
+
+def _of(kinds: frozenset[type[Event]] | None, events: Sequence[AnyRecorded]) -> Sequence[AnyRecorded]:
+    return events if kinds is None else [each for each in events if type(each.event) in kinds]
 
 
 def empty(projection: Projection, *, whole: bool = False) -> dict[str, Rows[Any]]:
