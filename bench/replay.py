@@ -2,9 +2,9 @@
 
 The log holds 1 000 000 events of a pool at work: 1 000 runs wait, 32 are executed, and what happens to these comes in
 random order, the same each time. `projections.rebuild` builds the read model from the first event to the swap: once in
-bulk, as `comfyplus replay` does (fold in memory, COPY, then indexes), once in batches of upserts into finished tables,
-as the live builder does. Flatness is the time an event took at 1 000 000 over that at 10 000 events, of the worse way;
-what a rebuild costs in any case is in both.
+bulk, as `comfyplus replay` does (fold in memory, COPY, then indexes), once in batches of upserts into tables that have
+their keys (then the other indexes), as what does not fit into memory is built. Flatness is the time an event took at
+1 000 000 over that at 10 000 events, of the worse way; what a rebuild costs in any case is in both.
 
 `detail` has the same for the worst case of folding: 20 000 runs under way that take turns, so that a run's next event
 comes 20 000 events later.

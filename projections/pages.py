@@ -35,12 +35,12 @@ def _bytea(octets: bytes) -> str:
     return f"'\\x{octets.hex()}'::bytea"
 
 
-_INTEGER, _UUID, _TIME, _STRING, _NIL = b"\xd3", b"\xc4\x10", b"\xd7\xff", b"\xdb", b"\xc0"
+_INTEGER, _UUID, _FLOAT, _STRING, _NIL = b"\xd3", b"\xc4\x10", b"\xcb", b"\xdb", b"\xc0"
 _COLUMNS = {
     "position": ("int8send(notification_id)", _INTEGER),
     "stream": ("uuid_send(originator_id)", _UUID),
     "version": ("int8send(originator_version)", _INTEGER),
-    "at": ("int8send(nanoseconds << 34 | seconds)", _TIME),
+    "at": ("float8send(date_part('epoch', recorded_at))", _FLOAT),
     "owner": (f"coalesce({_bytea(_UUID)} || uuid_send(owner), {_bytea(_NIL)})", b""),
     "actor": ("int4send(octet_length(actor)) || convert_to(actor, 'UTF8')", _STRING),
     "correlation": ("uuid_send(correlation)", _UUID),
@@ -58,9 +58,7 @@ SELECT greatest(
     ),
     count(*), string_agg(state, ','), {columns}
 FROM (
-    SELECT notification_id, originator_id, originator_version, state, owner, actor, correlation, causation,
-        floor(date_part('epoch', recorded_at))::bigint AS seconds,
-        mod(date_part('microseconds', recorded_at)::bigint, 1000000) * 1000 AS nanoseconds
+    SELECT notification_id, originator_id, originator_version, recorded_at, state, owner, actor, correlation, causation
     FROM log.events
     WHERE notification_id > %(after)s::bigint AND notification_id <= %(after)s::bigint + %(limit)s::bigint
         AND (%(topics)s::text[] IS NULL OR topic = ANY (%(topics)s::text[]))
@@ -80,7 +78,7 @@ ORDER BY notification_id
 
 _uuids = msgspec.msgpack.Decoder(list[UUID | None]).decode
 _integers = msgspec.msgpack.Decoder(list[int | None]).decode
-_times = msgspec.msgpack.Decoder(list[datetime]).decode
+_times = msgspec.msgpack.Decoder(list[datetime], strict=False).decode  # of seconds, exact to the microsecond
 _strings = msgspec.msgpack.Decoder(list[str]).decode
 
 

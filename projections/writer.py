@@ -170,11 +170,15 @@ class Writer:
     def _missing(self, events: Sequence[AnyRecorded]) -> dict[str, list[Any]]:
         """For each table the groups of rows that the fold needs and that are not in memory."""
         missing = {}
+        found: dict[type[Event], list[AnyRecorded]] = {}
+        for each in events:
+            found.setdefault(type(each.event), []).append(each)
         for name, rows in self._rows.items():
             table = rows.table
-            if table.begins:
-                rows.load(rows.unknown(each.stream for each in _of(table.begins, events)), ())
-            if groups := rows.unknown(chain.from_iterable(map(table.touched, _of(table.touched_at, events)))):
+            if table.begins and (begun := _of(table.begins, found)):
+                rows.load(rows.unknown(each.stream for each in begun), ())
+            touching = _of(table.touched_at, found)
+            if touching and (groups := rows.unknown(chain.from_iterable(map(table.touched, touching)))):
                 missing[name] = groups
         return missing
 
@@ -223,8 +227,11 @@ class Writer:
         return type(event) is Undecodable and (self._topics is None or event.topic_name in self._topics)
 
 
-def _of(kinds: frozenset[type[Event]] | None, events: Sequence[AnyRecorded]) -> Sequence[AnyRecorded]:
-    return events if kinds is None else [each for each in events if type(each.event) in kinds]
+def _of(
+    kinds: frozenset[type[Event]] | None, found: Mapping[type[Event], Sequence[AnyRecorded]]
+) -> Sequence[AnyRecorded]:
+    """Of events by their kind those of some kinds; None = of all."""
+    return [each for kind, events in found.items() if kinds is None or kind in kinds for each in events]
 
 
 def empty(projection: Projection, *, whole: bool = False) -> dict[str, Rows[Any]]:
