@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, get_args
 
 from domain.account import AccountErased, AccountRegistered
-from domain.ids import WorkflowId
+from domain.ids import AccountId, WorkflowId
 from domain.like import LikeEvent
 from domain.refusals import FieldError, Invalid
 from domain.run import RunSubmitted
@@ -32,7 +32,7 @@ class Sort(StrEnum):
 
 GALLERY = Projection(
     name="gallery",
-    version=6,
+    version=7,
     sql=Path(__file__).with_suffix(".sql"),
     tables=TABLES,
     fold=fold,
@@ -94,6 +94,13 @@ _PAGES = {
 _STANDING = f"""SELECT convert_to(json_build_object('likes', counts.likes, 'liked', {_LIKED},
     'runs', counts.runs)::text, 'UTF8')
 FROM read.gallery_counts AS counts WHERE counts.workflow = %(id)s""".encode()
+_OF = page(
+    f"""{_ENTRY}, entry.published_at AS at, entry.id {_SOURCE}
+    WHERE entry.owner = %(owner)s AND entry.published_at IS NOT NULL
+        AND (entry.published_at, entry.id) < (%(at)s, %(after)s)
+    ORDER BY entry.published_at DESC, entry.id DESC LIMIT %(limit)s::int + 1""",
+    TIMED,
+)
 _TAGS = facets.tags_of("gallery_facets", "workflows")
 
 
@@ -123,6 +130,13 @@ async def published(
     if words:
         await planned_anew(cursor)  # how many have a word decides
     return await one(cursor, _PAGES[sort, bool(words), bool(tag), sensitive], parameters) or b""
+
+
+async def of(cursor: Cursor, owner: AccountId, limit: int, after: str | None = None) -> bytes:
+    """What somebody has published, the newest first. Raises Invalid."""
+    at, id = timed(after)
+    asked = {"owner": owner, "at": at, "after": id, "limit": bounded(limit)}
+    return await one(cursor, _OF, asked) or b""
 
 
 async def standing(cursor: Cursor, id: WorkflowId) -> bytes | None:

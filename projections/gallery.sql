@@ -60,6 +60,7 @@ CREATE TABLE gallery_authors (
 
 ALTER TABLE gallery ADD CONSTRAINT gallery_pkey PRIMARY KEY (id);
 CREATE INDEX gallery_published_at_idx ON gallery (published_at DESC, id DESC) WHERE published_at IS NOT NULL;
+CREATE INDEX gallery_owner_idx ON gallery (owner, published_at DESC, id DESC) WHERE published_at IS NOT NULL;
 ALTER TABLE gallery_counts ADD CONSTRAINT gallery_counts_pkey PRIMARY KEY (workflow);
 CREATE INDEX gallery_counts_likes_idx ON gallery_counts (likes DESC, workflow DESC) WHERE shown;
 CREATE INDEX gallery_counts_runs_idx ON gallery_counts (runs DESC, workflow DESC) WHERE shown;

@@ -4,12 +4,14 @@ from typing import Annotated
 
 from litestar import Response, Router, get
 from litestar.di import NamedDependency
-from litestar.params import FromQuery
+from litestar.params import FromPath, FromQuery
 from msgspec import Meta, Struct
 
 from adapters.http.answers import ANYBODY, Cursor, answers
+from adapters.http.parts import Parts
 from adapters.http.reads import Reader
 from adapters.http.workflow_answers import GalleryPage
+from commands.named_accounts import account_named
 from projections import gallery
 from projections.gallery import MAX_WORDS, Sort
 
@@ -68,4 +70,17 @@ async def show_tags(
     return await reader.page(gallery.tags, limit=limit, cursor=cursor)
 
 
-ROUTER = Router("/", route_handlers=[show, show_tags], tags=["community"])
+@get("/accounts/{name:str}/workflows", security=ANYBODY, responses=answers(200, GalleryPage, 404, 422))
+async def of(
+    name: FromPath[str],
+    parts: NamedDependency[Parts],
+    reader: NamedDependency[Reader],
+    limit: FromQuery[int] = 20,
+    cursor: FromQuery[str | None] = None,
+) -> Response[bytes]:
+    """The workflows that somebody has published, the newest first, sensitive ones among them."""
+    account = await account_named(name, parts.commands.needs)
+    return await reader.page(gallery.of, account, limit=limit, cursor=cursor)
+
+
+ROUTER = Router("/", route_handlers=[show, show_tags, of], tags=["community"])

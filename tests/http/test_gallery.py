@@ -8,6 +8,7 @@ from uuid import uuid4
 
 from adapters.http import workflow_answers
 from adapters.http.gallery import TagPage
+from adapters.http.workflow_answers import GalleryPage
 from infra.erasing import erasing
 from infra.wiring import connect, needed, read_models
 from projections.rebuild import rebuild
@@ -119,3 +120,29 @@ async def test_what_a_deleted_account_liked_is_counted_no_more(own: Whole) -> No
                 return await standing(ann, workflow) == (0, False) and unfinished(own) == 0
 
             await eventually(forgotten)
+
+
+async def test_what_somebody_has_published_is_listed_with_their_profile(
+    ann: Person, bob: Person, nobody: Person
+) -> None:
+    """Drafts, what is hidden or in the trash and other people's are not among it."""
+    ids = [await ann.workflow(f"Number {number}", public=True) for number in range(4)]
+    await ann.workflow("A draft")
+    await bob.workflow("Somebody else's", public=True)
+    await ann.ask("PATCH", f"/workflows/{ids[0]}", json={"public": False})
+    await ann.ask("DELETE", f"/workflows/{ids[1]}")
+    for person in (ann, bob, nobody):
+        person.seen = max(ann.seen, bob.seen)
+        met: list[str] = []
+        after = None
+        while True:
+            params = {"limit": 1} | ({"cursor": after} if after else {})
+            page = await person.get(f"/accounts/{ann.name}/workflows", params=params)
+            shaped(GalleryPage, page)
+            met += [each["id"] for each in page["items"]]
+            if (after := page["next_cursor"]) is None:
+                break
+        assert met == [ids[3], ids[2]]
+        assert {each["author"] for each in page["items"]} == {ann.name}
+    refused(await nobody.ask("GET", "/accounts/nobody-at-all/workflows"), 404)
+    refused(await nobody.ask("GET", f"/accounts/{ann.name}/workflows", params={"cursor": "x"}), 422)

@@ -189,6 +189,7 @@ OPEN = {
     ("GET", "/gallery/outputs"),
     ("GET", "/gallery/outputs/{output:uuid}"),
     ("GET", "/accounts/{name:str}/outputs"),
+    ("GET", "/accounts/{name:str}/workflows"),
     ("GET", "/outputs/{run:uuid}/{digest:str}/{name:str}"),
     ("GET", "/workflows/{workflow:uuid}"),
     ("GET", "/workflows/{workflow:uuid}/comments"),

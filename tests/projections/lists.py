@@ -139,6 +139,7 @@ LISTS: dict[str, Listed] = {
         for tag, words in (("", ""), ("tag7", ""), ("", "take 77"))
     },
     "what somebody shows": _ours(shared_outputs.of, timed),
+    "what somebody has published": _ours(gallery.of, timed),
     "own workflows": _ours(workflow_shelf.own_workflows, timed),
     "own workflows, created": _ours(workflow_shelf.own_workflows, timed, sort="created"),
     "own workflows, by name": _ours(
