@@ -2,7 +2,8 @@
 PYTHON ?= python3
 RUN := .venv/bin/python
 PYTEST := $(RUN) -m pytest
-WORKERS ?= 3
+# Half of what tests do is waiting: two cores have work for four.
+WORKERS ?= 4
 
 .PHONY: help demo up editor test test-again test-browser test-fuzz check format bench soak golden lock setup clean
 

@@ -20,6 +20,7 @@ ALREADY_LOADED.set_forkserver_preload(
     [
         *("infra.cli", "infra.operate", "infra.replay", "infra.stream"),
         *("infra.gate", "infra.backends", "infra.queue", "adapters.nats.connection"),
+        *("infra.backup.make", "infra.backup.restore"),
         *("tests.projections.builder", "tests.webhooks.process", "adapters.storage.s3"),
         "typer._adapters",  # which typer loads when the first command is called, with the whole of pydantic
     ]

@@ -6,11 +6,8 @@ import json
 import os
 import random
 import shutil
-import signal
-import subprocess
-import sys
 import tarfile
-import time
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import msgspec
@@ -25,7 +22,6 @@ from infra.embedded.child import ChildFailedError
 from infra.embedded.lock import FolderTakenError, folder_lock
 from infra.operating import stopped_database
 from infra.settings import Settings
-from infra.up import ROOT
 from tests.backup.homes import (
     ANN,
     BOB,
@@ -44,6 +40,7 @@ from tests.backup.homes import (
     stored,
 )
 from tests.log.test_migrations import some
+from tests.terminal import begun
 
 PASSPHRASE = b"a good long passphrase"
 KILLS = 6
@@ -438,23 +435,20 @@ def test_files_that_nobody_has_are_named(home: Settings, fresh: Settings, tmp_pa
 # --- kill -9
 
 
-def command(settings: Settings, *arguments: str) -> "subprocess.Popen[bytes]":
+def command(settings: Settings, *arguments: str) -> BaseProcess:
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("COMFYPLUS_")}
-    return subprocess.Popen(
-        (sys.executable, "-m", "infra.cli", *arguments),
-        cwd=ROOT,
-        env=inherited | {"COMFYPLUS_DATA": str(settings.data)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-    )
+    return begun(arguments, inherited | {"COMFYPLUS_DATA": str(settings.data)}, said(settings))
 
 
-def killed(process: "subprocess.Popen[bytes]", after_s: float) -> bool:
-    time.sleep(after_s)
-    over = process.poll() is not None
-    process.send_signal(signal.SIGKILL)
-    process.communicate()
+def said(settings: Settings) -> Path:
+    return settings.data.with_name(f"{settings.data.name}.said")
+
+
+def killed(process: BaseProcess, after_s: float) -> bool:
+    process.join(after_s)
+    over = process.exitcode is not None
+    process.kill()
+    process.join()
     return not over
 
 
@@ -463,14 +457,14 @@ def test_a_restore_that_is_killed_leaves_nothing_and_can_be_done_again(
 ) -> None:
     chance = random.Random(7)
     for _ in range(KILLS):
-        if not killed(command(bare, "restore", str(taken), "--no-erasures"), chance.uniform(0.3, 2.5)):
+        if not killed(command(bare, "restore", str(taken), "--no-erasures"), chance.uniform(0.05, 2.2)):
             break
         if not is_empty(bare):
             break  # it was killed behind its end
     else:
         process = command(bare, "restore", str(taken), "--no-erasures")
-        said, _ = process.communicate()
-        assert process.returncode == 0, said
+        process.join()
+        assert process.exitcode == 0, said(bare).read_text()
     same_but_identity(rows(home), rows(bare))
     assert stored(bare.data) == stored(home.data)
 
@@ -481,14 +475,14 @@ def test_a_backup_that_is_killed_does_not_look_like_one(
     folder = tmp_path / "backups"
     target, chance = folder / "backup.tar", random.Random(11)
     for _ in range(KILLS):
-        if killed(command(home, "backup", str(target), "--with-objects"), chance.uniform(0.3, 2.0)):
+        if killed(command(home, "backup", str(target), "--with-objects"), chance.uniform(0.02, 1.7)):
             assert not target.exists() or not list(folder.glob("*.unfinished"))
         if target.exists():
             break
     else:
         process = command(home, "backup", str(target), "--with-objects")
-        said, _ = process.communicate()
-        assert process.returncode == 0, said
+        process.join()
+        assert process.exitcode == 0, said(home).read_text()
         assert list(folder.iterdir()) == [target]
     bring_back(bare, target, None, no_erasures=True)
     same_but_identity(rows(home), rows(bare))
