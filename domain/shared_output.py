@@ -11,7 +11,7 @@ from domain.outcome import Output
 from domain.refusals import Conflict, NotFound
 from domain.run import Run, Status, owned
 from domain.workflow import Content
-from domain.workflow_texts import checked_description, checked_name, checked_tags
+from domain.workflow_texts import checked_texts
 
 
 class OutputPublished(Event, frozen=True, kw_only=True, tag="output.published.v1"):
@@ -110,11 +110,12 @@ def publish(shared: SharedOutput, run: Run, *, published: OutputPublished) -> li
         raise Conflict("The run has not succeeded: its outputs are not settled.")
     if shared.hidden:
         raise Conflict("A moderator has hidden it: it cannot be published.")
+    name, description, tags = checked_texts(published.name, published.description, published.tags)
     event = replace(
         published,
-        name=checked_name(published.name),
-        description=checked_description(published.description),
-        tags=checked_tags(published.tags),
+        name=name,
+        description=description,
+        tags=tags,
         sensitive=published.sensitive or (shared.judged and shared.sensitive),
     )
     same = (

@@ -10,7 +10,7 @@ from domain.event import Decider, Event
 from domain.ids import AccountId, Digest, WorkflowId
 from domain.outcome import Image
 from domain.refusals import Conflict, FieldError, Invalid, NotFound
-from domain.workflow_texts import checked_description, checked_name, checked_note, checked_tags
+from domain.workflow_texts import checked_description, checked_name, checked_note, checked_tags, checked_texts
 
 
 class Requirements(Struct, frozen=True):
@@ -253,14 +253,8 @@ def create(
     """Begin a workflow. Its first version is saved in the same breath."""
     if workflow.owner is not None:
         raise Conflict("This workflow exists already.")
-    return [
-        WorkflowCreated(
-            owner=owner,
-            name=checked_name(name),
-            description=checked_description(description),
-            tags=checked_tags(tags),
-        )
-    ]
+    name, description, tags = checked_texts(name, description, tags)
+    return [WorkflowCreated(owner=owner, name=name, description=description, tags=tags)]
 
 
 def save_version(

@@ -1,6 +1,11 @@
 """What people write about a workflow: kept as it will be shown, or refused with the field named."""
 
+from collections.abc import Callable
+from typing import TypeVar
+
 from domain.refusals import FieldError, Invalid
+
+T = TypeVar("T")
 
 MAX_NAME = 200
 MAX_DESCRIPTION = 10_000
@@ -35,6 +40,21 @@ def checked_description(description: str) -> str:
     return printable("description", description)
 
 
+def checked_texts(name: str, description: str, tags: tuple[str, ...]) -> tuple[str, str, tuple[str, ...]]:
+    """Whatever is wrong with any of them is told at once."""
+    faults: list[Invalid] = []
+    texts = (
+        _tried(checked_name, name, faults),
+        _tried(checked_description, description, faults),
+        _tried(checked_tags, tags, faults),
+    )
+    if len(faults) > 1:
+        raise Invalid("Some of this cannot be taken.", *(error for fault in faults for error in fault.errors))
+    for fault in faults:
+        raise fault
+    return texts
+
+
 def checked_note(note: str) -> str:
     if len(note) > MAX_NOTE:
         raise Invalid(
@@ -51,3 +71,11 @@ def checked_tags(tags: tuple[str, ...]) -> tuple[str, ...]:
             FieldError("tags", f"At most {MAX_TAGS} tags of 1 to {MAX_TAG} characters each."),
         )
     return canonical
+
+
+def _tried(check: Callable[[T], T], text: T, faults: list[Invalid]) -> T:
+    try:
+        return check(text)
+    except Invalid as fault:
+        faults.append(fault)
+        return text

@@ -264,3 +264,11 @@ async def test_every_time_is_iso_8601_in_utc(ann: Person) -> None:
         for name in ("created_at", "updated_at", "published_at", "submitted_at", "at"):
             if name in entry:
                 assert datetime.fromisoformat(entry[name]).utcoffset() == timedelta(0)
+
+
+async def test_everything_wrong_with_the_texts_of_a_new_workflow_is_told_at_once(ann: Person) -> None:
+    body = {"name": "x" * 201, "description": "\x1b", "tags": ["a" * 51], "graph": GRAPH}
+    problem = refused(await ann.ask("POST", "/workflows", json=body), 422)
+    assert [each["field"] for each in problem["errors"]] == ["name", "description", "tags"]
+    problem = refused(await ann.ask("POST", "/workflows", json=body | {"description": "", "tags": []}), 422)
+    assert problem["detail"] == "The name is missing or too long."
