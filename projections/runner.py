@@ -32,9 +32,9 @@ logger = logging.getLogger(__name__)
 BATCH = 2_000
 STEP_BACK_S = 0.02
 GATHER_FROM = (
-    16  # events, twice in a row: so many more will follow that fewer, larger batches are worth a pause
+    8  # events, twice in a row: so many more will follow that fewer, larger batches are worth a pause
 )
-GATHER_S = 0.02  # and at least twice what the batch took: where there is little time for us, take it in larger pieces
+GATHER_S = 0.05  # and at least twice what the batch took: where there is little time for us, take it in larger pieces
 LONGEST_GATHER_S = 0.25
 STAND_BY_S = 0.5
 RETRY_PARKED_S = 10.0
