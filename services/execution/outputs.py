@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from hashlib import sha256
 
 from domain.attempt import MAX_OUTPUTS
-from domain.ids import Digest
+from domain.ids import AttemptId, Digest
 from domain.outcome import FileType, Image, Output
 from services.execution.attempt import Attempt, OutputsLostError
 from services.execution.failures import UNREACHABLE, missing_output, too_many_outputs
@@ -31,6 +31,7 @@ BEATS_FOR_A_TOKEN = 3
 HASHED_AT_ONCE = 1 << 20  # bytes; more would hold up everybody else
 MAX_NAME = 200
 RECENT = 1_000  # digests that are known to be stored
+SLOW_BYTES = 1 << 20  # storing takes so long that it is kept in the spool meanwhile
 RECENT_S = 30.0  # nothing is removed so soon after it was stored
 UNKNOWN_TYPE = "application/octet-stream"
 ACTIVE = {"text/html", "application/xhtml+xml", "image/svg+xml", "text/javascript", "application/javascript"}
@@ -88,9 +89,11 @@ class Copier:
         self, attempt: Attempt, link: BackendLink, file: BackendFile, *, number: int, index: int
     ) -> Stored:
         body = await self._spool.kept(attempt.id, number)
+        safe = _Safe(self._spool, attempt.id, number, body)
         if body is None:
-            body = await self._fetch(link, file)
-            await self._spool.keep(attempt.id, number, body)
+            body = safe.body = await self._fetch(link, file)
+            if len(body) >= SLOW_BYTES:
+                await safe.keep()
         digest = await _digest(body)
         picture = await self._imaging.picture(body)
         media_type = picture.media_type if picture else _media_type(file.filename)
@@ -99,7 +102,7 @@ class Copier:
         bodies |= {name: (thumb.body, thumb.media_type) for name, thumb in thumbnails}
         await asyncio.gather(
             *(
-                self._put(attempt, file, name, *stored)
+                self._put(attempt, file, safe, name, *stored)
                 for name, stored in bodies.items()
                 if not self._stored_just_now(name)
             )
@@ -134,7 +137,7 @@ class Copier:
         raise AssertionError("pauses never end")
 
     async def _put(
-        self, attempt: Attempt, file: BackendFile, digest: Digest, body: bytes, media_type: str
+        self, attempt: Attempt, file: BackendFile, safe: "_Safe", digest: Digest, body: bytes, media_type: str
     ) -> None:
         """Until the object store has it: it may be away for as long as dispatch leaves us the attempt."""
         refusals = 0
@@ -144,8 +147,10 @@ class Copier:
             try:
                 await self._objects.put(digest, body, media_type, token)
             except ObjectsUnavailableError:
+                await safe.keep()
                 await asyncio.sleep(pause_s)
             except TokenRefusedError as error:
+                await safe.keep()
                 refusals += 1
                 if refusals > BEATS_FOR_A_TOKEN:
                     raise OutputsLostError(
@@ -172,6 +177,21 @@ class Copier:
                 await attempt.token_changed.wait()
         except TimeoutError:
             pass
+
+
+class _Safe:
+    """The spool's place for one output. Kept there is what is not stored at once: until then the backend has it."""
+
+    def __init__(self, spool: Spool, attempt: AttemptId, number: int, kept: bytes | None) -> None:
+        self.body = kept or b""
+        self._spool = spool
+        self._place = (attempt, number)
+        self._kept = kept is not None
+
+    async def keep(self) -> None:
+        if not self._kept:
+            self._kept = True
+            await self._spool.keep(*self._place, self.body)
 
 
 async def _digest(body: bytes) -> Digest:

@@ -7,9 +7,11 @@ import httpx
 import pytest
 
 from adapters.comfyui.socket import DEAF_S
-from domain.ids import attempt_id
+from adapters.spool.disk import DiskSpool
+from domain.ids import AttemptId, attempt_id
 from domain.outcome import Failure, FailureKind
 from domain.run import RunAttemptLost, RunClaimed, Status
+from services.execution import outputs
 from services.ports.messages import Lost
 from tests.execution.dispatch import MemoryDispatch
 from tests.execution.store import ObjectServer
@@ -366,6 +368,36 @@ async def test_outputs_and_reports_outlive_an_outage_of_everything(
         await dispatch.ends(run)
     assert (attempts(dispatch, run), len(dispatch.outputs(run))) == (1, 1)
     assert list((tmp_path / "spool" / "outputs").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("slow_bytes", "away", "kept"), [(1 << 20, False, 0), (1 << 20, True, 1), (1, False, 1)]
+)
+async def test_the_spool_keeps_an_output_only_if_it_is_not_stored_at_once(
+    dispatch: MemoryDispatch,
+    store: ObjectServer,
+    comfyui: SharedSandbox,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    slow_bytes: int,
+    away: bool,
+    kept: int,
+) -> None:
+    written: list[int] = []
+    keep = DiskSpool.keep
+
+    async def noticed(spool: DiskSpool, attempt: AttemptId, number: int, body: bytes) -> None:
+        written.append(number)
+        store.away = False
+        await keep(spool, attempt, number, body)
+
+    monkeypatch.setattr(DiskSpool, "keep", noticed)
+    monkeypatch.setattr(outputs, "SLOW_BYTES", slow_bytes)
+    store.away = away
+    async with executor(dispatch, store, tmp_path, [comfyui.url]):
+        run = dispatch.submit(picture())
+        await dispatch.ends(run)
+    assert (written, len(dispatch.outputs(run))) == ([0] * kept, 1)
 
 
 async def test_a_report_whose_answer_was_lost_is_said_again_and_counts_once(
