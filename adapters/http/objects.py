@@ -1,5 +1,7 @@
 """Objects for executors: what a claim's token opens, wherever the executor stands."""
 
+import asyncio
+from collections.abc import AsyncIterator, Iterator
 from http import HTTPStatus
 from typing import Any
 
@@ -15,11 +17,14 @@ from adapters.http.parts import Parts
 from commands.ports import Download, ObjectMissingError, ObjectTooLarge
 from domain.event import Recorded
 from domain.ids import Digest, RunId
-from domain.refusals import NotAuthenticated, NotFound
+from domain.refusals import Invalid, NotAuthenticated, NotFound
 from domain.run import RunSubmitted
 from workflows.loras import paths
 
 HEX = set("0123456789abcdef")
+MOST_TOGETHER = 16
+TOGETHER_BYTES = 1 << 20
+SIZES = "Each object is named by its digest and its size, the body has as many bytes as they have together."
 AS_IT_IS = Download("application/octet-stream", "attachment")
 
 
@@ -70,6 +75,26 @@ async def store(
     return Response(None, status_code=204)
 
 
+@put(
+    "/objects",
+    request_max_body_size=TOGETHER_BYTES,
+    status_code=204,
+    responses=answers(204, None, 401, 404, 413, 422),
+)
+async def store_together(
+    request: Request[Any, Any, Any], parts: NamedDependency[Parts], sizes: FromQuery[str] = ""
+) -> Response[None]:
+    """Keep some small outputs at once, one behind the other in the body. `sizes`: `<digest>:<bytes>,...` of each.
+
+    204: all of them are kept. Else some may be.
+    """
+    _claim(request, parts)
+    objects = tuple(_parted(sizes, await request.body()))
+    limit = parts.max_object_bytes
+    await asyncio.gather(*(parts.objects.put(digest, _whole(body), limit) for digest, body in objects))
+    return Response(None, status_code=204)
+
+
 @get("/objects/{digest:str}/place", responses=answers(200, Place, 401, 404, 413))
 async def place(
     digest: FromPath[str],
@@ -109,6 +134,22 @@ async def _sent(digest: Digest, size: int, parts: Parts, *, direct: bool) -> Res
     return Stream(parts.objects.read(digest), media_type=AS_IT_IS.media_type, headers=headers)
 
 
+def _parted(sizes: str, body: bytes) -> Iterator[tuple[Digest, bytes]]:
+    start = 0
+    for each in sizes.split(",", MOST_TOGETHER)[:MOST_TOGETHER]:
+        digest, _, size = each.partition(":")
+        _check(digest)
+        if not (size.isascii() and size.isdigit() and len(size) < 9):
+            raise Invalid(SIZES)
+        yield Digest(digest), body[start : (start := start + int(size))]
+    if start != len(body):
+        raise Invalid(SIZES)
+
+
+async def _whole(body: bytes) -> AsyncIterator[bytes]:
+    yield body
+
+
 def _check(digest: str) -> None:
     if len(digest) != 64 or not set(digest) <= HEX:
         raise NotFound("An object is named by its SHA-256 in 64 lower-case hexadecimal digits.")
@@ -137,4 +178,4 @@ def _claim(request: Request[Any, Any, Any], parts: Parts) -> Any:
     return parts.signatures.read_claim_token(token.strip(), parts.now())
 
 
-ROUTER = Router("/", route_handlers=[fetch, store, place, take], tags=["objects"])
+ROUTER = Router("/", route_handlers=[fetch, store, store_together, place, take], tags=["objects"])

@@ -3,7 +3,7 @@
 What is large goes beside the API by links that the API gives; where they lead nowhere, through it as all else.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 
 import httpx
@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from adapters.objects.beside import Beside, Nowhere
+from adapters.objects.together import Together
 from domain.ids import Digest
 from services.ports.executing import (
     Coming,
@@ -22,6 +23,7 @@ from services.ports.executing import (
 ANSWER_S = 120.0  # the store may be slow to take a large file
 AWAY = "The object store cannot be reached."
 MAX_OBJECT = 64 << 20  # what an executor reads are graphs
+NONE = Digest("")  # names all objects
 DIRECT_BYTES = 1 << 20  # what is smaller is there sooner than a link to it
 
 
@@ -41,6 +43,7 @@ class HttpClaimObjects:
         self._host = (b"host", base.netloc)
         self._transport = transport
         self._beside = Beside(transport)
+        self._together = Together(self._put_all)
 
     async def get(self, digest: Digest, token: str) -> bytes:
         async with self._coming(digest, token) as response:
@@ -63,7 +66,13 @@ class HttpClaimObjects:
                 raise
             except (ObjectRefusedError, Nowhere, msgspec.DecodeError):
                 pass  # the API takes it, or says what is wrong with it
-        await self._ask("PUT", digest, token, body, media_type)
+        if not await self._together.put(digest, body, token):
+            await self._ask("PUT", digest, token, body, media_type)
+
+    async def _put_all(self, objects: Mapping[Digest, bytes], token: str) -> None:
+        sizes = ",".join(f"{digest}:{len(body)}" for digest, body in objects.items())
+        bodies = b"".join(objects.values())
+        await self._ask("PUT", NONE, token, bodies, "application/octet-stream", then=f"?sizes={sizes}")
 
     async def _put_beside(self, digest: Digest, body: bytes, token: str) -> None:
         place = await self._ask("GET", digest, token, then=f"/place?size_bytes={len(body)}")

@@ -75,7 +75,7 @@ BY_TOKEN = {
     (method, path)
     for method in ("GET", "PUT")
     for path in ("/objects/{digest:str}", "/objects/{digest:str}/place")
-}
+} | {("PUT", "/objects")}
 """Opened by a claim's token only: an account's is none."""
 OWN = {
     ("DELETE", "/auth/oidc/link"),

@@ -12,13 +12,18 @@ import httpx
 import pytest
 
 from adapters.identity.secrets import ServerSecrets
+from adapters.objects.claim_objects import HttpClaimObjects
 from domain.ids import Digest, RunId
+from services.ports.executing import ObjectsUnavailableError
 from services.ports.messages import Assignment
+from tests.execution.store import object_server
 from tests.http.executor import ByHand, by_hand
 from tests.http.person import Person, client
 from tests.http.problems import refused
+from tests.http.test_beside import Watched
 from tests.http.test_workflows import OTHER
 from tests.http.whole import Whole
+from tests.storage.objects import digest_of
 
 BODY = b"an output" * 100
 DIGEST = hashlib.sha256(BODY).hexdigest()
@@ -147,3 +152,56 @@ async def test_an_upload_that_breaks_off_keeps_nothing(served: Whole, claimed: A
             await asyncio.sleep(0.01)
     assert kept(served) == before
     assert await reader.read() == b""
+
+
+async def test_small_objects_are_kept_together(
+    served: Whole, claimed: Assignment, http: httpx.AsyncClient
+) -> None:
+    bodies = [uuid4().bytes * size for size in (1, 2, 3)]
+    async with Watched() as transport:
+        store = HttpClaimObjects(served.url, transport)
+        await asyncio.gather(
+            *(store.put(digest_of(body), body, "image/png", claimed.token) for body in bodies)
+        )
+        assert transport.sent == [("PUT", served.settings.port, 16 + 32 + 48)]
+    found = {path.name: path.read_bytes() for path in kept(served)}
+    assert [found[digest_of(body)] for body in bodies] == bodies
+
+
+async def test_what_is_wrong_with_one_of_them_is_told(
+    served: Whole, claimed: Assignment, http: httpx.AsyncClient
+) -> None:
+    one, other = uuid4().bytes, uuid4().bytes
+    names = f"{digest_of(one)}:16,{digest_of(other)}"
+    held = bearer(claimed.token)
+    refused(await http.put(f"?sizes={names}:16", content=one + other), 401)
+    for sizes, content in (
+        (f"{names}:16", one + one),
+        (f"{names}:17", one + other),
+        (f"{names}:15", one + other),
+        (f"{names}:-16", one),
+        (f"{names}", one + other),
+    ):
+        refused(await http.put(f"?sizes={sizes}", content=content, headers=held), 422)
+    refused(await http.put("?sizes=x:16", content=one, headers=held), 404)
+    refused(await http.put(f"?sizes={names}:{2 << 20}", content=one + bytes(2 << 20), headers=held), 413)
+    assert digest_of(other) not in {path.name for path in kept(served)}
+
+
+async def test_where_the_api_takes_none_together_each_is_sent_alone() -> None:
+    async with object_server() as older, Watched() as transport:
+        store = HttpClaimObjects(older.url, transport)
+        for number in range(2):
+            bodies = [bytes([number, each]) for each in range(2)]
+            await asyncio.gather(*(store.put(digest_of(each), each, "image/png", "first") for each in bodies))
+            assert {older.objects[digest_of(each)] for each in bodies} == set(bodies)
+        assert [size for _, _, size in transport.sent] == [4, 2, 2, 2, 2]
+
+
+async def test_nobody_is_left_waiting_when_the_store_is_away() -> None:
+    async with object_server() as store, Watched() as transport:
+        store.away = True
+        objects = HttpClaimObjects(store.url, transport)
+        puts = [objects.put(digest_of(each), each, "image/png", "first") for each in (b"one", b"other")]
+        outcomes = await asyncio.gather(*puts, return_exceptions=True)
+        assert [type(each) for each in outcomes] == 2 * [ObjectsUnavailableError]
