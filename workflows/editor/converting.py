@@ -41,11 +41,12 @@ def converted(document: Document, definitions: Definitions) -> dict[str, Any]:
     if errors:
         raise Invalid("The editor's graph cannot be converted.", *errors[:MAX_ERRORS])
     _old_samplers(root)
+    names = _names(nodes.values())
     for place in [*loader.places.values(), root]:
-        _spread(place, nodes)
+        _spread(place, names)
     wires = Wires(nodes, loader.places)
     kept = {flat.path for flat in running}
-    return {flat.id: _sent(flat, wires, nodes, kept) for flat in running}
+    return {flat.id: _sent(flat, wires, names, kept) for flat in running}
 
 
 def _faults(running: Iterable[Flat]) -> Iterator[FieldError]:
@@ -80,7 +81,7 @@ def _own_widgets(node: Loaded) -> bool:
     return isinstance(node.saved.values, list) and len(node.saved.values) != stored + len(forced)
 
 
-def _sent(flat: Flat, wires: Wires, nodes: Mapping[Path, Flat], kept: set[Path]) -> dict[str, Any]:
+def _sent(flat: Flat, wires: Wires, names: Mapping[str, Loaded], kept: set[Path]) -> dict[str, Any]:
     wired: dict[str, Any] = {}
     for index, slot in enumerate(flat.node.inputs):
         match wires.into(flat, index):
@@ -91,7 +92,7 @@ def _sent(flat: Flat, wires: Wires, nodes: Mapping[Path, Flat], kept: set[Path])
             case None:
                 pass
     inputs = {
-        widget.name: _literal(_value(widget, flat, nodes))
+        widget.name: _literal(_value(widget, flat, names))
         for widget in flat.node.widgets
         if widget.sent and widget.name not in wired
     }
@@ -102,7 +103,7 @@ def _sent(flat: Flat, wires: Wires, nodes: Mapping[Path, Flat], kept: set[Path])
     }
 
 
-def _value(widget: Widget, flat: Flat, nodes: Mapping[Path, Flat]) -> Any:
+def _value(widget: Widget, flat: Flat, names: Mapping[str, Loaded]) -> Any:
     value = widget.value
     if not isinstance(value, str):
         return value
@@ -110,21 +111,23 @@ def _value(widget: Widget, flat: Flat, nodes: Mapping[Path, Flat]) -> Any:
         try:
             return wording.resolved(value)
         except wording.AtRandomError as error:
-            reason = (
-                f"The {widget.name} of the node {flat.node.saved.type} offers a choice in braces: {{...|...}}. "
-                "A version is always the same: choose one."
-            )
-            raise Invalid(
-                "The editor's graph cannot be converted.", FieldError(f"{FIELD}.{flat.id}", reason)
-            ) from error
+            fault = "offers a choice in braces: {...|...}. A version is always the same: choose one."
+            raise _unsaid(widget, flat, fault) from error
+        except wording.TooDeepError as error:
+            raise _unsaid(widget, flat, "has braces in braces, and in those, beyond all reason.") from error
     if widget.name == "filename_prefix" and flat.node.saved.type in NAMING_NODES:
-        return _filled_in(value, nodes)
+        return _filled_in(value, names)
     return value
 
 
-def _filled_in(text: str, nodes: Mapping[Path, Flat]) -> str:
+def _unsaid(widget: Widget, flat: Flat, fault: str) -> Invalid:
+    reason = f"The {widget.name} of the node {flat.node.saved.type} {fault}"
+    return Invalid("The editor's graph cannot be converted.", FieldError(f"{FIELD}.{flat.id}", reason))
+
+
+def _filled_in(text: str, names: Mapping[str, Loaded]) -> str:
     def value_of(name: str, widget: str) -> str | None:
-        node = _called(name, nodes)
+        node = names.get(name)
         found = node.widget(widget) if node is not None else None
         if found is None:
             return None
@@ -133,13 +136,14 @@ def _filled_in(text: str, nodes: Mapping[Path, Flat]) -> str:
     return wording.filled_in(text, value_of)
 
 
-def _called(name: str, nodes: Mapping[Path, Flat]) -> Loaded | None:
-    """By its alias, or else by its title."""
+def _names(nodes: Iterable[Flat]) -> dict[str, Loaded]:
+    """By their aliases, or else by their titles; of several with one name the first."""
+    found: dict[str, Loaded] = {}
     for alias in (_alias, lambda node: node.title):
-        for flat in nodes.values():
-            if alias(flat.node) == name:
-                return flat.node
-    return None
+        for flat in nodes:
+            if isinstance(name := alias(flat.node), str):
+                found.setdefault(name, flat.node)
+    return found
 
 
 def _alias(node: Loaded) -> Any:
@@ -153,14 +157,14 @@ def _literal(value: Any) -> Any:
     return {"__value__": value} if isinstance(value, list) else value
 
 
-def _spread(place: Place, nodes: Mapping[Path, Flat]) -> None:
+def _spread(place: Place, names: Mapping[str, Loaded]) -> None:
     """The values of primitive nodes, into the widgets that they are wired to."""
     for primitive, targets in primitives(place):
         if not targets:
             continue
         value = _held(primitive, targets)
         if isinstance(value, str) and value and primitive.saved.properties.get(FILLING):
-            value = _filled_in(value, nodes)
+            value = _filled_in(value, names)
         for node, name in targets:
             if (widget := node.widget(name)) is not None:
                 widget.put(value)

@@ -15,6 +15,9 @@ FROM_OUTSIDE = "-10"
 MUTED, BYPASSED = 2, 4
 MAX_NODES = 5_000
 MAX_SUBGRAPHS = 500
+MAX_SLOTS = 500  # inputs or outputs, of one node or subgraph
+MAX_LINKS = 50_000
+MAX_TYPE = 1_000
 RENAMED = {
     "T2IAdapterLoader": "ControlNetLoader",
     "ConditioningAverage ": "ConditioningAverage",
@@ -119,7 +122,7 @@ def _level(graph: dict[str, Any], path: str) -> Level:
         nodes[node.id] = node
     links = dict(
         _link(each, f"{path}links[{index}]")
-        for index, each in enumerate(_list(graph.get("links"), f"{path}links"))
+        for index, each in enumerate(_list(graph.get("links"), f"{path}links", MAX_LINKS))
         if each is not None
     )
     return Level(
@@ -142,11 +145,11 @@ def _node(node: dict[str, Any], path: str) -> SavedNode:
         title=title if isinstance(title, str) else "",
         inputs=tuple(
             _input(_object(each, f"{path}.inputs"), f"{path}.inputs")
-            for each in _list(node.get("inputs"), f"{path}.inputs")
+            for each in _list(node.get("inputs"), f"{path}.inputs", MAX_SLOTS)
         ),
         outputs=tuple(
             _output(_object(each, f"{path}.outputs"), f"{path}.outputs")
-            for each in _list(node.get("outputs"), f"{path}.outputs")
+            for each in _list(node.get("outputs"), f"{path}.outputs", MAX_SLOTS)
         ),
         values=values if isinstance(values, list | dict) else None,
         properties=_object(node.get("properties"), f"{path}.properties"),
@@ -177,7 +180,7 @@ def _borders(borders: Any, path: str) -> tuple[Border, ...]:
             _text(_object(each, path).get("name")),
             tuple(_id(link, f"{path}.linkIds") for link in _list(each.get("linkIds"), f"{path}.linkIds")),
         )
-        for each in _list(borders, path)
+        for each in _list(borders, path, MAX_SLOTS)
     )
 
 
@@ -213,7 +216,7 @@ def _type(value: Any) -> str:
     """A list is one of choices; a number stands for any."""
     if isinstance(value, list):
         return "COMBO"
-    return value if isinstance(value, str) else "*"
+    return value if isinstance(value, str) and len(value) <= MAX_TYPE else "*"
 
 
 def _text(value: Any) -> str:
@@ -228,9 +231,11 @@ def _object(value: Any, path: str) -> dict[str, Any]:
     return value
 
 
-def _list(value: Any, path: str) -> list[Any]:
+def _list(value: Any, path: str, most: int | None = None) -> list[Any]:
     if value is None:
         return []
     if not isinstance(value, list):
         raise refused(path, "It is not a list.")
+    if most is not None and len(value) > most:
+        raise refused(path, f"There may be {most} at most.")
     return value

@@ -14,6 +14,7 @@ from workflows.editor.loading import Kind, Loaded, Place
 
 MAX_FLAT = 20_000
 MAX_HOPS = 10_000
+MAX_HOPS_TOGETHER = 500_000  # of all wires
 Path: TypeAlias = tuple[str, ...]
 """The ids of the subgraphs a node is in, from the outside, and its own."""
 
@@ -81,6 +82,7 @@ class Wires:
     def __init__(self, nodes: Mapping[Path, Flat], places: Mapping[str, Place]) -> None:
         self._nodes = nodes
         self._places = places
+        self._hops = 0
 
     def into(self, flat: Flat, index: int) -> Source | Given | None:
         """Where an input gets its value from; None: from nowhere. Raises Invalid for a circle."""
@@ -91,6 +93,9 @@ class Wires:
             if key in seen or len(seen) > MAX_HOPS:
                 raise _refused(step.node, "Its wires lead in a circle.")
             seen.add(key)
+            self._hops += 1
+            if self._hops > MAX_HOPS_TOGETHER:
+                raise _refused(step.node, "All wires together are too long.")
             step = self._from_input(step) if step.is_input else self._from_output(step)
         return step
 

@@ -3,7 +3,8 @@
 import re
 from collections.abc import Callable
 
-_COMMENT = re.compile(r"/\*.*?\*/|//[^\n\r\u2028\u2029]*", re.DOTALL)
+MAX_DEPTH = 20
+_COMMENT = re.compile(r"/\*|//[^\n\r\u2028\u2029]*")
 _NAMED = re.compile(r"%([^%]+)%")
 _UNFIT = re.compile(r'[/?<>\\:*|"\x00-\x1f\x7f]')
 _ESCAPED = re.compile(r"\\([{}|])")
@@ -13,9 +14,15 @@ class AtRandomError(Exception):
     """The text is another one at each run."""
 
 
-def resolved(text: str) -> str:
-    """A prompt without comments and braces. Raises AtRandomError where it offers a choice."""
-    text = _COMMENT.sub("", text)
+class TooDeepError(Exception):
+    """Its braces are nested beyond all reason."""
+
+
+def resolved(text: str, depth: int = 0) -> str:
+    """A prompt without comments and braces. Raises AtRandomError where it offers a choice, TooDeepError."""
+    if depth > MAX_DEPTH:
+        raise TooDeepError
+    text = _uncommented(text)
     result, at = [], 0
     while at < len(text):
         letter = text[at]
@@ -25,7 +32,7 @@ def resolved(text: str) -> str:
             at += 1
         elif letter == "{":
             only, at = _only(text, at)
-            result.append(resolved(only))
+            result.append(resolved(only, depth + 1))
         else:
             result.append(letter)
     return _ESCAPED.sub(r"\1", "".join(result))
@@ -42,6 +49,22 @@ def filled_in(text: str, value_of: Callable[[str, str], str | None]) -> str:
         return found[0] if value is None else _UNFIT.sub("_", value)
 
     return _NAMED.sub(replacement, text)
+
+
+def _uncommented(text: str) -> str:
+    """One that is not closed is none. Where none is closed any more is not looked for again with each that begins."""
+    kept, at, last = [], 0, text.rfind("*/")
+    while found := _COMMENT.search(text, at):
+        begin, end = found.span()
+        if found[0] == "/*":
+            if end > last:  # what closes it would have to come behind
+                kept.append(text[at:end])
+                at = end
+                continue
+            end = text.index("*/", end) + 2
+        kept.append(text[at:begin])
+        at = end
+    return "".join([*kept, text[at:]])
 
 
 def _only(text: str, at: int) -> tuple[str, int]:

@@ -1,5 +1,6 @@
 """The editor's graph becomes what the editor itself would send, or is refused with its node."""
 
+import time
 from typing import Any
 
 import pytest
@@ -10,8 +11,9 @@ from tests.workflows.editor.drawings import DRAWINGS
 from tests.workflows.editor.recorded import definitions, prompts
 from workflows.definitions import InputDefinition, NodeDefinition
 from workflows.editor.converting import converted
-from workflows.editor.document import MAX_NODES, is_editor_graph, read_document
+from workflows.editor.document import MAX_LINKS, MAX_NODES, MAX_SLOTS, is_editor_graph, read_document
 from workflows.editor.flattening import MAX_FLAT
+from workflows.editor.wording import resolved
 from workflows.graph import read_graph
 
 REFUSED_BY_BOTH = {"loose_ends"}
@@ -81,6 +83,51 @@ def test_a_choice_in_a_prompt_is_refused() -> None:
     level = Drawing()
     level.add("CLIPTextEncode", "a {red|blue} cat")
     assert "choose one" in refused(level.saved())["editor_graph.1"]
+
+
+def test_braces_in_braces_without_end_are_refused() -> None:
+    level = Drawing()
+    level.add("CLIPTextEncode", "{" * 5_000 + "fox" + "}" * 5_000)
+    assert "beyond all reason" in refused(level.saved())["editor_graph.1"]
+
+
+@pytest.mark.parametrize(
+    "text", ["/* a fox " * 100_000, "// a fox\n" * 100_000, "/*/" * 100_001, "{fox} " * 100_000]
+)
+def test_a_long_prompt_takes_no_longer_than_its_length(text: str) -> None:
+    level = Drawing()
+    level.add("CLIPTextEncode", text)
+    began = time.process_time()
+    made(level.saved())
+    assert time.process_time() - began < 5
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [("a /* b */ c", "a  c"), ("/* a // b\nc", "/* a \nc"), ("/*/ a */b", "b"), ("//* a\nb */", "\nb */")],
+)
+def test_comments_are_left_out_of_a_prompt(text: str, left: str) -> None:
+    assert resolved(text) == left
+
+
+def test_many_names_in_a_files_name_are_looked_up_at_once() -> None:
+    level = Drawing()
+    level.add("SaveImage", "%Encode.text%" * 100_000)
+    for number in range(500):
+        level.add("CLIPTextEncode", str(number), title="Encode" if number == 400 else "")
+    began = time.process_time()
+    assert made(level.saved())["1"]["inputs"]["filename_prefix"] == "400" * 100_000
+    assert time.process_time() - began < 5
+
+
+def test_wires_that_are_too_long_together_are_refused() -> None:
+    level = Drawing()
+    end = level.add("EmptyLatentImage", 8, 8, 1)[0]
+    for _ in range(1_000):
+        end = level.add("Reroute", source=end)[0]
+    for _ in range(600):
+        level.add("LatentUpscale", "nearest-exact", 8, 8, "disabled", samples=end)
+    assert "too long" in next(iter(refused(level.saved()).values()))
 
 
 def test_a_choice_that_a_wire_replaces_does_not_matter() -> None:
@@ -161,6 +208,11 @@ def test_subgraphs_that_unfold_without_end_are_refused() -> None:
         ({"nodes": [{"id": 1, "type": "X", "properties": []}]}, "editor_graph.nodes[0].properties"),
         ({"nodes": [{"id": 1, "type": "X"}], "definitions": []}, "editor_graph.definitions"),
         ({"nodes": [{"id": 1, "type": "X"}] * (MAX_NODES + 1)}, "editor_graph.nodes"),
+        (
+            {"nodes": [{"id": 1, "type": "X", "inputs": [{}] * (MAX_SLOTS + 1)}]},
+            "editor_graph.nodes[0].inputs",
+        ),
+        ({"nodes": [{"id": 1, "type": "X"}], "links": [None] * (MAX_LINKS + 1)}, "editor_graph.links"),
     ],
 )
 def test_what_is_no_editor_graph_is_refused_with_the_place(graph: dict[str, Any], field: str) -> None:
