@@ -14,6 +14,7 @@ import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+from adapters.http.gateway.prompts import MAX_SECRETS_BYTES
 from domain.outcome import Course, NodeShown
 from services.ports.messages import Assignment, NodesTold, Succeeded
 from tests.http.executor import ByHand, by_hand
@@ -107,6 +108,13 @@ async def test_a_prompt_is_a_run_under_its_clients_name(ann: Person, hand: ByHan
     assert shown.status_code == 200
     assert "hush" not in str(await ann.get(f"/runs/{claimed.run}/history"))
     assert "hush" not in str((await ask(ann, "GET", "/history")).json())
+
+
+async def test_a_prompts_keys_may_not_fill_the_memory(ann: Person) -> None:
+    wish = {"prompt": GRAPH, "extra_data": {"api_key_comfy_org": "x" * MAX_SECRETS_BYTES}}
+    refusal = await ask(ann, "POST", "/prompt", json=wish)
+    assert (refusal.status_code, refusal.json()["error"]["type"]) == (400, "invalid_prompt")
+    assert await queue(ann) == ([], [])
 
 
 async def test_nobody_sees_or_stops_another_accounts_prompts(ann: Person, bob: Person, hand: ByHand) -> None:

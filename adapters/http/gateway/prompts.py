@@ -21,6 +21,7 @@ from workflows.pruning import pruned
 
 SECRETS = frozenset({"auth_token_comfy_org", "api_key_comfy_org"})
 """Of another service, for nodes that ask it: they go to the backend, and are never stored."""
+MAX_SECRETS_BYTES = 16 * 1024  # kept in memory for an hour, of each prompt
 
 
 class PromptWish(Struct, frozen=True):
@@ -52,13 +53,16 @@ async def submit(call: Call) -> Answer:
         return json(no_prompt(), 400)
     if wish.number is not None and not math.isfinite(wish.number):
         return told(400, "invalid_prompt", "number must be a number that can be compared.")
+    secrets = {name: value for name, value in (wish.extra_data or {}).items() if name in SECRETS}
+    kept = msgspec.json.encode(secrets)
+    if len(kept) > MAX_SECRETS_BYTES:
+        return told(400, "invalid_prompt", f"Its keys may have {MAX_SECRETS_BYTES} bytes together.")
     judged = await _judged(wish, call)
     if isinstance(judged, PromptRefused):
         return json(judged, 400)
     id = str(uuid4()) if wish.prompt_id is None else str(wish.prompt_id)
-    if secrets := {name: value for name, value in (wish.extra_data or {}).items() if name in SECRETS}:
-        run = prompt_run(call.caller.account, id)
-        await call.parts.confidant.keep(run, msgspec.json.encode(secrets))
+    if secrets:
+        await call.parts.confidant.keep(prompt_run(call.caller.account, id), kept)
     submitted = await call.parts.commands.run(
         SubmitPrompt(
             by=call.caller.account,
