@@ -18,15 +18,15 @@ def is_png(body: bytes) -> bool:
 
 def png_texts(body: bytes, wanted: frozenset[str], limit_bytes: int) -> dict[str, str]:
     """By keyword; of several with one keyword the last. Raises Invalid for a broken file, or too long a text."""
-    found: dict[str, str] = {}
+    found: dict[str, tuple[bytes, bytes]] = {}
     for kind, content in _chunks(body):
         if kind not in (b"tEXt", b"zTXt", b"iTXt"):
             continue
         name, separator, rest = content.partition(b"\0")
         keyword = name.decode("latin-1")
         if separator and keyword in wanted:
-            found[keyword] = _text(kind, rest, limit_bytes)
-    return found
+            found[keyword] = kind, rest
+    return {keyword: _text(*text, limit_bytes) for keyword, text in found.items()}
 
 
 def _chunks(body: bytes) -> Iterator[tuple[bytes, bytes]]:

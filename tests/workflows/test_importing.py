@@ -101,6 +101,12 @@ def test_what_is_too_large_or_unfolds_without_end_is_refused(body: bytes) -> Non
     assert str(LIMIT) in refused(body)
 
 
+def test_of_several_texts_of_one_name_only_the_last_is_unpacked() -> None:
+    last = chunk(b"zTXt", b"workflow\0\0" + zlib.compress(text(DRAWN)))
+    body = picture(*[chunk(b"zTXt", b"workflow\0\0" + ENDLESS)] * 100, last)
+    assert imported(body, LIMIT).editor_graph == DRAWN
+
+
 @pytest.mark.parametrize(
     "body",
     [
