@@ -129,8 +129,7 @@ def delete(template: Template, *, by: AccountId) -> list[TemplateEvent]:
     """Its owner wants it no more. Asking twice is not an error."""
     if template.deleted and template.owner == by:
         return []
-    owned(template, by=by)
-    return [TemplateDeleted()]
+    return [*withdraw(template, by=by), TemplateDeleted()]
 
 
 def usable(template: Template, *, by: AccountId) -> tuple[int, Content]:

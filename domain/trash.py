@@ -40,9 +40,13 @@ def recover(workflow: Workflow, *, by: AccountId) -> list[WorkflowEvent]:
 
 
 def delete(workflow: Workflow, *, by: AccountId) -> list[WorkflowEvent]:
-    """Remove it for good, wherever it is. Its history stays in the log; its runs stay runs."""
+    """Remove it for good, wherever it is. Its history stays in the log; its runs stay runs.
+
+    Whoever is told of what everybody sees is told that it is withdrawn: that it is deleted concerns its owner.
+    """
     if workflow.owner != by:
         raise NotFound("There is no such workflow.")
     if workflow.deleted:
         return []
-    return [*forgotten(workflow), WorkflowDeleted()]
+    withdrawn = [] if workflow.trashed else withdraw(workflow, by=by)
+    return [*forgotten(workflow), *withdrawn, WorkflowDeleted()]

@@ -64,7 +64,8 @@ def test_it_is_published_and_withdrawn_once() -> None:
 
 def test_it_is_deleted_once() -> None:
     begun = (created, saved(1, "a"), published)
-    template.given(*begun).when(delete, by=ANN).then(TemplateDeleted())
+    template.given(*begun).when(delete, by=ANN).then(withdrawn, TemplateDeleted())
+    template.given(*begun, withdrawn).when(delete, by=ANN).then(TemplateDeleted())
     template.given(*begun, TemplateDeleted()).when(delete, by=ANN).then_nothing()
     template.given(*begun, TemplateDeleted()).when(publish, by=ANN).then_refused(NotFound)
 

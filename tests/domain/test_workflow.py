@@ -191,9 +191,13 @@ def test_it_is_published_and_withdrawn() -> None:
 
 
 def test_it_is_deleted_for_good_wherever_it_is() -> None:
-    for there in (published, trashed):
+    for there in (kept, trashed):
         there.when(delete, by=ANN).then(WorkflowDeleted()).and_again_nothing()
     deleted.when(throw_away, by=ANN).then_nothing()
+
+
+def test_what_everybody_sees_is_withdrawn_before_it_is_deleted() -> None:
+    published.when(delete, by=ANN).then(WorkflowWithdrawn(), WorkflowDeleted()).and_again_nothing()
 
 
 def test_it_is_thrown_away_and_taken_back_as_it_was() -> None:
