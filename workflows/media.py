@@ -38,7 +38,7 @@ TYPES: Mapping[str, str] = {
 OBJ_LINE = re.compile(
     rb"(#.*|(v|vn|vt|vp|f|l|p|o|g|s|mg|usemtl|mtllib|cstype|deg|curv2?|surf|parm|trim|hole|end)(\s.*)?|\s*)"
 )
-ASCII_STL = re.compile(rb"solid\b[^\0]*\bendsolid\b[^\0]*\Z", re.DOTALL)
+SOLID, SOLID_ENDS = re.compile(rb"solid\b"), re.compile(rb"\bendsolid\b")
 
 
 class _Asset(msgspec.Struct, frozen=True):
@@ -117,7 +117,7 @@ def _stl(body: bytes, size: int) -> bool:
         (facets,) = unpack_from("<I", body, STL_HEADER_BYTES - 4)
         if size == STL_HEADER_BYTES + facets * STL_FACET_BYTES:
             return True
-    return ASCII_STL.match(body) is not None
+    return b"\0" not in body and SOLID.match(body) is not None and SOLID_ENDS.search(body) is not None
 
 
 _MP4 = _iso(b"isom", b"iso", b"mp4", b"M4V", b"avc1", b"dash", b"MSNV", b"qt  ", b"f4v")

@@ -26,6 +26,11 @@ def test_a_page_is_none_of_them_whatever_it_is_called(name: str) -> None:
         assert told(name, body) is None
 
 
+def test_a_file_that_never_ends_as_it_should_is_looked_through_once() -> None:
+    assert told("a.stl", b"solid" + b" endsolid" * 500_000 + b"\0") is None
+    assert told("a.stl", b"solid" + b" endsolids" * 500_000) is None
+
+
 def test_another_name_is_another_kind_and_then_no_kind_at_all() -> None:
     for name in (
         "a.html",
