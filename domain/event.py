@@ -3,6 +3,7 @@
 The tag of an event class is its stored topic (`run.cancelled.v1`): classes may move, topics never change.
 """
 
+import re
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -66,3 +67,13 @@ def kind(topic_name: str) -> str:
 
 AnyDecider = Decider[Any, Any]
 AnyRecorded = Recorded[Any]
+
+ACCOUNT = re.compile(r"[0-9a-f-]{36}")  # among actors
+STAFF = Actor("staff")
+"""In the place of an account that keeps order, or operates: who it is is told to no owner."""
+
+
+def is_staffs(recorded: AnyRecorded) -> bool:
+    """Whether another account than its owner has done it. What others do by themselves are things of their own."""
+    actor = recorded.actor
+    return recorded.owner is not None and actor != str(recorded.owner) and bool(ACCOUNT.fullmatch(actor))

@@ -11,7 +11,7 @@ from msgspec import Raw, Struct
 from msgspec.structs import asdict
 
 from domain.catalogue import CATALOGUE
-from domain.event import AnyRecorded, kind, topic
+from domain.event import STAFF, AnyRecorded, kind, topic
 from domain.ids import StreamId
 from domain.personal import closed
 from domain.refusals import FieldError, Invalid
@@ -72,9 +72,11 @@ AUDIT_TRAIL = Projection(
     unhurried=True,
 )
 
+_STAFFS = "actor <> owner::text AND actor ~ '^[0-9a-f-]{36}$'"  # as domain.event.is_staffs
 _OF_STREAM = page(
-    """SELECT json_build_object('position', position, 'topic', topic, 'version', version, 'actor', actor,
-        'at', at, 'correlation', correlation, 'causation', causation, 'data', data - 'topic') AS item, position
+    f"""SELECT json_build_object('position', position, 'topic', topic, 'version', version,
+        'actor', CASE WHEN {_STAFFS} THEN '{STAFF}' ELSE actor END, 'at', at, 'correlation', correlation,
+        'causation', causation, 'data', CASE WHEN {_STAFFS} THEN data - 'by' ELSE data END - 'topic') AS item, position
     FROM read.audit_trail
     WHERE stream = %(stream)s AND position > %(after)s AND kind = %(kind)s
     ORDER BY position LIMIT %(limit)s::int + 1""",

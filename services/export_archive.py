@@ -15,7 +15,7 @@ from commands.needs import Needs
 from commands.profiles import texts
 from domain.catalogue import CATALOGUE
 from domain.desk import DESK
-from domain.event import AnyRecorded, topic
+from domain.event import STAFF, AnyRecorded, is_staffs, topic
 from domain.handling import HANDLING
 from domain.ids import AccountId, Digest, Position, desk_id, handling_id, profile_id, shelf_id
 from domain.lora import SHELF
@@ -250,13 +250,15 @@ def _told(recorded: AnyRecorded) -> dict[str, Any]:
     for name in CATALOGUE.personal.get(type(event), ()):
         personal = getattr(event, name)
         fields[name] = None if personal is None else personal.text
+    if staffs := is_staffs(recorded):
+        fields.pop("by", None)
     return {
         "position": recorded.position,
         "at": recorded.at,
         "topic": topic(event),
         "stream": recorded.stream,
         "version": recorded.version,
-        "actor": recorded.actor,
+        "actor": STAFF if staffs else recorded.actor,
         "correlation": recorded.correlation,
         "causation": recorded.causation,
         "data": fields,

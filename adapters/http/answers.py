@@ -32,7 +32,12 @@ class HistoryEntry(Struct):
     position: int
     topic: Annotated[str, Meta(examples=["run.started.v1"])]
     version: int
-    actor: Annotated[str, Meta(description="An account's id, or a part of the system.")]
+    actor: Annotated[
+        str,
+        Meta(
+            description="An account's id, a part of the system, or `staff`: a moderator or an administrator."
+        ),
+    ]
     at: datetime
     correlation: Annotated[UUID, Meta(description="The same for all events of one request.")]
     causation: int | None

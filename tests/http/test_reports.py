@@ -48,6 +48,10 @@ async def test_what_is_reported_is_hidden_from_all_others_and_shown_again(
         ann.seen = eve.seen = nobody.seen = bob.seen
         own = await ann.get(f"/workflows/{workflow}")
         assert (own["public"], own["hidden_for"]) == (False, "An advertisement.")
+        history = await ann.get(f"/workflows/{workflow}/history")
+        assert [entry["actor"] for entry in history["items"]][-1] == "staff"
+        assert history["items"][-1]["data"]["reason"] == "An advertisement."
+        assert bob.id not in str(history)
         (left,) = await said(ann, workflow)
         assert (left["text"], left["hidden_for"]) == ("Buy this!", "An advertisement.")
         for person in (eve, nobody):
