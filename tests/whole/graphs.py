@@ -41,6 +41,20 @@ def sleeping(seconds: float) -> Graph:
     }
 
 
+def sampled(seed: int, steps: int = 20) -> Graph:
+    """A picture of which previews are shown while it is made."""
+    given = {"seed": seed, "steps": steps, "cfg": 7.0, "sampler_name": "euler", "scheduler": "normal"}
+    links = {"model": ["1", 0], "positive": ["2", 0], "negative": ["2", 0], "latent_image": ["3", 0]}
+    return {
+        "1": node("CheckpointLoaderSimple", ckpt_name="sandbox.safetensors"),
+        "2": node("CLIPTextEncode", text="cat", clip=["1", 1]),
+        "3": node("EmptyLatentImage", width=64, height=64, batch_size=1),
+        "4": node("KSampler", denoise=1.0, **given, **links),
+        "5": node("VAEDecode", samples=["4", 0], vae=["1", 2]),
+        "6": node("SaveImage", images=["5", 0], filename_prefix="sampled"),
+    }
+
+
 def failing(message: str) -> Graph:
     return {
         "1": empty(),

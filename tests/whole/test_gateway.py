@@ -3,17 +3,19 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 
-from tests.whole.graphs import pictures, sleeping
+from tests.whole.graphs import pictures, sampled, sleeping
 from tests.whole.people import Graph, Person, joined, person
 from tests.whole.whole import PATIENCE_S, Whole
+from workflows.protocol.frames import Preview, decode_frame
 
 CLIENTS = 10
 PROMPTS = 3
+STILL_S = 0.5
 ONCE = {"execution_start", "execution_cached", "execution_success"}
 NEVER = {"execution_error", "execution_interrupted"}
 
@@ -26,6 +28,7 @@ class Client:
         self.socket = socket
         self.sid = sid
         self.heard: list[dict[str, Any]] = []
+        self.previews: list[str] = []
 
     async def prompt(self, graph: Graph) -> str:
         asked = {"prompt": graph, "client_id": self.sid}
@@ -36,9 +39,24 @@ class Client:
     async def until(self, type: str, prompt: str) -> None:
         """All that is said up to that of a prompt."""
         while not any(each["type"] == type and of(each) == prompt and last(each) for each in self.heard):
-            message = await self.socket.recv()
-            if isinstance(message, str):
-                self.heard.append(json.loads(message))
+            self.hear(await self.socket.recv())
+
+    async def until_still(self) -> None:
+        """All that comes although nothing is left to say."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STILL_S):
+                while True:
+                    self.hear(await self.socket.recv())
+
+    def hear(self, message: str | bytes) -> None:
+        """Of a preview, whose it is."""
+        if isinstance(message, str):
+            self.heard.append(json.loads(message))
+        else:
+            frame = decode_frame(message)
+            assert isinstance(frame, Preview)
+            assert frame.metadata is not None
+            self.previews.append(frame.metadata.prompt_id)
 
     async def history(self, prompt: str) -> dict[str, Any]:
         answer = await self.whoever.http.get(f"/comfy/history/{prompt}")
@@ -59,21 +77,32 @@ async def client(whole: Whole) -> AsyncIterator[Client]:
         url = whole.url.replace("http:", "ws:") + "/comfy/ws?clientId=window"  # the same name for all
         headers = {"Authorization": whoever.http.headers["Authorization"]}
         async with asyncio.timeout(PATIENCE_S), connect(url, additional_headers=headers) as socket:
+            await socket.send('{"type":"feature_flags","data":{"supports_preview_metadata":true}}')
             yield Client(whoever, socket, "window")
 
 
 async def test_clients_of_many_accounts_hear_of_their_own_prompts_in_order(whole: Whole) -> None:
-    async def one() -> tuple[set[str], list[dict[str, Any]]]:
+    """All under one name, each listening until the last of them is done: what is whose is counted."""
+    everybody = asyncio.Barrier(CLIENTS)
+
+    async def one(number: int) -> tuple[set[str], Client]:
         async with client(whole) as window:
-            prompts = [await window.prompt(pictures(0.1)) for _ in range(PROMPTS)]
+            await everybody.wait()
+            graphs = [pictures(0.1), sampled(number), pictures(0.1)]
+            prompts = [await window.prompt(graph) for graph in graphs]
             for prompt in prompts:
                 await window.until("executing", prompt)
                 assert (await window.history(prompt))["status"]["status_str"] == "success"
-            return set(prompts), window.heard
+            await everybody.wait()
+            await window.until_still()
+            return set(prompts), window
 
-    told = await asyncio.gather(*(one() for _ in range(CLIENTS)))
+    told = await asyncio.gather(*map(one, range(CLIENTS)))
     assert len(set.union(*(own for own, _ in told))) == CLIENTS * PROMPTS
-    for own, heard in told:
+    assert any(window.previews for _, window in told)
+    for own, window in told:
+        heard = [each for each in window.heard if each["type"] != "feature_flags"]
+        assert set(window.previews) <= own
         assert {of(each) for each in heard} - {""} == own
         for prompt in own:
             in_order([each for each in heard if of(each) == prompt])
