@@ -221,6 +221,29 @@ class Desk:
             timeout=PATIENCE_S * 1000,
         )
 
+    def choose(self, workflow: str, wish: str) -> None:
+        """Of the menu of a workflow in the sidebar."""
+        name = re.compile(rf"^\s*{workflow}(\.json)?\s*$")
+        panel = self.page.locator(".side-bar-panel, .sidebar-content-container")
+        if not panel.get_by_text(name).count():
+            self.execute("Workspace.ToggleSidebarTab.workflows")
+        panel.get_by_text(name).last.click(button="right")
+        menu = self.page.locator(".p-contextmenu, [role=menu]")
+        menu.get_by_text(re.compile(rf"^{wish}$")).last.click()
+
+    def type_name(self, name: str) -> None:
+        """Into the field that has just opened."""
+        self.page.wait_for_function(
+            "() => document.activeElement?.tagName === 'INPUT'", timeout=PATIENCE_S * 1000
+        )
+        self.page.keyboard.press("Control+a")
+        self.page.keyboard.type(name)
+        self.page.keyboard.press("Enter")
+
+    def confirm(self) -> None:
+        wanted = re.compile(r"^\s*(Delete|Confirm)\s*$")
+        self.page.get_by_role("dialog").locator("button").filter(has_text=wanted).last.click()
+
     def close(self) -> None:
         self.api.close()
         self.context.close()

@@ -116,6 +116,34 @@ def test_a_day_in_the_editor(at: Studio, desk: Callable[[], Desk]) -> None:
     assert ann.refused == bob.refused == []
 
 
+def test_a_workflow_is_renamed_and_deleted_in_the_sidebar(at: Studio, desk: Callable[[], Desk]) -> None:
+    """It is the same workflow with its versions under another name, and then it lies in the trash."""
+    ann = desk()
+    ann.join()
+    ann.ready()
+    ann.lay(picture())
+    ann.save_as("fox")
+    (workflow,) = saved(ann, 1)
+    ann.choose("fox", "Rename")
+    ann.type_name("vixen")
+    until(lambda: saved(ann, 1)[0]["name"] == "vixen", "it is renamed")
+    ann.shoot(at.pictures, "renamed")
+    assert saved(ann, 1)[0]["id"] == workflow["id"]
+    ann.set(1, "color", BLUE)
+    ann.press("Control+s")
+    (renamed,) = saved(ann, 2)
+    assert (renamed["id"], renamed["name"]) == (workflow["id"], "vixen")
+    ann.choose("vixen", "Delete")
+    ann.confirm()
+    until(lambda: ann.api.get("/workflows").json()["items"] == [], "it is deleted")
+    ann.shoot(at.pictures, "deleted")
+    (thrown,) = ann.api.get("/workflows/trash").json()["items"]
+    assert thrown["workflow"]["id"] == workflow["id"]
+    assert "vixen" not in str(
+        ann.answer("api/userdata?dir=workflows&recurse=true&split=false&full_info=true")
+    )
+
+
 def test_work_stays_in_the_tab_when_the_session_ends(at: Studio, desk: Callable[[], Desk]) -> None:
     ann = desk()
     ann.join()
