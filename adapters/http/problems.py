@@ -1,6 +1,7 @@
 """Refusals and faults as RFC 9457 problems. Status codes exist here only."""
 
 import logging
+import re
 from typing import Any
 
 from litestar import Request, Response
@@ -165,11 +166,13 @@ def framework_refused(request: Request[Any, Any, Any], error: HTTPException) -> 
     return answer
 
 
+SHARED = re.compile(r"/shared/[^/]+")  # the token of a link must not reach a log
+
+
 def failed(request: Request[Any, Any, Any], error: Exception) -> Response[Problem]:
     """A bug, or a part that is away in a way nobody thought of: told plainly, without our internals."""
-    logger.error(
-        "request failed", exc_info=error, extra={"method": request.method, "path": request.scope["path"]}
-    )
+    path = SHARED.sub("/shared/...", request.scope["path"])
+    logger.error("request failed", exc_info=error, extra={"method": request.method, "path": path})
     return problem(500, "Internal error", BUG)
 
 
