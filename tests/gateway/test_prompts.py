@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import logging
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -10,6 +11,7 @@ from uuid import uuid4
 
 import httpx
 import msgspec
+import psycopg
 import pytest
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
@@ -115,6 +117,45 @@ async def test_a_prompts_keys_may_not_fill_the_memory(ann: Person) -> None:
     refusal = await ask(ann, "POST", "/prompt", json=wish)
     assert (refusal.status_code, refusal.json()["error"]["type"]) == (400, "invalid_prompt")
     assert await queue(ann) == ([], [])
+
+
+async def test_a_log_in_of_another_service_is_in_no_table_and_no_file(
+    served: Whole, ann: Person, hand: ByHand, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What it was sent beside is: so it would be found."""
+    token, key, beside = (f"{word}-{uuid4().hex}" for word in ("token", "key", "beside"))
+    secrets = {"auth_token_comfy_org": token, "api_key_comfy_org": key}
+    with caplog.at_level(logging.DEBUG):
+        id = await prompt(ann, client_id=beside, extra_data=secrets | {"extra_pnginfo": {"a": 1}})
+        claimed = await hand.claim(await run_of(ann, id))
+        told = msgspec.json.decode(zlib.decompress(claimed.extra or b""))
+        assert (told["auth_token_comfy_org"], told["api_key_comfy_org"]) == (token, key)
+        await hand.start(claimed)
+        await finish(hand, claimed)
+        assert (await ask(ann, "GET", f"/history/{id}")).json()
+    assert await asyncio.to_thread(tables_with, served.database.url, beside)
+    for secret in (token, key):
+        assert await asyncio.to_thread(tables_with, served.database.url, secret) == []
+        files = [path for path in served.settings.data.parent.rglob("*") if path.is_file()]
+        assert files
+        assert [path for path in files if secret.encode() in path.read_bytes()] == []
+        assert secret not in caplog.text
+
+
+def tables_with(url: str, text: str) -> list[str]:
+    """Those of the database in which it stands, as text or as bytes."""
+    found = []
+    with psycopg.connect(url, autocommit=True) as connection:
+        named = connection.execute(
+            "SELECT format('%I.%I', schemaname, tablename) FROM pg_tables WHERE schemaname NOT IN"
+            " ('pg_catalog', 'information_schema')"
+        ).fetchall()
+        for (table,) in named:
+            counted = f"SELECT FROM {table} AS row WHERE row::text LIKE ANY (%s) LIMIT 1"
+            likes = [f"%{text}%", f"%{text.encode().hex()}%"]
+            if connection.execute(counted.encode(), (likes,)).fetchall():
+                found.append(table)
+    return found
 
 
 async def test_nobody_sees_or_stops_another_accounts_prompts(ann: Person, bob: Person, hand: ByHand) -> None:
