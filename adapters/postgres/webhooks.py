@@ -55,7 +55,12 @@ delivery, position, type, state, attempts, made_at, next_at, first_attempt_at, l
 """
 DELIVERIES = f"""
 SELECT {DELIVERY} FROM work.webhook_deliveries
-WHERE webhook = %s AND (made_at, delivery) < (%s, %s) AND (%s::text IS NULL OR state = %s)
+WHERE webhook = %s AND (made_at, delivery) < (%s, %s)
+ORDER BY made_at DESC, delivery DESC LIMIT %s
+"""
+IN_STATE = f"""
+SELECT {DELIVERY} FROM work.webhook_deliveries
+WHERE webhook = %s AND (made_at, delivery) < (%s, %s) AND state = %s
 ORDER BY made_at DESC, delivery DESC LIMIT %s
 """
 # Asked twice by the same request it is sent once; what still waits is sent anyway, and now.
@@ -145,7 +150,10 @@ class PostgresWebhooks:
     async def deliveries(
         self, webhook: UUID, *, state: DeliveryState | None, before: tuple[datetime, UUID], limit: int
     ) -> Sequence[Delivery]:
-        rows = await self._fetch(DELIVERIES, (webhook, *before, state, state, limit))
+        if state is None:
+            rows = await self._fetch(DELIVERIES, (webhook, *before, limit))
+        else:
+            rows = await self._fetch(IN_STATE, (webhook, *before, state, limit))
         return [_delivery(row) for row in rows]
 
     async def send_again(self, webhook: UUID, delivery: UUID, asked_by: UUID) -> bool:
