@@ -4,6 +4,7 @@ A claim writes the queue and the log in one transaction. Everything else the que
 """
 
 import asyncio
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
@@ -28,6 +29,9 @@ from workflows.inventory import TAKES_LORAS
 MAX_KNOWN = 100_000  # needs that are known to be stored; asking again does no harm
 FIRST_EPOCH = 1  # of most claims: few runs are claimed again
 LEASE_S = 60.0
+REMEMBERED_S = (
+    1.0  # while nothing happens, a database that was killed tells so late that it has forgotten something
+)
 
 _APPLY, _CLAIM = numbered(APPLY), numbered(CLAIM)
 
@@ -72,17 +76,23 @@ class PostgresQueue:
         self._running = running
         self._lease_s = lease_s
         self._position: Position | None = None
+        self._confirmed = 0.0
         self._known_needs: set[UUID] = set()
         self._applying = asyncio.Lock()
 
     async def position(self) -> Position:
-        if self._position is None:
+        """It may be less than before: what was folded last is not yet on the disk when it is answered."""
+        if self._position is None or time.monotonic() - self._confirmed > REMEMBERED_S:
             ((position,),) = await self._fetch(CHECKPOINT, ())
-            self._position = Position(position)
+            self._remember(Position(position))
+            return Position(position)
         return self._position
 
+    def _remember(self, position: Position) -> None:
+        self._position, self._confirmed = position, time.monotonic()
+
     async def apply(self, events: Sequence[AnyRecorded], upto: Position) -> Sequence[Revoked] | None:
-        position = await self.position()
+        position = self._position if self._position is not None else await self.position()
         self._position = None  # until the outcome is known
         batch = Batch(events)
         for name, wants in batch.needs.items():
@@ -96,7 +106,7 @@ class PostgresQueue:
             rows = await self._carry_out(_APPLY, values)
         if not rows:
             return None
-        self._position = upto
+        self._remember(upto)
         return [Revoked(executor, HeldAttempt(RunId(run), epoch)) for run, epoch, executor in rows[1:]]
 
     async def claim(self, request: ClaimRequest, lease_until: datetime) -> Claimed | Kept | None:

@@ -63,7 +63,7 @@ class Folding:
         self._queue = queue
         self._server = server
         self._lock = asyncio.Lock()
-        self._seen = Position(0)
+        self._looked = self._seen = Position(0)
         self._wanted = asyncio.Event()
         self._wanted.set()
 
@@ -94,9 +94,10 @@ class Folding:
     async def _page(self) -> bool:
         seen, self._seen = self._seen, Position(0)  # until the outcome is known
         folded = await self._queue.position()
-        page = await self._log.after(max(folded, seen), PAGE, TOPICS)
+        begin = folded if folded < self._looked else max(folded, seen)
+        page = await self._log.after(begin, PAGE, TOPICS)
         if not page.events and page.upto - folded < UNTOLD:
-            self._seen = page.upto
+            self._looked, self._seen = folded, page.upto
             return False
         revoked = await self._queue.apply(page.events, page.upto)
         for recorded in page.events:  # somebody will report on most of them

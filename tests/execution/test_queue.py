@@ -1,5 +1,6 @@
 """The queue on a real PostgreSQL, as one and as two dispatch processes use it."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -20,7 +21,7 @@ from domain.workflow import Content
 from services.dispatch.folding import TOPICS
 from services.ports.dispatching import Claimed, Kept, Revoked
 from services.ports.messages import ClaimRequest, HeldAttempt
-from tests.servers import Database
+from tests.servers import Database, owned
 
 ANN = AccountId(uuid4())
 REQUEST = ClaimRequest(executor="gpu-1", backend="big")
@@ -168,3 +169,19 @@ async def test_a_claim_that_only_the_log_knows_of_lasts_as_long_as_others(ground
 
     assert await queue.expired(now + timedelta(seconds=590)) == []
     assert len(await queue.expired(now + timedelta(seconds=610))) == 1
+
+
+async def test_what_a_killed_database_has_forgotten_is_noticed(
+    ground: Ground, queue: PostgresQueue, database: Database
+) -> None:
+    """Though nothing else happens: folding is answered before it is on the disk."""
+    await ground.write(RunId(uuid4()), 0, submitted())
+    await ground.fold(queue)
+    owned(database.url).execute("DELETE FROM work.queue")
+    owned(database.url).execute("UPDATE work.checkpoints SET position = 0 WHERE name = 'dispatch'")
+
+    async with asyncio.timeout(10):
+        while await queue.position() != 0:
+            await asyncio.sleep(0.01)
+    await ground.fold(queue)
+    assert await ground.claim(queue) is not None
