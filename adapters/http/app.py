@@ -81,7 +81,6 @@ from adapters.http.gateway.mount import Gateway
 from adapters.http.parts import Parts
 from adapters.http.presence import Guests
 from adapters.http.problems import HANDLERS
-from adapters.http.sockets import Sockets
 
 FOR_PROGRAMS = Router(
     "/",
@@ -207,7 +206,7 @@ def routes(max_body_bytes: int) -> Litestar:
 def with_parts(made: Litestar, parts: Parts) -> Door:
     """The routes with what is behind them."""
     guests = Guests(parts.ended)
-    made.state.update({"parts": parts, "guests": guests, "sockets": Sockets(guests)})
+    made.state.update({"parts": parts, "guests": guests})
     return Door(Gateway(parts, guests, made), parts.patience_s)
 
 

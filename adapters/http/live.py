@@ -21,7 +21,7 @@ from adapters.http.parts import Parts
 from adapters.http.presence import Guests
 from domain.event import AnyRecorded, Recorded, topic
 from domain.ids import RunId
-from domain.refusals import NotFound
+from domain.refusals import NotFound, TooMany
 from domain.run import OVER, RUN, Run, RunSubmitted, Status
 from services.ports.watching import FactSeen, GapFeared, NodesSeen, PreviewSeen, StepSeen, Watcher
 
@@ -30,6 +30,7 @@ LastEventId: TypeAlias = Annotated[
     HeaderParameter(name="Last-Event-ID", description="The last id you have seen: what is newer is told."),
 ]
 SILENCE_S = 10.0  # then a comment keeps proxies from closing, and the log is read in case a hint was lost
+RETRY_S = 5
 STILL_HERE = b": still here\r\n\r\n"
 PUBLIC = {Status.CLAIMED: Status.QUEUED}
 UNDER_WAY = {Status.CLAIMED, Status.RUNNING}
@@ -46,7 +47,7 @@ HEAD: Any = {
 
 @get(
     "/runs/{run:uuid}/live",
-    responses=answers(200, str, 401, 404, media_type="text/event-stream"),
+    responses=answers(200, str, 401, 404, 429, media_type="text/event-stream"),
 )
 async def live(
     request: Request[Any, Any, Any],
@@ -56,8 +57,12 @@ async def live(
     last: LastEventId = "",
 ) -> ASGIApp:
     """Follow a run until it is over, or the session is. Events: `state` (id = position), `progress`, `preview`."""
+    guests: Guests = request.app.state.guests
     seen = int(last) if last.isascii() and last.isdigit() and len(last) < 19 else 0
-    return _Following(parts, request.app.state.guests, caller, RunId(run), seen)
+    following = _Following(parts, guests, caller, RunId(run), seen)
+    if guests.are_many(following):
+        raise TooMany("Too many runs are followed by this account.", retry_after_s=RETRY_S)
+    return following
 
 
 class _Following:

@@ -8,7 +8,6 @@ told the last state. Who reads too slowly loses pictures, then steps, and never 
 
 import asyncio
 import base64
-from collections import Counter
 from contextlib import suppress
 from typing import Any
 from uuid import UUID
@@ -25,7 +24,7 @@ from adapters.http.presence import Guests
 from adapters.http.reads import Reader
 from commands.ports import LogUnavailableError
 from domain.event import AnyRecorded, Recorded, topic
-from domain.ids import AccountId, Position, RunId
+from domain.ids import Position, RunId
 from domain.refusals import DomainError, NotAuthenticated
 from domain.run import OVER, RUN, Run, RunSubmitted
 from projections import run_status
@@ -35,7 +34,6 @@ from services.ports.watching import FactSeen, GapFeared, Gathering, PreviewSeen,
 LOGIN_S = 10.0
 NEWS_S = 15.0  # the log is read from time to time in case a hint was lost
 MAX_RUNS = 200
-MAX_SOCKETS = 100  # of one account, in one process
 MAX_PROBLEMS = 20
 MAX_BEHIND = 200_000  # positions that are looked through for what happened since
 PAGE = 500
@@ -52,30 +50,10 @@ class Wish(Struct, frozen=True, forbid_unknown_fields=True):
     after: int | None = None
 
 
-class Sockets:
-    """How many are open in this process, of each account."""
-
-    def __init__(self, guests: Guests) -> None:
-        self._guests = guests
-        self._of: Counter[AccountId] = Counter()
-
-    def enter(self, conversation: "_Conversation") -> bool:
-        account = conversation.caller.account
-        if self._of[account] >= MAX_SOCKETS:
-            return False
-        self._of[account] += 1
-        self._guests.enter(conversation)
-        return True
-
-    def leave(self, conversation: "_Conversation") -> None:
-        self._guests.leave(conversation)
-        self._of[conversation.caller.account] -= 1
-
-
 @websocket("/live")
 async def live(socket: WebSocket[Any, Any, Any]) -> None:
     parts: Parts = socket.app.state.parts
-    sockets: Sockets = socket.app.state.sockets
+    guests: Guests = socket.app.state.guests
     await socket.accept()
     try:
         caller = await _who(socket, parts)
@@ -85,13 +63,14 @@ async def live(socket: WebSocket[Any, Any, Any]) -> None:
     except WebSocketDisconnect:
         return
     conversation = _Conversation(socket, parts, caller)
-    if not sockets.enter(conversation):
+    if guests.are_many(conversation):
         await _close(socket, TOO_MANY, "Too many connections of this account.")
         return
+    guests.enter(conversation)
     try:
         await conversation.run()
     finally:
-        sockets.leave(conversation)
+        guests.leave(conversation)
 
 
 class _Known(Struct):
@@ -166,7 +145,9 @@ class _Conversation:
             case PreviewSeen(image=image, media_type=media_type, run=run) if run in self._known:
                 picture = base64.b64encode(image).decode()
                 await self._send({"type": "preview", "run": run, "media_type": media_type, "image": picture})
-            case GapFeared() | None if not gathering.stopped and self._wishes.empty():
+            case GapFeared():
+                await self._catch_up()
+            case None if not gathering.stopped and self._wishes.empty():
                 await self._catch_up()
             case _:
                 pass

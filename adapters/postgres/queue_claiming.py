@@ -11,9 +11,8 @@ from domain.run import Run, Status
 AHEAD = 32  # places that a run may be served before its turn, because the backend has its models loaded
 NEAR = 8  # accounts that are looked at for a warm run
 RUN_S = 10  # what a run is thought to take while none has ended
-PATIENCE = timedelta(
-    seconds=1
-)  # a prompt waits so long for the backend that has its account's last one in its cache
+# A prompt waits so long for the backend that has its account's last one in its cache.
+PATIENCE = timedelta(seconds=1)
 LEAST_US = 100_000  # a run is charged a tenth of a second at least: one that took nothing had its turn, too
 
 # Of the pools that the backend serves and that are not full or paused, those of the highest class first. In a pool the

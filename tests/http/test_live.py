@@ -10,6 +10,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
+from adapters.http import presence
 from adapters.http.parts import Parts
 from domain.ids import AccountId, Digest, RunId
 from domain.outcome import Output
@@ -195,3 +196,23 @@ async def test_asking_for_the_head_of_a_live_stream_does_not_hang(ann: Person) -
     answer = await ann.http.head(f"/api/v1/runs/{run}/live", timeout=PATIENCE_S)
     assert answer.status_code == 405
     await ann.post(f"/runs/{run}/cancel")
+
+
+async def test_an_account_follows_a_bounded_number_of_runs_at_once(
+    ann: Person, bob: Person, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(presence, "MANY", 2)
+    run, other = await ann.run(await ann.workflow()), await bob.run(await bob.workflow())
+    async with following(ann, run) as first, following(ann, run) as second:
+        await anext(first)
+        await anext(second)
+        asked = await ann.ask("GET", f"/runs/{run}/live")
+        refused(asked, 429)
+        assert int(asked.headers["Retry-After"]) > 0
+        async with following(bob, other) as happening:
+            await anext(happening)
+    await ann.post(f"/runs/{run}/cancel")
+    async with asyncio.timeout(PATIENCE_S):
+        while (await ann.ask("GET", f"/runs/{run}/live")).status_code == 429:
+            await asyncio.sleep(0.01)  # until it is noticed that they have gone
+    await bob.post(f"/runs/{other}/cancel")

@@ -11,10 +11,15 @@ from urllib.parse import urlsplit
 from uuid import uuid4
 
 import pytest
+from msgspec.structs import replace
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosedError
 
+from adapters.http.parts import Parts
+from adapters.http.sockets import NEWS_S
+from domain.ids import AccountId
 from services.ports.messages import Started
+from services.ports.watching import FactSeen, GapFeared, Gathering, Live, Sighting
 from tests.http.executor import ByHand, by_hand
 from tests.http.person import PARAMETERS, Person
 from tests.http.whole import Whole, another_api
@@ -276,3 +281,43 @@ async def test_another_api_tells_the_same(served: Whole, ann: Person, hand: ByHa
             await watching.hear("state")
             await ann.post(f"/runs/{run}/cancel")
             assert (await watching.hear("state"))["status"] == "cancelled"
+
+
+async def test_what_was_missed_is_told_though_its_reader_speaks_at_that_moment(
+    served: Whole, ann: Person, hand: ByHand
+) -> None:
+    @asynccontextmanager
+    async def leaky(parts: Parts) -> AsyncIterator[Parts]:
+        yield replace(parts, live=LeakyLive(parts.live))
+
+    run = await generated(ann)
+    with another_api(served, leaky) as whole:
+        async with line(whole, ann, patience_s=NEWS_S / 2) as watching:
+            await watching.say(op="subscribe", run=run)
+            assert (await watching.hear("state"))["topic"] == "run.submitted.v1"
+            await hand.claim(run)
+            await watching.say(op="nonsense")
+            assert (await watching.hear("state"))["topic"] == "run.claimed.v1"
+    await ann.post(f"/runs/{run}/cancel")
+
+
+class LeakyLive:
+    """Facts are lost on the way, which is feared at the moment when the reader has said something."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
+        self.watch, self.last_progress = live.watch, live.last_progress
+
+    @asynccontextmanager
+    async def gather(self, account: AccountId) -> AsyncIterator[Gathering]:
+        async with self._live.gather(account) as gathering:
+            hear = gathering.next
+
+            async def leaking(timeout_s: float) -> Sighting | None:
+                while isinstance(seen := await hear(timeout_s), FactSeen):
+                    continue
+                return seen if seen is not None or gathering.stopped else GapFeared()
+
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr(gathering, "next", leaking)
+                yield gathering

@@ -62,7 +62,8 @@ async def submit(call: Call) -> Answer:
         return json(judged, 400)
     id = str(uuid4()) if wish.prompt_id is None else str(wish.prompt_id)
     if secrets:
-        await call.parts.confidant.keep(prompt_run(call.caller.account, id), kept)
+        account = call.caller.account
+        await call.parts.confidant.keep(account, prompt_run(account, id), kept)
     submitted = await call.parts.commands.run(
         SubmitPrompt(
             by=call.caller.account,
