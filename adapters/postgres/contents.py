@@ -15,15 +15,14 @@ from domain.ids import Digest
 B = TypeVar("B")
 T = TypeVar("T")
 
-# Nobody waits for the disk here: the event that names a document is appended after it, and what waits for that one to
-# be on the disk waits for all that was written before. A document that is lost is named by no event.
+# On the disk before the event that names it is appended: a server that dies in between must not forget what is named
+# when it has come back.
 PUT = """
-INSERT INTO log.contents (digest, size_bytes, body) SELECT %s, %s, %s
-WHERE set_config('synchronous_commit', 'off', true) = 'off' ON CONFLICT (digest) DO NOTHING
+INSERT INTO log.contents (digest, size_bytes, body) VALUES (%s, %s, %s) ON CONFLICT (digest) DO NOTHING
 """
 PUT_ALL = """
 INSERT INTO log.contents (digest, size_bytes, body) SELECT * FROM unnest(%s::bytea[], %s::bigint[], %s::bytea[])
-WHERE set_config('synchronous_commit', 'off', true) = 'off' ON CONFLICT (digest) DO NOTHING
+ON CONFLICT (digest) DO NOTHING
 """
 GET = "SELECT body FROM log.contents WHERE digest = %s"
 IN_THREAD_BYTES = 64 * 1024  # below, compressing is quicker than handing over

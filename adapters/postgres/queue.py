@@ -29,9 +29,7 @@ from workflows.inventory import TAKES_LORAS
 MAX_KNOWN = 100_000  # needs that are known to be stored; asking again does no harm
 FIRST_EPOCH = 1  # of most claims: few runs are claimed again
 LEASE_S = 60.0
-REMEMBERED_S = (
-    1.0  # while nothing happens, a database that was killed tells so late that it has forgotten something
-)
+REMEMBERED_S = 1.0  # then the position is read again: a database that was killed may have forgotten it
 
 _APPLY, _CLAIM = numbered(APPLY), numbered(CLAIM)
 
