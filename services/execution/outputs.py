@@ -3,7 +3,8 @@
 import asyncio
 import mimetypes
 from collections import Counter, OrderedDict
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from hashlib import sha256
 
 from domain.attempt import MAX_OUTPUTS
@@ -31,7 +32,8 @@ BEATS_FOR_A_TOKEN = 3
 HASHED_AT_ONCE = 1 << 20  # bytes; more would hold up everybody else
 MAX_NAME = 200
 RECENT = 1_000  # digests that are known to be stored
-SLOW_BYTES = 1 << 20  # storing takes so long that it is kept in the spool meanwhile
+SLOW_BYTES = 1 << 20  # storing takes so long that it is kept in the spool from the beginning
+SLOW_S = 0.25  # what is not stored by then is kept there, too
 RECENT_S = 30.0  # nothing is removed so soon after it was stored
 UNKNOWN_TYPE = "application/octet-stream"
 ACTIVE = {"text/html", "application/xhtml+xml", "image/svg+xml", "text/javascript", "application/javascript"}
@@ -100,13 +102,14 @@ class Copier:
         thumbnails = [(await _digest(thumb.body), thumb) for thumb in picture.thumbnails] if picture else []
         bodies = {digest: (body, media_type)}
         bodies |= {name: (thumb.body, thumb.media_type) for name, thumb in thumbnails}
-        await asyncio.gather(
-            *(
-                self._put(attempt, file, safe, name, *stored)
-                for name, stored in bodies.items()
-                if not self._stored_just_now(name)
+        async with safe.kept_if_slow():
+            await asyncio.gather(
+                *(
+                    self._put(attempt, file, safe, name, *stored)
+                    for name, stored in bodies.items()
+                    if not self._stored_just_now(name)
+                )
             )
-        )
         output = Output(
             node=file.node,
             index=index,
@@ -192,6 +195,19 @@ class _Safe:
         if not self._kept:
             self._kept = True
             await self._spool.keep(*self._place, self.body)
+
+    @asynccontextmanager
+    async def kept_if_slow(self) -> AsyncIterator[None]:
+        """A store that neither takes nor refuses what it is sent may go on so for longer than the backend has it."""
+        keeping: list[asyncio.Task[None]] = []
+        timer = asyncio.get_running_loop().call_later(
+            SLOW_S, lambda: keeping.append(asyncio.create_task(self.keep()))
+        )
+        try:
+            yield
+        finally:
+            timer.cancel()
+            await asyncio.gather(*keeping)
 
 
 async def _digest(body: bytes) -> Digest:

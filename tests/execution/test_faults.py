@@ -393,6 +393,7 @@ async def test_the_spool_keeps_an_output_only_if_it_is_not_stored_at_once(
 
     monkeypatch.setattr(DiskSpool, "keep", noticed)
     monkeypatch.setattr(outputs, "SLOW_BYTES", slow_bytes)
+    monkeypatch.setattr(outputs, "SLOW_S", 60.0)
     store.away = away
     async with executor(dispatch, store, tmp_path, [comfyui.url]):
         run = dispatch.submit(picture())

@@ -119,7 +119,8 @@ class Scene:
     async def _output(self, n: int) -> str:
         output = self._outputs[n]
         place = {"run": self.named["run"], "node": output["node"], "index": output["index"]}
-        shown = await self.ann.post("/gallery/outputs", place | {"name": f"Output {n}", "tags": ["all"]})
+        words = {"name": f"Output {n}", "tags": ["all", f"tag-{n}"]}
+        shown = await self.ann.post("/gallery/outputs", place | words)
         self.named.setdefault("output", shown["id"])
         return f"/gallery/outputs/{shown['id']}" if n else ""
 

@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import socket
+import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from typing import Any
@@ -286,38 +287,53 @@ async def test_another_api_tells_the_same(served: Whole, ann: Person, hand: ByHa
 async def test_what_was_missed_is_told_though_its_reader_speaks_at_that_moment(
     served: Whole, ann: Person, hand: ByHand
 ) -> None:
+    leaking = LeakyLive()
+
     @asynccontextmanager
     async def leaky(parts: Parts) -> AsyncIterator[Parts]:
-        yield replace(parts, live=LeakyLive(parts.live))
+        leaking.live = parts.live
+        yield replace(parts, live=leaking)
 
     run = await generated(ann)
     with another_api(served, leaky) as whole:
-        async with line(whole, ann, patience_s=NEWS_S / 2) as watching:
+        async with line(whole, ann) as watching:
             await watching.say(op="subscribe", run=run)
             assert (await watching.hear("state"))["topic"] == "run.submitted.v1"
             await hand.claim(run)
-            await watching.say(op="nonsense")
-            assert (await watching.hear("state"))["topic"] == "run.claimed.v1"
+            assert await asyncio.to_thread(leaking.lost.wait, PATIENCE_S)
+            async with asyncio.timeout(NEWS_S / 2):
+                await watching.say(op="nonsense")
+                assert (await watching.hear("state"))["topic"] == "run.claimed.v1"
     await ann.post(f"/runs/{run}/cancel")
 
 
 class LeakyLive:
-    """Facts are lost on the way, which is feared at the moment when the reader has said something."""
+    """Facts are lost on the way, which is feared as soon as the reader has said something."""
 
-    def __init__(self, live: Live) -> None:
-        self._live = live
-        self.watch, self.last_progress = live.watch, live.last_progress
+    live: Live
+
+    def __init__(self) -> None:
+        self.lost = threading.Event()
 
     @asynccontextmanager
     async def gather(self, account: AccountId) -> AsyncIterator[Gathering]:
-        async with self._live.gather(account) as gathering:
-            hear = gathering.next
+        async with self.live.gather(account) as gathering:
+            hear, nudge, said = gathering.next, gathering.nudge, asyncio.Event()
+
+            def nudged() -> None:
+                said.set()
+                nudge()
 
             async def leaking(timeout_s: float) -> Sighting | None:
-                while isinstance(seen := await hear(timeout_s), FactSeen):
-                    continue
-                return seen if seen is not None or gathering.stopped else GapFeared()
+                seen = await hear(timeout_s)
+                if not isinstance(seen, FactSeen):
+                    return seen
+                said.clear()
+                self.lost.set()
+                await said.wait()
+                return GapFeared()
 
             with pytest.MonkeyPatch.context() as patch:
                 patch.setattr(gathering, "next", leaking)
+                patch.setattr(gathering, "nudge", nudged)
                 yield gathering

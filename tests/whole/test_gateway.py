@@ -88,7 +88,7 @@ async def test_clients_of_many_accounts_hear_of_their_own_prompts_in_order(whole
     async def one(number: int) -> tuple[set[str], Client]:
         async with client(whole) as window:
             await everybody.wait()
-            graphs = [pictures(0.1), sampled(number), pictures(0.1)]
+            graphs = [pictures(0.1), sampled(number, steps=500), pictures(0.1)]
             prompts = [await window.prompt(graph) for graph in graphs]
             for prompt in prompts:
                 await window.until("executing", prompt)
