@@ -22,6 +22,7 @@ PATIENCE_S = 60.0
 READY = """() => window.app?.graph && window.app.extensionManager
     && Object.keys(window.LiteGraph?.registered_node_types ?? {}).length > 20"""
 LOAD_S = 40
+LISTED_S = 3
 LOADS = 5  # Chromium gives up on what it fetches when a network of the machine comes or goes
 PICTURE = "id => window.app.graph.getNodeById(id)?.imgs?.[0]?.naturalWidth > 0"
 EXECUTE = "id => window.app.extensionManager.command.execute(id)"
@@ -223,11 +224,15 @@ class Desk:
 
     def choose(self, workflow: str, wish: str) -> None:
         """Of the menu of a workflow in the sidebar."""
+        from playwright.sync_api import TimeoutError as TooLateError
+
         name = re.compile(rf"^\s*{workflow}(\.json)?\s*$")
-        panel = self.page.locator(".side-bar-panel, .sidebar-content-container")
-        if not panel.get_by_text(name).count():
+        listed = self.page.locator(".side-bar-panel, .sidebar-content-container").get_by_text(name).last
+        try:
+            listed.wait_for(timeout=LISTED_S * 1000)  # it is away for a moment while the list is read again
+        except TooLateError:
             self.execute("Workspace.ToggleSidebarTab.workflows")
-        panel.get_by_text(name).last.click(button="right")
+        listed.click(button="right")
         menu = self.page.locator(".p-contextmenu, [role=menu]")
         menu.get_by_text(re.compile(rf"^{wish}$")).last.click()
 
