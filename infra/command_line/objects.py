@@ -21,7 +21,7 @@ def move() -> None:
 def verify(
     quick: Annotated[bool, typer.Option(help="Look at the sizes only, and read nothing.")] = False,
 ) -> None:
-    """Look whether every file that the log refers to is there and whole. Exit code 1: not all are."""
+    """Look whether every file of the log that was not deleted is there and whole. Exit code 1: not all are."""
     from infra.objects_care import verify as verify_all
 
     raise typer.Exit(verify_all(running_settings(), quick=quick))
